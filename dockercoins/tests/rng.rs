@@ -1,0 +1,132 @@
+//! What rng says on the wire.
+
+mod common;
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{Program, ask, get};
+use dockercoins::program::host_name;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+fn rng() -> (Program, String) {
+    Program::serve(env!("CARGO_BIN_EXE_rng"), &[])
+}
+
+#[test]
+fn a_number_is_answered_with_that_many_random_bytes() {
+    let (_rng, address) = rng();
+    let answers = [get(&address, "/32"), get(&address, "/32")];
+    for answer in &answers {
+        assert_eq!(
+            (
+                answer.status,
+                answer.header("content-type"),
+                answer.body.len()
+            ),
+            (200, "application/octet-stream", 32)
+        );
+    }
+    assert_ne!(answers[0].body, answers[1].body);
+    assert_eq!(get(&address, "/0032").body.len(), 32);
+    assert_eq!(get(&address, "/1000000").body.len(), 1_000_000);
+}
+
+#[test]
+fn zero_is_answered_with_no_bytes() {
+    let (_rng, address) = rng();
+    assert_eq!(
+        get(&address, "/0").essence(),
+        (200, "application/octet-stream", &b""[..])
+    );
+}
+
+#[test]
+fn the_root_names_the_host() {
+    let (_rng, address) = rng();
+    let line = format!("RNG running on {}\n", host_name());
+    assert_eq!(get(&address, "/").essence(), (200, TEXT, line.as_bytes()));
+    assert_eq!(
+        ask(&address, "HEAD", "/", b"").essence(),
+        (200, TEXT, &b""[..])
+    );
+}
+
+#[test]
+fn a_path_that_is_no_number_is_not_found() {
+    let (_rng, address) = rng();
+    for path in [
+        "/-1", "/+1", "/1.5", "/0x10", "/one", "/32/", "/1/2", "/%31",
+    ] {
+        assert_eq!(
+            get(&address, path).essence(),
+            (404, TEXT, &b"not found\n"[..]),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn methods_that_do_not_read_are_refused() {
+    let (_rng, address) = rng();
+    for (method, path) in [("POST", "/"), ("POST", "/32"), ("DELETE", "/32")] {
+        let answer = ask(&address, method, path, b"");
+        assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD"));
+    }
+}
+
+#[test]
+fn more_bytes_than_32_mib_are_refused_at_once() {
+    let (_rng, address) = rng();
+    for count in ["33554433", "99999999999999999999999999"] {
+        let line = format!("{count} bytes are too many: ask for 33554432 at the most\n");
+        assert_eq!(
+            get(&address, &format!("/{count}")).essence(),
+            (400, TEXT, line.as_bytes())
+        );
+    }
+}
+
+#[test]
+fn requests_are_served_one_at_a_time_and_probes_queue_with_them() {
+    let (rng, address) = rng();
+    let began = Instant::now();
+    let clients: Vec<_> = (0..10)
+        .map(|_| {
+            let address = address.clone();
+            thread::spawn(move || get(&address, "/1").body.len())
+        })
+        .collect();
+    // After the first of them, and behind the nine others.
+    rng.log_line("GET /1 200");
+    let asked = Instant::now();
+    assert_eq!(get(&address, "/").status, 200);
+    let waited = asked.elapsed();
+
+    let lengths: Vec<usize> = clients
+        .into_iter()
+        .map(|client| client.join().expect("the client gets an answer"))
+        .collect();
+    assert_eq!(lengths, [1; 10]);
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    assert!(waited >= Duration::from_millis(400), "only {waited:?}");
+}
+
+#[test]
+fn every_answer_ends_its_connection() {
+    let (_rng, address) = rng();
+    for path in ["/", "/1", "/x"] {
+        assert_eq!(get(&address, path).header("connection"), "close");
+    }
+}
+
+#[test]
+fn sigterm_ends_it_at_once_with_exit_code_0() {
+    let (mut rng, _) = rng();
+    let (took, code) = rng.stop();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(1), "took {took:?}");
+}

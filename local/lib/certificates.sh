@@ -1,0 +1,82 @@
+# One authority for an instance, and a certificate for each who speaks to another.
+# shellcheck shell=bash
+
+# certificates: makes those that are missing.
+certificates() {
+    local pki=$directory/data/pki
+    mkdir -p "$pki"
+    chmod 700 "$pki"
+    [ -e "$pki/ca.crt" ] ||
+        openssl_quietly req -config <(request_configuration) -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
+            -subj "/CN=$identity" -keyout "$pki/ca.key" -out "$pki/ca.crt"
+    if [ ! -e "$pki/service-accounts.pub" ]; then
+        openssl_quietly genpkey -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out "$pki/service-accounts.key"
+        openssl_quietly pkey -in "$pki/service-accounts.key" -pubout -out "$pki/service-accounts.pub"
+    fi
+
+    local api_names="DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc"
+    api_names+=",DNS:kubernetes.default.svc.cluster.local,IP:127.0.0.1,IP:$node_address,IP:$api_service_address"
+    certificate kube-apiserver /CN=kube-apiserver "$api_names"
+    certificate admin /O=system:masters/CN=admin
+    certificate controller-manager /CN=system:kube-controller-manager
+    [ "$NODE" = yes ] || return 0
+    # The API server asks the kubelet for logs and for exec as this user.
+    certificate kubelet-client /O=system:masters/CN=kube-apiserver-kubelet-client
+    certificate scheduler /CN=system:kube-scheduler
+    certificate proxy /CN=system:kube-proxy
+    certificate coredns /CN=system:coredns
+    certificate kubelet "/O=system:nodes/CN=system:node:$name" "DNS:$name,IP:$node_address"
+}
+
+# certificate FILE SUBJECT [NAMES]: for a client, and with NAMES for a server too.
+certificate() {
+    local file=$directory/data/pki/$1 subject=$2 names=${3:-} use=clientAuth
+    [ ! -e "$file.crt" ] || return 0
+    [ -z "$names" ] || use=clientAuth,serverAuth
+    openssl_quietly req -config <(request_configuration) -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+        -subj "$subject" -keyout "$file.key" -out "$file.csr"
+    openssl_quietly x509 -req -in "$file.csr" -days 3650 -out "$file.part" \
+        -CA "$directory/data/pki/ca.crt" -CAkey "$directory/data/pki/ca.key" \
+        -extfile <(printf 'extendedKeyUsage=%s\n%s' "$use" "${names:+subjectAltName=$names}")
+    rm "$file.csr"
+    mv "$file.part" "$file.crt"
+}
+
+# request_configuration: the machine's own may be missing, or ask for other things.
+request_configuration() {
+    printf '%s\n' '[req]' distinguished_name=name x509_extensions=authority '[name]' \
+        '[authority]' basicConstraints=critical,CA:true keyUsage=critical,keyCertSign
+}
+
+openssl_quietly() {
+    local said
+    said=$(openssl "$@" 2>&1) || fail "openssl $1 failed" "$said"
+}
+
+# kubeconfig FILE CERTIFICATE: everything is in the file, so that it can be copied.
+kubeconfig() {
+    local file=$1 pki=$directory/data/pki certificate=$2
+    [ ! -e "$file" ] || return 0
+    (
+        umask 077
+        cat >"$file.part" <<EOF
+apiVersion: v1
+kind: Config
+clusters:
+- name: $identity
+  cluster:
+    server: https://127.0.0.1:$API_PORT
+    certificate-authority-data: $(base64 -w0 "$pki/ca.crt")
+users:
+- name: $certificate
+  user:
+    client-certificate-data: $(base64 -w0 "$pki/$certificate.crt")
+    client-key-data: $(base64 -w0 "$pki/$certificate.key")
+contexts:
+- name: $name
+  context: {cluster: $identity, user: $certificate}
+current-context: $name
+EOF
+    )
+    mv "$file.part" "$file"
+}

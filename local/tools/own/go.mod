@@ -1,0 +1,3 @@
+module dockercoins.dev/local/tools/own
+
+go 1.26

@@ -1,0 +1,206 @@
+//! Which addresses may be connected to.
+//!
+//! Who may write a resource names hosts, and a host's name can lead anywhere. Registries live on
+//! public and on private networks, so both are open. What never holds a registry that a stranger
+//! should reach is closed, unless an administrator opens it by its network: loopback, link-local
+//! addresses and clouds' metadata services, unspecified, multicast and broadcast addresses.
+//!
+//! An address is judged as the network will take it: one form inside another (an IPv4 address
+//! mapped into IPv6, or behind a NAT64 or 6to4 prefix) is judged by what it holds. How it was
+//! written does not matter, since the address checked is the one that is dialled.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+/// Why an address may not be connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forbidden {
+    /// This machine itself.
+    Loopback,
+    /// 169.254.0.0/16 and fe80::/10.
+    LinkLocal,
+    /// Where a cloud tells a machine its secrets.
+    Metadata,
+    /// 0.0.0.0/8 and ::, which many systems take for this machine.
+    Unspecified,
+    /// Many machines at once.
+    Multicast,
+    /// Reserved: 240.0.0.0/4, with the broadcast address.
+    Reserved,
+}
+
+impl fmt::Display for Forbidden {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Forbidden::Loopback => "a loopback address",
+            Forbidden::LinkLocal => "a link-local address",
+            Forbidden::Metadata => "the address of a cloud's metadata service",
+            Forbidden::Unspecified => "an unspecified address",
+            Forbidden::Multicast => "a multicast address",
+            Forbidden::Reserved => "a reserved address",
+        })
+    }
+}
+
+/// Metadata services that are not on link-local addresses: Alibaba Cloud's, Azure's platform
+/// address, Oracle's old one, and those on IPv6 of Amazon and Google.
+const METADATA: [IpAddr; 5] = [
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+];
+
+/// Whether this address may be connected to, given the networks that an administrator allowed.
+///
+/// # Errors
+/// The kind of address that it is, where it may not.
+pub fn check(address: IpAddr, allowed: &[IpNet]) -> Result<(), Forbidden> {
+    let inner = innermost(address);
+    if allowed
+        .iter()
+        .any(|network| network.contains(&address) || network.contains(&inner))
+    {
+        return Ok(());
+    }
+    match judge(inner) {
+        Some(forbidden) => Err(forbidden),
+        None => Ok(()),
+    }
+}
+
+fn judge(address: IpAddr) -> Option<Forbidden> {
+    if METADATA.contains(&address) || address == IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)) {
+        return Some(Forbidden::Metadata);
+    }
+    match address {
+        IpAddr::V4(address) if address.is_loopback() => Some(Forbidden::Loopback),
+        IpAddr::V4(address) if address.is_link_local() => Some(Forbidden::LinkLocal),
+        IpAddr::V4(address) if address.octets()[0] == 0 => Some(Forbidden::Unspecified),
+        IpAddr::V4(address) if address.is_multicast() => Some(Forbidden::Multicast),
+        IpAddr::V4(address) if address.octets()[0] >= 240 => Some(Forbidden::Reserved),
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) if address.is_loopback() => Some(Forbidden::Loopback),
+        IpAddr::V6(address) if address.is_unspecified() => Some(Forbidden::Unspecified),
+        IpAddr::V6(address) if address.is_multicast() => Some(Forbidden::Multicast),
+        // fe80::/10, and fec0::/10, its site-local neighbour that was given up.
+        IpAddr::V6(address) if address.segments()[0] & 0xff80 == 0xfe80 => {
+            Some(Forbidden::LinkLocal)
+        }
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// The IPv4 address that an IPv6 address stands for, where it stands for one.
+fn innermost(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address else {
+        return address;
+    };
+    let v4 = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+    };
+    match v6.segments() {
+        // ::1 and :: are IPv6's own; the rest of ::/96 are IPv4-compatible addresses.
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => address,
+        [0, 0, 0, 0, 0, 0, high, low] => v4(high, low),
+        [0, 0, 0, 0, 0, 0xffff, high, low] => v4(high, low),
+        // IPv4-translated addresses of SIIT.
+        [0, 0, 0, 0, 0xffff, 0, high, low] => v4(high, low),
+        // NAT64: the well-known prefix, and the one for local use.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
+        [0x64, 0xff9b, 1, _, _, _, high, low] => v4(high, low),
+        // 6to4.
+        [0x2002, high, low, ..] => v4(high, low),
+        _ => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(address: &str, allowed: &[&str]) -> Result<(), Forbidden> {
+        let allowed: Vec<IpNet> = allowed
+            .iter()
+            .map(|network| network.parse().unwrap())
+            .collect();
+        check(address.parse().unwrap(), &allowed)
+    }
+
+    #[test]
+    fn public_and_private_addresses_are_open() {
+        for address in [
+            "8.8.8.8",
+            "10.0.0.1",
+            "172.16.3.4",
+            "192.168.1.1",
+            "100.64.0.1",
+            "2001:db8::1",
+            "fd12::1",
+            "::ffff:10.0.0.1",
+        ] {
+            assert_eq!(checked(address, &[]), Ok(()), "{address}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_hold_no_registry_are_closed() {
+        let cases = [
+            ("127.0.0.1", Forbidden::Loopback),
+            ("127.255.0.9", Forbidden::Loopback),
+            ("::1", Forbidden::Loopback),
+            ("169.254.0.1", Forbidden::LinkLocal),
+            ("fe80::1", Forbidden::LinkLocal),
+            ("febf::1", Forbidden::LinkLocal),
+            ("fec0::1", Forbidden::LinkLocal),
+            ("169.254.169.254", Forbidden::Metadata),
+            ("100.100.100.200", Forbidden::Metadata),
+            ("168.63.129.16", Forbidden::Metadata),
+            ("fd00:ec2::254", Forbidden::Metadata),
+            ("fd20:ce::254", Forbidden::Metadata),
+            ("0.0.0.0", Forbidden::Unspecified),
+            ("0.1.2.3", Forbidden::Unspecified),
+            ("::", Forbidden::Unspecified),
+            ("224.0.0.1", Forbidden::Multicast),
+            ("ff02::1", Forbidden::Multicast),
+            ("255.255.255.255", Forbidden::Reserved),
+            ("240.0.0.1", Forbidden::Reserved),
+        ];
+        for (address, forbidden) in cases {
+            assert_eq!(checked(address, &[]), Err(forbidden), "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_inside_another_is_judged_by_itself() {
+        let cases = [
+            ("::ffff:127.0.0.1", Forbidden::Loopback),
+            ("::ffff:169.254.169.254", Forbidden::Metadata),
+            ("::127.0.0.1", Forbidden::Loopback),
+            ("::ffff:0:127.0.0.1", Forbidden::Loopback),
+            ("64:ff9b::169.254.169.254", Forbidden::Metadata),
+            ("64:ff9b:1::127.0.0.1", Forbidden::Loopback),
+            ("2002:7f00:1::", Forbidden::Loopback),
+            ("::ffff:0.0.0.0", Forbidden::Unspecified),
+        ];
+        for (address, forbidden) in cases {
+            assert_eq!(checked(address, &[]), Err(forbidden), "{address}");
+        }
+    }
+
+    #[test]
+    fn an_administrator_opens_networks_and_no_others() {
+        assert_eq!(checked("127.0.0.1", &["127.0.0.0/8"]), Ok(()));
+        assert_eq!(checked("::ffff:127.0.0.1", &["127.0.0.0/8"]), Ok(()));
+        assert_eq!(checked("::1", &["127.0.0.0/8"]), Err(Forbidden::Loopback));
+        assert_eq!(checked("::1", &["127.0.0.0/8", "::1/128"]), Ok(()));
+        assert_eq!(
+            checked("169.254.169.254", &["127.0.0.0/8"]),
+            Err(Forbidden::Metadata)
+        );
+    }
+}

@@ -1,0 +1,244 @@
+//! One try: the manifest is asked for with one login, or without.
+//!
+//! `HEAD` costs the registry little and counts as no pull; where it says too little, or refuses, a
+//! `GET` brings the manifest or the registry's explanation.
+
+use hyper::header::{LOCATION, WWW_AUTHENTICATE};
+use hyper::{Method, StatusCode, Uri};
+
+use crate::challenge::{self, Challenge};
+use crate::endpoint::{Endpoint, Scheme};
+use crate::error::Failure;
+use crate::exchange::{Answer, Ask, Deadline};
+use crate::keyring::Credential;
+use crate::login::{Authorization, Kind, Login, Whom, secrets};
+use crate::names::Reference;
+use crate::outcome::{self, Manifest};
+use crate::resolve::Resolver;
+
+/// The most bytes of a manifest: what registries take by the distribution specification.
+const MANIFEST_MAX: usize = 4 << 20;
+
+/// The most redirects that are followed for one request.
+const REDIRECTS_MAX: usize = 5;
+
+/// One try with one login, or without.
+pub(crate) struct Attempt<'a> {
+    pub(crate) resolver: &'a Resolver,
+    pub(crate) reference: &'a Reference,
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) credential: Option<&'a Credential>,
+    pub(crate) deadline: Deadline,
+    /// What was last shown to the registry.
+    pub(crate) sent: Option<Authorization>,
+}
+
+/// An answer, and the server that gave it: a redirect may have led to another than was asked.
+struct Answered {
+    server: Endpoint,
+    answer: Answer,
+}
+
+impl Attempt<'_> {
+    pub(crate) async fn manifest(&mut self) -> Result<Manifest, Failure> {
+        let asked = self.reference.digest();
+        let head = self.ask(Method::HEAD).await?;
+        match head.answer.status {
+            StatusCode::OK => {
+                if let Some(manifest) = outcome::of_head(&head.server, &head.answer)? {
+                    return outcome::check_asked(&head.server, asked, manifest);
+                }
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {}
+            _ => return Err(self.refused(&head)),
+        }
+        let refused = head.answer.status != StatusCode::OK;
+        // What was refused has had its login; what comes of it now is only the explanation, or the
+        // manifest after all, from a registry that knows no HEAD.
+        let got = match refused {
+            true => self
+                .follow(Method::GET)
+                .await
+                .map_err(|_| self.refused(&head))?,
+            false => self.ask(Method::GET).await?,
+        };
+        match got.answer.status {
+            StatusCode::OK => {
+                let manifest = outcome::of_get(&got.server, &got.answer, asked)?;
+                outcome::check_asked(&got.server, asked, manifest)
+            }
+            status if refused && status != head.answer.status => Err(self.refused(&head)),
+            _ => Err(self.refused(&got)),
+        }
+    }
+
+    fn refused(&self, from: &Answered) -> Failure {
+        if from.answer.status == StatusCode::UNAUTHORIZED && !from.server.same_as(self.endpoint) {
+            let said = format!(
+                "it was reached by a redirect of {}, and logins are not sent along",
+                self.endpoint
+            );
+            return Failure::AuthenticationFailed {
+                by: from.server.to_string(),
+                said,
+            };
+        }
+        let showed_login = self
+            .sent
+            .as_ref()
+            .is_some_and(|sent| sent.kind == Kind::Basic);
+        outcome::refused(
+            &from.server,
+            &from.answer,
+            showed_login,
+            &secrets(self.credential, self.sent.as_ref()),
+        )
+    }
+
+    /// Asks with what the registry took before, or with nothing; where it wants a login, logs in
+    /// and asks again, once.
+    async fn ask(&mut self, method: Method) -> Result<Answered, Failure> {
+        let whom = Whom::new(self.endpoint, self.reference.repository(), self.credential);
+        let kept = &self.resolver.authorizations;
+        let took_it_before = self.sent.is_some();
+        self.sent = self.sent.take().or_else(|| kept.get(&whom));
+        let first = self.follow(method.clone()).await?;
+        if first.answer.status == StatusCode::UNAUTHORIZED {
+            kept.forget(&whom);
+        }
+        if took_it_before || !self.wants_login(&first) {
+            return Ok(first);
+        }
+        let challenges = self.challenges(&first.answer).await?;
+        if challenges.is_empty() && first.answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(first);
+        }
+        let login = Login {
+            exchange: &self.resolver.exchange,
+            kept,
+            endpoint: self.endpoint,
+            repository: self.reference.repository(),
+            credential: self.credential,
+            deadline: self.deadline,
+        };
+        self.sent = Some(login.meet(&challenges).await?);
+        let second = self.follow(method).await?;
+        if second.answer.status == StatusCode::UNAUTHORIZED {
+            kept.forget(&whom);
+        }
+        Ok(second)
+    }
+
+    /// Whether a login may change the answer. Registries that also serve the nameless hide from
+    /// them what they may not see, and do not ask for a login then.
+    fn wants_login(&self, first: &Answered) -> bool {
+        let is_own = first.server.same_as(self.endpoint);
+        match first.answer.status {
+            StatusCode::UNAUTHORIZED => is_own,
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+                is_own && self.credential.is_some() && self.sent.is_none()
+            }
+            _ => false,
+        }
+    }
+
+    /// The ways to log in that the answer offers, or else the registry's front door does.
+    async fn challenges(&self, answer: &Answer) -> Result<Vec<Challenge>, Failure> {
+        let of = |answer: &Answer| {
+            let headers = answer.headers.get_all(WWW_AUTHENTICATE);
+            challenge::parse(headers.iter().filter_map(|value| value.to_str().ok()))
+        };
+        let offered = of(answer);
+        if !offered.is_empty() || answer.status == StatusCode::UNAUTHORIZED {
+            return Ok(offered);
+        }
+        let ask = Ask {
+            method: Method::GET,
+            server: self.endpoint,
+            uri: self.address("")?,
+            accept: "application/json",
+            authorization: None,
+            body_max: MANIFEST_MAX,
+        };
+        Ok(of(&self.resolver.exchange.ask(ask, self.deadline).await?))
+    }
+
+    /// Asks, and follows redirects: within the same server with the login, to another one without
+    /// it and only to HTTPS.
+    async fn follow(&self, method: Method) -> Result<Answered, Failure> {
+        let mut server = self.endpoint.clone();
+        let mut uri = self.manifest_address()?;
+        let mut authorization = self.sent.as_ref().map(|sent| sent.header.clone());
+        for _ in 0..=REDIRECTS_MAX {
+            let ask = Ask {
+                method: method.clone(),
+                server: &server,
+                uri: uri.clone(),
+                accept: outcome::ACCEPT_MANIFESTS,
+                authorization: authorization.clone(),
+                body_max: MANIFEST_MAX,
+            };
+            let answer = self.resolver.exchange.ask(ask, self.deadline).await?;
+            if !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(Answered { server, answer });
+            }
+            let unusable = |why: &str| Failure::InvalidAnswer {
+                by: server.to_string(),
+                detail: format!("it redirects {why}"),
+            };
+            let location = answer
+                .headers
+                .get(LOCATION)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default();
+            let (next, address) = follow_location(&server, location)
+                .ok_or_else(|| unusable("to what is no address by https:// or http://"))?;
+            if !next.same_as(&server) {
+                if next.scheme() != Scheme::Https {
+                    return Err(unusable(&format!(
+                        "to {next}, which is another server and by plain HTTP"
+                    )));
+                }
+                authorization = None;
+            }
+            (server, uri) = (next, address);
+        }
+        let detail = format!("it redirects more than {REDIRECTS_MAX} times");
+        Err(Failure::InvalidAnswer {
+            by: self.endpoint.to_string(),
+            detail,
+        })
+    }
+
+    fn manifest_address(&self) -> Result<Uri, Failure> {
+        let repository = self.reference.repository();
+        match (self.reference.digest(), self.reference.tag()) {
+            (Some(digest), _) => self.address(&format!("{repository}/manifests/{digest}")),
+            (None, tag) => self.address(&format!(
+                "{repository}/manifests/{}",
+                tag.unwrap_or("latest")
+            )),
+        }
+    }
+
+    fn address(&self, below: &str) -> Result<Uri, Failure> {
+        // Host, path, tag and digest follow their grammars, which need no encoding.
+        let unusable = |_| Failure::InvalidReference {
+            host: self.reference.host().to_owned(),
+        };
+        format!("{}/v2/{below}", self.endpoint)
+            .parse()
+            .map_err(unusable)
+    }
+}
+
+/// Where a `Location` leads: an address, or a path on the same server.
+fn follow_location(server: &Endpoint, location: &str) -> Option<(Endpoint, Uri)> {
+    match location.strip_prefix('/') {
+        Some(rest) if rest.starts_with('/') => {
+            Endpoint::of_address(&format!("{}:{location}", server.scheme().name()))
+        }
+        Some(_) => Endpoint::of_address(&format!("{server}{location}")),
+        None => Endpoint::of_address(location),
+    }
+}

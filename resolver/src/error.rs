@@ -1,0 +1,220 @@
+//! Why an image could not be resolved, in words that lead to the fix.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::address::Forbidden;
+use crate::endpoint::Endpoint;
+use crate::names::Reference;
+
+/// An image that was not resolved: which, where it was asked, and what happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolveError {
+    /// The image as it was asked for.
+    pub image: Reference,
+    /// Where it was asked; `None` where the name gives no address to ask.
+    pub endpoint: Option<Endpoint>,
+    /// The sources of the logins that were tried, in order; none where none matched.
+    pub tried: Vec<String>,
+    /// What happened.
+    pub failure: Failure,
+}
+
+/// What happened when an image was asked for.
+///
+/// Texts of the registry's own (`said`) are bounded, on one line, without control characters, and
+/// without the credentials that were sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The name has a host that can't be asked.
+    #[error("`{host}` has a port that cannot be: write one from 1 to 65535")]
+    InvalidReference {
+        /// The host with its port, as it stands in the name.
+        host: String,
+    },
+    /// The host's name is not known.
+    #[error(
+        "the host `{host}` has no address ({detail}): check its spelling, and that the cluster's DNS knows it"
+    )]
+    NameNotResolved {
+        /// The host.
+        host: String,
+        /// What the resolver of names said.
+        detail: String,
+    },
+    /// No connection came about, or it broke.
+    #[error("the connection to `{host}` failed: {detail}")]
+    ConnectionFailed {
+        /// The host and port that were dialled.
+        host: String,
+        /// What happened.
+        detail: String,
+    },
+    /// The server's certificate was not accepted.
+    #[error("the certificate of `{host}` is not trusted: {detail}")]
+    CertificateNotTrusted {
+        /// The host and port that were dialled.
+        host: String,
+        /// What is wrong with the certificate, and what helps.
+        detail: String,
+    },
+    /// The host's addresses are not ones that may be connected to.
+    #[error(
+        "`{host}` is at {address}, {forbidden}: no connection is made there unless an administrator allows its network for registries"
+    )]
+    AddressNotAllowed {
+        /// The host and port that were asked.
+        host: String,
+        /// The address it has, the first where it has several.
+        address: IpAddr,
+        /// What kind of address that is.
+        forbidden: Forbidden,
+    },
+    /// No login was accepted, or none could be sent.
+    #[error("{by} accepted no login{}", quoted(.said))]
+    AuthenticationFailed {
+        /// The server that refused.
+        by: String,
+        /// What it said, or why no login was sent.
+        said: String,
+    },
+    /// There is no such image, or whoever asks may not see it: registries tell neither apart.
+    #[error("not found, or no access (HTTP {status}){}", quoted(.said))]
+    NotFoundOrNoAccess {
+        /// The HTTP status: 401, 403 or 404.
+        status: u16,
+        /// What the registry said.
+        said: String,
+    },
+    /// Too many requests.
+    #[error("{by} allows no more requests for now{}{}", quoted(.said), wait(.retry_after))]
+    RateLimited {
+        /// The server that said so.
+        by: String,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+        /// What it said.
+        said: String,
+    },
+    /// The server failed, or answered with a status that has no meaning here.
+    #[error("{by} answered HTTP {status}{}{}", quoted(.said), wait(.retry_after))]
+    RegistryError {
+        /// The server that answered.
+        by: String,
+        /// The HTTP status.
+        status: u16,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+        /// What it said.
+        said: String,
+    },
+    /// The answer is not one that can be believed.
+    #[error("the answer of {by} cannot be used: {detail}")]
+    InvalidAnswer {
+        /// The server that answered.
+        by: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// It took too long.
+    #[error("{by} did not answer in time: the whole exchange may take {}s", .deadline.as_secs_f32())]
+    Timeout {
+        /// The server that was being waited for.
+        by: String,
+        /// The time that all exchanges for one image have together.
+        deadline: Duration,
+    },
+}
+
+fn quoted(said: &str) -> String {
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!(": {said}")
+    }
+}
+
+fn wait(retry_after: &Option<Duration>) -> String {
+    match retry_after {
+        Some(wait) => format!(" (it asks to wait {}s)", wait.as_secs()),
+        None => String::new(),
+    }
+}
+
+impl Failure {
+    /// The stable word for what happened, for conditions, events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Failure::InvalidReference { .. } => "InvalidReference",
+            Failure::NameNotResolved { .. } => "NameNotResolved",
+            Failure::ConnectionFailed { .. } => "ConnectionFailed",
+            Failure::CertificateNotTrusted { .. } => "CertificateNotTrusted",
+            Failure::AddressNotAllowed { .. } => "AddressNotAllowed",
+            Failure::AuthenticationFailed { .. } => "AuthenticationFailed",
+            Failure::NotFoundOrNoAccess { .. } => "NotFoundOrNoAccess",
+            Failure::RateLimited { .. } => "RateLimited",
+            Failure::RegistryError { .. } => "RegistryError",
+            Failure::InvalidAnswer { .. } => "InvalidAnswer",
+            Failure::Timeout { .. } => "Timeout",
+        }
+    }
+
+    /// How long the server asks to be left alone, if it says so; at most a day.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Failure::RateLimited { retry_after, .. }
+            | Failure::RegistryError { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+impl ResolveError {
+    /// The stable word for what happened: [`Failure::reason`].
+    pub fn reason(&self) -> &'static str {
+        self.failure.reason()
+    }
+
+    /// How long the server asks to be left alone: [`Failure::retry_after`].
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.failure.retry_after()
+    }
+}
+
+impl fmt::Display for ResolveError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.image)?;
+        if let Some(endpoint) = &self.endpoint {
+            write!(out, ", asked at {endpoint}")?;
+        }
+        write!(out, ": {}", self.failure)?;
+        if !matches!(
+            self.failure,
+            Failure::AuthenticationFailed { .. } | Failure::NotFoundOrNoAccess { .. }
+        ) {
+            return Ok(());
+        }
+        match self.tried.as_slice() {
+            [] => write!(
+                out,
+                "; no login for this address was at hand, so it was asked without one: check the name and the tag, or add a pull secret for it"
+            ),
+            [one] => write!(
+                out,
+                "; asked with the login of `{one}`: check the name and the tag, and what that login may read"
+            ),
+            several => write!(
+                out,
+                "; asked with the logins of `{}`: check the name and the tag, and what those logins may read",
+                several.join("`, `")
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ResolveError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        None
+    }
+}

@@ -1,0 +1,273 @@
+//! One request and its answer over HTTP, within bounds.
+
+use std::error::Error;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use ipnet::IpNet;
+use rustls::CertificateError;
+use tokio::time::Instant;
+
+use crate::connect::{ConnectError, Connector};
+use crate::endpoint::Endpoint;
+use crate::error::Failure;
+
+/// The most that is read of an answer that tells of an error.
+const ERROR_BODY_MAX: usize = 64 << 10;
+
+/// The most bytes of an answer's headers.
+const HEADERS_MAX: usize = 64 << 10;
+
+/// How long a connection that serves nobody is kept.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// What is asked of a server.
+pub(crate) struct Ask<'a> {
+    pub(crate) method: Method,
+    /// The server, for messages; `uri` is on it.
+    pub(crate) server: &'a Endpoint,
+    pub(crate) uri: Uri,
+    pub(crate) accept: &'static str,
+    pub(crate) authorization: Option<HeaderValue>,
+    /// The most bytes that a successful answer may have.
+    pub(crate) body_max: usize,
+}
+
+/// What a server answered.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// All of it where the request succeeded, at most the start of it where not.
+    pub(crate) body: Bytes,
+    /// When it came.
+    pub(crate) at: SystemTime,
+}
+
+/// When all exchanges for one image must be over.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline {
+    length: Duration,
+    end: Instant,
+}
+
+impl Deadline {
+    pub(crate) fn after(length: Duration) -> Deadline {
+        Deadline {
+            length,
+            end: Instant::now() + length,
+        }
+    }
+}
+
+/// Speaks HTTP. Connections are kept and shared; they carry no login of their own.
+#[derive(Clone)]
+pub(crate) struct Exchange {
+    client: Client<HttpsConnector<Connector>, Empty<Bytes>>,
+    user_agent: HeaderValue,
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        tls: rustls::ClientConfig,
+        allow: &[IpNet],
+        user_agent: HeaderValue,
+    ) -> Exchange {
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(Connector::new(allow));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(4)
+            .http1_max_buf_size(HEADERS_MAX)
+            .build(connector);
+        Exchange { client, user_agent }
+    }
+
+    /// Asks, and reads the answer whole. Redirects are not followed: they are answers.
+    pub(crate) async fn ask(&self, ask: Ask<'_>, deadline: Deadline) -> Result<Answer, Failure> {
+        let server = ask.server;
+        tokio::time::timeout_at(deadline.end, self.ask_without_deadline(ask))
+            .await
+            .unwrap_or_else(|_| {
+                Err(Failure::Timeout {
+                    by: server.to_string(),
+                    deadline: deadline.length,
+                })
+            })
+    }
+
+    async fn ask_without_deadline(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
+        let Ask {
+            method,
+            server,
+            uri,
+            accept,
+            authorization,
+            body_max,
+        } = ask;
+        let mut request = Request::new(Empty::new());
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(USER_AGENT, self.user_agent.clone());
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        if let Some(mut authorization) = authorization {
+            authorization.set_sensitive(true);
+            headers.insert(AUTHORIZATION, authorization);
+        }
+        let response = self
+            .client
+            .request(request)
+            .await
+            .map_err(|error| failure(server, &error))?;
+        let status = response.status();
+        let (headers, body) = read(server, response, body_max).await?;
+        Ok(Answer {
+            status,
+            headers,
+            body,
+            at: SystemTime::now(),
+        })
+    }
+}
+
+async fn read(
+    server: &Endpoint,
+    response: Response<Incoming>,
+    body_max: usize,
+) -> Result<(HeaderMap, Bytes), Failure> {
+    let (parts, mut body) = response.into_parts();
+    let succeeded = parts.status.is_success();
+    let most = if succeeded { body_max } else { ERROR_BODY_MAX };
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let data = match frame {
+            Ok(frame) => frame.into_data().unwrap_or_default(),
+            // The status has been told: that its explanation broke off takes nothing from it.
+            Err(_) if !succeeded => break,
+            Err(error) => return Err(failure(server, &error)),
+        };
+        let room = most - bytes.len();
+        bytes.extend_from_slice(&data[..data.len().min(room)]);
+        if data.len() > room {
+            if succeeded {
+                let detail = format!("it is longer than {most} bytes");
+                return Err(Failure::InvalidAnswer {
+                    by: server.to_string(),
+                    detail,
+                });
+            }
+            break;
+        }
+    }
+    Ok((parts.headers, bytes.into()))
+}
+
+/// Tells what went wrong below HTTP, or while reading it.
+fn failure(server: &Endpoint, error: &(dyn Error + 'static)) -> Failure {
+    let host = format!("{}:{}", server.host(), server.port());
+    if let Some(error) = find::<ConnectError>(error) {
+        return match error {
+            ConnectError::NameNotResolved(error) => Failure::NameNotResolved {
+                host: server.host().to_owned(),
+                detail: error.to_string(),
+            },
+            ConnectError::Forbidden(address, forbidden) => Failure::AddressNotAllowed {
+                host,
+                address: address.ip(),
+                forbidden: *forbidden,
+            },
+            ConnectError::Unreachable(address, error) => Failure::ConnectionFailed {
+                host,
+                detail: format!("{error} (at {address})"),
+            },
+        };
+    }
+    match find::<rustls::Error>(error) {
+        Some(rustls::Error::InvalidCertificate(error)) => {
+            return Failure::CertificateNotTrusted {
+                host,
+                detail: explain(error),
+            };
+        }
+        Some(rustls::Error::InvalidMessage(_)) => {
+            let detail = format!(
+                "it does not speak TLS; if it speaks plain HTTP, and is meant to, say so by the endpoint `http://{}`",
+                server.authority()
+            );
+            return Failure::ConnectionFailed { host, detail };
+        }
+        Some(error) => {
+            return Failure::ConnectionFailed {
+                host,
+                detail: error.to_string(),
+            };
+        }
+        None => {}
+    }
+    if let Some(error) = find::<hyper::Error>(error)
+        && error.is_parse()
+    {
+        let detail = format!("it is no HTTP within bounds ({error})");
+        return Failure::InvalidAnswer {
+            by: server.to_string(),
+            detail,
+        };
+    }
+    Failure::ConnectionFailed {
+        host,
+        detail: innermost(error).to_string(),
+    }
+}
+
+fn explain(error: &CertificateError) -> String {
+    match error {
+        CertificateError::UnknownIssuer => {
+            "it is signed by none of the certificate authorities known here; a private one has to be added to them".to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired; it has to be renewed on the registry".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            format!("it is for another name ({error}); ask by a name that stands in it")
+        }
+        // The verifier's own word, of a crate that is not among our dependencies.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is an authority's own certificate (CA:TRUE), which no server may use; give the registry one that the authority signed".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Looks for an error of a kind among an error and its sources.
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    chain(error).last().unwrap_or(error)
+}
+
+/// An error and its sources. What an `io::Error` wraps is not its source, but belongs here.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let error: &'a (dyn Error + 'static) = *error;
+        match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
+}

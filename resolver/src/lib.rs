@@ -1,0 +1,54 @@
+//! Resolves container image tags to digests: named as Docker names them, logged in as the kubelet
+//! logs in, and connected only to where a registry may be.
+//!
+//! ```no_run
+//! use resolver::{Format, Keyring, Options, Reference, Request, Resolver};
+//!
+//! # async fn example(secret: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+//! let resolver = Resolver::new(Options::default())?;
+//! let reference = Reference::parse("redis:7")?;
+//! let mut keyring = Keyring::new();
+//! keyring.add("regcred", secret, Format::DockerConfigJson)?;
+//! let request = Request { reference: &reference, endpoint: None, keyring: &keyring };
+//! let resolved = resolver.resolve(&request).await?;
+//! println!("{}", reference.with_digest(&resolved.digest));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The rooms
+//! Pure ones decide, and know neither network nor clock:
+//! - [`names`]: references, prefixes and digests;
+//! - [`keyring`]: logins, and which of them are for an address;
+//! - [`endpoint`]: where a registry is asked;
+//! - [`address`]: which addresses may be connected to;
+//! - [`challenge`]: how a registry asks for a login;
+//! - `outcome`, `said`: what an answer means, and what it says.
+//!
+//! The others act:
+//! - `trust`, `connect`, `exchange`: TLS, a checked connection, one bounded request and answer;
+//! - `login`: a login or a token for it;
+//! - `attempt`, [`resolve`]: the story, with one login and with all.
+
+pub mod address;
+mod attempt;
+pub mod challenge;
+mod connect;
+pub mod endpoint;
+pub mod error;
+mod exchange;
+pub mod keyring;
+mod login;
+pub mod names;
+mod outcome;
+pub mod resolve;
+mod said;
+mod trust;
+
+pub use endpoint::{Endpoint, EndpointError, Scheme};
+pub use error::{Failure, ResolveError};
+pub use ipnet::IpNet;
+pub use keyring::{Credential, Format, Keyring, KeyringError, Skipped};
+pub use names::{DOCKER_HUB, Digest, NameError, Prefix, Reference};
+pub use resolve::{CredentialUsed, Options, OptionsError, Request, Resolved, Resolver};
+pub use trust::{Roots, RootsError};

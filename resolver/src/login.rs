@@ -1,0 +1,410 @@
+//! How a login is shown to a registry: by itself, or as a token that it was exchanged for.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hyper::header::HeaderValue;
+use hyper::{Method, StatusCode, Uri};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use crate::challenge::{Bearer, Challenge};
+use crate::endpoint::{Endpoint, Scheme};
+use crate::error::Failure;
+use crate::exchange::{Ask, Deadline, Exchange};
+use crate::keyring::Credential;
+use crate::outcome;
+
+/// The most bytes of a token server's answer.
+const TOKEN_BODY_MAX: usize = 1 << 20;
+
+/// How long a token lives where its server does not say, as the distribution specification has it.
+const TOKEN_LIFE: Duration = Duration::from_secs(60);
+
+/// The longest that a token is believed to live.
+const TOKEN_LIFE_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// How long before its end a token is no longer used: it must outlive the request.
+const TOKEN_MARGIN: Duration = Duration::from_secs(10);
+
+/// The most authorizations that are kept.
+const KEPT_MAX: usize = 1024;
+
+/// What is sent as `Authorization`, and how it came about.
+#[derive(Clone)]
+pub(crate) struct Authorization {
+    pub(crate) header: HeaderValue,
+    pub(crate) kind: Kind,
+}
+
+/// Whether a registry sees the login or a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Basic,
+    Token,
+}
+
+/// Whom an authorization is for. A login is part of it by its values, so that what one login was
+/// given is never sent with another, nor after its password has changed.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Whom {
+    endpoint: Endpoint,
+    repository: String,
+    login: Option<[u8; 32]>,
+}
+
+impl Whom {
+    pub(crate) fn new(
+        endpoint: &Endpoint,
+        repository: &str,
+        credential: Option<&Credential>,
+    ) -> Whom {
+        Whom {
+            endpoint: endpoint.clone(),
+            repository: repository.to_owned(),
+            login: credential.map(|credential| Sha256::digest(basic(credential)).into()),
+        }
+    }
+}
+
+/// The authorizations that registries took, as long as they hold.
+#[derive(Default)]
+pub(crate) struct Authorizations {
+    kept: Mutex<HashMap<Whom, (Authorization, Instant)>>,
+}
+
+impl Authorizations {
+    pub(crate) fn get(&self, whom: &Whom) -> Option<Authorization> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(whom)
+            .filter(|(_, end)| Instant::now() < *end)
+            .map(|(authorization, _)| authorization.clone())
+    }
+
+    pub(crate) fn forget(&self, whom: &Whom) {
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(whom);
+    }
+
+    fn keep(&self, whom: &Whom, authorization: &Authorization, life: Duration) {
+        let now = Instant::now();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT_MAX {
+            kept.retain(|_, (_, end)| now < *end);
+        }
+        if kept.len() < KEPT_MAX {
+            kept.insert(whom.clone(), (authorization.clone(), now + life));
+        }
+    }
+}
+
+impl fmt::Debug for Authorizations {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Authorizations").finish_non_exhaustive()
+    }
+}
+
+/// Logs in where it is asked to.
+pub(crate) struct Login<'a> {
+    pub(crate) exchange: &'a Exchange,
+    pub(crate) kept: &'a Authorizations,
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) repository: &'a str,
+    pub(crate) credential: Option<&'a Credential>,
+    pub(crate) deadline: Deadline,
+}
+
+impl Login<'_> {
+    /// Meets one of the challenges: a token is preferred, since it shows the login to the token
+    /// server only and may serve those who have none.
+    pub(crate) async fn meet(&self, challenges: &[Challenge]) -> Result<Authorization, Failure> {
+        let bearer = challenges.iter().find_map(|challenge| match challenge {
+            Challenge::Bearer(bearer) => Some(bearer),
+            Challenge::Basic => None,
+        });
+        let (authorization, life) = match (bearer, self.credential) {
+            (Some(bearer), _) => self.fetch_token(bearer).await?,
+            (None, Some(credential)) if challenges.contains(&Challenge::Basic) => {
+                let authorization = Authorization {
+                    header: basic_header(credential)?,
+                    kind: Kind::Basic,
+                };
+                (authorization, TOKEN_LIFE_MAX)
+            }
+            (None, None) if challenges.contains(&Challenge::Basic) => {
+                return Err(
+                    self.refused("it asks for a login, and there is none for it".to_owned())
+                );
+            }
+            (None, _) => {
+                return Err(self.refused(
+                    "it offers no way to log in that is known here (Basic or Bearer)".to_owned(),
+                ));
+            }
+        };
+        let whom = Whom::new(self.endpoint, self.repository, self.credential);
+        self.kept.keep(&whom, &authorization, life);
+        Ok(authorization)
+    }
+
+    fn refused(&self, why: String) -> Failure {
+        Failure::AuthenticationFailed {
+            by: self.endpoint.to_string(),
+            said: why,
+        }
+    }
+
+    async fn fetch_token(&self, bearer: &Bearer) -> Result<(Authorization, Duration), Failure> {
+        let (server, uri) = self.token_address(bearer)?;
+        let authorization = match self.credential {
+            Some(_) if !may_log_in(self.endpoint, &server) => {
+                return Err(self.refused(format!(
+                    "it sends logins on to {server}, which is neither its own host nor the domain above it, so none was sent"
+                )));
+            }
+            Some(credential) => Some(basic_header(credential)?),
+            None => None,
+        };
+        let ask = Ask {
+            method: Method::GET,
+            server: &server,
+            uri,
+            accept: "application/json",
+            authorization,
+            body_max: TOKEN_BODY_MAX,
+        };
+        let answer = self.exchange.ask(ask, self.deadline).await?;
+        if answer.status != StatusCode::OK {
+            return Err(outcome::token_refused(
+                &server,
+                &answer,
+                &secrets(self.credential, None),
+            ));
+        }
+        let unusable = |detail: &str| Failure::InvalidAnswer {
+            by: server.to_string(),
+            detail: detail.to_owned(),
+        };
+        let document: Value = serde_json::from_slice(&answer.body)
+            .map_err(|_| unusable("it is not JSON with a token"))?;
+        let token = ["token", "access_token"]
+            .iter()
+            .filter_map(|name| document.get(name)?.as_str())
+            .find(|token| !token.is_empty())
+            .ok_or_else(|| unusable("it holds no token"))?;
+        let header = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| unusable("its token has characters that no header may have"))?;
+        let life = match document.get("expires_in").and_then(Value::as_u64) {
+            Some(seconds) => Duration::from_secs(seconds).min(TOKEN_LIFE_MAX),
+            None => TOKEN_LIFE,
+        };
+        Ok((
+            Authorization {
+                header,
+                kind: Kind::Token,
+            },
+            life.saturating_sub(TOKEN_MARGIN),
+        ))
+    }
+
+    /// Where the token is asked for. The realm is the registry's word; what it may not do is lead
+    /// from HTTPS to plain HTTP.
+    fn token_address(&self, bearer: &Bearer) -> Result<(Endpoint, Uri), Failure> {
+        let unusable = |what: &str| Failure::InvalidAnswer {
+            by: self.endpoint.to_string(),
+            detail: format!("the token server that it names {what}"),
+        };
+        let (server, realm) = Endpoint::of_address(&bearer.realm)
+            .ok_or_else(|| unusable("is no address by https:// or http://"))?;
+        if self.endpoint.scheme() == Scheme::Https && server.scheme() == Scheme::Http {
+            return Err(unusable(&format!(
+                "({server}) is asked by plain HTTP, while the registry is not"
+            )));
+        }
+        let uri = format!("{server}{}", token_query(&realm, bearer, self.repository));
+        let uri = uri
+            .parse()
+            .map_err(|_| unusable("has an address that is too long"))?;
+        Ok((server, uri))
+    }
+}
+
+/// The path and query below a token server; every value is encoded.
+fn token_query(realm: &Uri, bearer: &Bearer, repository: &str) -> String {
+    let default_scope = format!("repository:{repository}:pull");
+    let scopes = bearer
+        .scope
+        .as_deref()
+        .unwrap_or(&default_scope)
+        .split_whitespace();
+    let mut query = realm
+        .path_and_query()
+        .map_or("/", |address| address.as_str())
+        .to_owned();
+    let service = bearer
+        .service
+        .iter()
+        .map(|service| ("service", service.as_str()));
+    for (name, value) in service.chain(scopes.map(|scope| ("scope", scope))) {
+        query.push(if query.contains('?') { '&' } else { '?' });
+        query.push_str(name);
+        query.push('=');
+        for byte in value.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    query.push(byte.into())
+                }
+                _ => query.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    query
+}
+
+/// Whether a registry's login may be shown to this token server.
+///
+/// It may on the registry's own host, at whatever port, and on a domain above that host: whoever
+/// holds `gitlab.com` decides where `registry.gitlab.com` leads, so that nothing is shown to them
+/// that they could not have had. It may not elsewhere, with Docker Hub's the one exception; a
+/// sibling such as `auth.example.com` for `registry.example.com` can be another's.
+fn may_log_in(registry: &Endpoint, server: &Endpoint) -> bool {
+    if registry.scheme() == Scheme::Https && server.scheme() == Scheme::Http {
+        return false;
+    }
+    if registry.is_docker_hub() && server.host() == "auth.docker.io" {
+        return true;
+    }
+    // An address has no domains above it, though `0.0.1` is the end of `10.0.0.1`.
+    let is_address = registry.host().parse::<Ipv4Addr>().is_ok();
+    let is_above = !is_address
+        && server.scheme() == Scheme::Https
+        && server.host().contains('.')
+        && registry
+            .host()
+            .strip_suffix(server.host())
+            .is_some_and(|below| below.ends_with('.'));
+    registry.host() == server.host() || is_above
+}
+
+fn basic(credential: &Credential) -> String {
+    BASE64_STANDARD.encode(format!(
+        "{}:{}",
+        credential.username(),
+        credential.password()
+    ))
+}
+
+fn basic_header(credential: &Credential) -> Result<HeaderValue, Failure> {
+    // Base64 has no character that a header may not have.
+    HeaderValue::try_from(format!("Basic {}", basic(credential))).map_err(|error| {
+        Failure::AuthenticationFailed {
+            by: credential.source().to_owned(),
+            said: error.to_string(),
+        }
+    })
+}
+
+/// All that must not be shown of what was sent.
+pub(crate) fn secrets(
+    credential: Option<&Credential>,
+    authorization: Option<&Authorization>,
+) -> Vec<String> {
+    let of_credential = credential
+        .map(|credential| [credential.password().to_owned(), basic(credential)])
+        .into_iter()
+        .flatten();
+    let sent = authorization
+        .and_then(|authorization| authorization.header.to_str().ok()?.split_once(' '))
+        .map(|(_, value)| value.to_owned());
+    of_credential.chain(sent).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_shown_to_the_own_host_and_to_domains_above_it_only() {
+        let cases = [
+            ("https://ghcr.io", "https://ghcr.io", true),
+            ("https://registry:5000", "https://registry:5001", true),
+            ("http://registry:5000", "http://registry:5001", true),
+            ("http://registry:5000", "https://registry", true),
+            (
+                "https://registry-1.docker.io",
+                "https://auth.docker.io",
+                true,
+            ),
+            ("https://registry.gitlab.com", "https://gitlab.com", true),
+            ("https://registry.gitlab.com", "https://com", false),
+            ("https://registry.gitlab.com", "http://gitlab.com", false),
+            ("http://registry.gitlab.com", "http://gitlab.com", false),
+            (
+                "https://registry.example.com",
+                "https://auth.example.com",
+                false,
+            ),
+            ("https://evilgitlab.com", "https://gitlab.com", false),
+            ("https://ghcr.io", "http://ghcr.io", false),
+            ("https://ghcr.io", "https://evil.example", false),
+            ("https://ghcr.io", "https://auth.docker.io", false),
+            (
+                "http://registry-1.docker.io",
+                "https://auth.docker.io",
+                false,
+            ),
+            ("https://10.0.0.1", "https://0.0.1", false),
+        ];
+        for (registry, server, expected) in cases {
+            let (registry, server) = (
+                Endpoint::parse(registry).unwrap(),
+                Endpoint::parse(server).unwrap(),
+            );
+            assert_eq!(
+                may_log_in(&registry, &server),
+                expected,
+                "{registry} to {server}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_registry_wants_in_the_query_is_encoded() {
+        let query = |realm: &str, service: Option<&str>, scope: Option<&str>| {
+            let bearer = Bearer {
+                realm: realm.to_owned(),
+                service: service.map(str::to_owned),
+                scope: scope.map(str::to_owned),
+            };
+            token_query(&realm.parse().unwrap(), &bearer, "a/b")
+        };
+        assert_eq!(
+            query(
+                "https://r/t",
+                Some("my registry"),
+                Some("repository:a/b:pull,push")
+            ),
+            "/t?service=my%20registry&scope=repository%3Aa%2Fb%3Apull%2Cpush"
+        );
+        assert_eq!(
+            query("https://r", None, None),
+            "/?scope=repository%3Aa%2Fb%3Apull"
+        );
+        assert_eq!(
+            query("https://r/t?x=y", None, Some("a b")),
+            "/t?x=y&scope=a&scope=b"
+        );
+        assert_eq!(
+            query("https://r/t", Some("x\r\nHost: evil&a=b#c"), Some("s")),
+            "/t?service=x%0D%0AHost%3A%20evil%26a%3Db%23c&scope=s"
+        );
+    }
+}

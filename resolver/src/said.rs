@@ -1,0 +1,127 @@
+//! What a server says of its own failure, made fit to be shown.
+
+use hyper::body::Bytes;
+use serde_json::Value;
+
+/// The most characters that are shown.
+const LENGTH_MAX: usize = 300;
+
+/// What stands in place of a credential that a server sent back.
+const HIDDEN: &str = "[hidden]";
+
+/// The text of an error's body: from the fields that registries and token servers use, else the
+/// body itself if it is plain text. One line, bounded, without control characters, and without
+/// the `secrets`, since a server may well send back what it was sent.
+pub(crate) fn said(body: &Bytes, secrets: &[String]) -> String {
+    let text = match serde_json::from_slice::<Value>(body) {
+        Ok(document) => of_document(&document),
+        Err(_) => match str::from_utf8(body) {
+            Ok(text) if !text.trim_start().starts_with('<') => text.to_owned(),
+            _ => String::new(),
+        },
+    };
+    let mut line = one_line(&text);
+    // The longest first, so that one within another leaves nothing of it behind.
+    let mut secrets: Vec<_> = secrets.iter().filter(|secret| !secret.is_empty()).collect();
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    for secret in secrets {
+        line = line.replace(one_line(secret).as_str(), HIDDEN);
+    }
+    match line.char_indices().nth(LENGTH_MAX) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+fn of_document(document: &Value) -> String {
+    let field =
+        |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    if let Some(errors) = document.get("errors").and_then(Value::as_array) {
+        let told: Vec<_> = errors
+            .iter()
+            .map(
+                |error| match (field(error, "code"), field(error, "message")) {
+                    (Some(code), Some(message)) => format!("{code}: {message}"),
+                    (code, message) => code.or(message).unwrap_or_default(),
+                },
+            )
+            .collect();
+        return told.join("; ");
+    }
+    ["details", "error_description", "message", "error"]
+        .iter()
+        .find_map(|name| field(document, name))
+        .unwrap_or_default()
+}
+
+fn one_line(text: &str) -> String {
+    let shown: String = text
+        .chars()
+        .map(|letter| if is_hidden(letter) { ' ' } else { letter })
+        .collect();
+    shown.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Characters that are not seen, or change how others are.
+fn is_hidden(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(body: &str) -> String {
+        said(&Bytes::copy_from_slice(body.as_bytes()), &[])
+    }
+
+    #[test]
+    fn errors_of_registries_and_token_servers_are_read() {
+        let registry = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":{"Tag":"x"}},{"code":"DENIED"},{"message":"why"}]}"#;
+        assert_eq!(
+            of(registry),
+            "MANIFEST_UNKNOWN: manifest unknown; DENIED; why"
+        );
+        assert_eq!(
+            of(r#"{"details":"incorrect username or password"}"#),
+            "incorrect username or password"
+        );
+        assert_eq!(
+            of(r#"{"error":"invalid_grant","error_description":"no such user"}"#),
+            "no such user"
+        );
+        assert_eq!(of("too many requests\n"), "too many requests");
+    }
+
+    #[test]
+    fn pages_and_documents_of_another_kind_say_nothing() {
+        for body in [
+            "",
+            "<html><body>502",
+            "[1,2]",
+            r#"{"errors":"x"}"#,
+            r#"{"errors":[]}"#,
+            "null",
+        ] {
+            assert_eq!(of(body), "", "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_one_bounded_line() {
+        assert_eq!(of("a\r\nb\u{1b}[31mc\u{202e}\u{0}d"), "a b [31mc d");
+        assert_eq!(of(&"ä".repeat(1000)), format!("{}…", "ä".repeat(300)));
+    }
+
+    #[test]
+    fn credentials_that_are_sent_back_are_hidden() {
+        let body = Bytes::from_static(b"user bob, pass hunter2 (Ym9iOmh1bnRlcjI=)");
+        let secrets = [
+            "hunter2".to_owned(),
+            "Ym9iOmh1bnRlcjI=".to_owned(),
+            String::new(),
+        ];
+        assert_eq!(said(&body, &secrets), "user bob, pass [hidden] ([hidden])");
+    }
+}

@@ -1,0 +1,74 @@
+//! The resolver against servers that do what no good registry does.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod answers;
+mod logins;
+mod routes;
+
+use resolver::{Digest, Failure, Keyring};
+use support::server::{Answer, Server, header, reply};
+use support::{ask, resolver};
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const BODY: &str = r#"{"schemaVersion":2}"#;
+
+fn digest() -> String {
+    Digest::of(BODY.as_bytes()).to_string()
+}
+
+/// The manifest, as a good registry gives it.
+fn manifest(request: &str) -> Answer {
+    reply(
+        request,
+        "200 OK",
+        &[
+            ("Content-Type", INDEX),
+            ("Docker-Content-Digest", &digest()),
+        ],
+        BODY,
+    )
+}
+
+fn unauthorized(request: &str, challenges: &[&str]) -> Answer {
+    let headers: Vec<_> = challenges
+        .iter()
+        .map(|challenge| ("WWW-Authenticate", *challenge))
+        .collect();
+    reply(
+        request,
+        "401 Unauthorized",
+        &headers,
+        r#"{"errors":[{"code":"UNAUTHORIZED","message":"log in"}]}"#,
+    )
+}
+
+fn invalid(server: &Server, detail: &str) -> Failure {
+    Failure::InvalidAnswer {
+        by: server.address.clone(),
+        detail: detail.to_owned(),
+    }
+}
+
+/// What of an answer does not depend on the port that a server got.
+async fn resolved(server: &Server, keyring: &Keyring) -> (String, Option<String>) {
+    let resolved = ask(&resolver(), &server.address, keyring).await.unwrap();
+    (
+        resolved.digest.to_string(),
+        resolved.credential.map(|credential| credential.source),
+    )
+}
+
+/// A registry with a token server at `/token`, both on one address. It says where its token
+/// server is by the `Host` it was asked at.
+fn with_token(
+    challenge: impl Fn(&str) -> String + Send + Sync + 'static,
+    token: &'static str,
+) -> impl Fn(&str) -> Answer + Send + Sync {
+    move |request| match header(request, "authorization") {
+        _ if request.starts_with("GET /token") => reply(request, "200 OK", &[], token),
+        Some("Bearer abc") => manifest(request),
+        _ => unauthorized(request, &[&challenge(header(request, "host").unwrap())]),
+    }
+}

@@ -1,0 +1,75 @@
+//! What the tests of the resolver share. Each test file uses a part of it.
+#![allow(dead_code)]
+
+pub mod registry;
+pub mod server;
+pub mod token;
+
+use std::time::Duration;
+
+use resolver::{
+    Endpoint, Failure, Format, Keyring, Options, Reference, Request, ResolveError, Resolved,
+    Resolver,
+};
+
+/// A resolver that may connect to this machine.
+pub fn resolver() -> Resolver {
+    Resolver::new(options()).unwrap()
+}
+
+/// Options that allow this machine, with time enough for a slow one.
+pub fn options() -> Options {
+    let allow = vec!["127.0.0.0/8".parse().unwrap()];
+    Options {
+        allow,
+        deadline: Duration::from_secs(20),
+        ..Options::default()
+    }
+}
+
+/// Asks for `team/app:v1` at an address.
+pub async fn ask(
+    resolver: &Resolver,
+    endpoint: &str,
+    keyring: &Keyring,
+) -> Result<Resolved, ResolveError> {
+    let reference = Reference::parse("registry.example.com/team/app:v1").unwrap();
+    let endpoint = Endpoint::parse(endpoint).unwrap();
+    resolver
+        .resolve(&Request {
+            reference: &reference,
+            endpoint: Some(&endpoint),
+            keyring,
+        })
+        .await
+}
+
+/// Why `team/app:v1` is not resolved at an address by one who has no login.
+pub async fn failure(endpoint: &str) -> Failure {
+    ask(&resolver(), endpoint, &Keyring::new())
+        .await
+        .unwrap_err()
+        .failure
+}
+
+/// A keyring of Secrets, each with one login: its name, the key, the user and the password.
+pub fn keyring(secrets: &[(&str, &str, &str, &str)]) -> Keyring {
+    let mut keyring = Keyring::new();
+    for (secret, key, username, password) in secrets {
+        let payload = serde_json::json!({ "auths": { *key: { "username": username, "password": password } } });
+        let skipped = keyring
+            .add(
+                secret,
+                payload.to_string().as_bytes(),
+                Format::DockerConfigJson,
+            )
+            .unwrap();
+        assert_eq!(skipped, []);
+    }
+    keyring
+}
+
+/// The part of an address after its scheme: what a login's key names.
+pub fn key(endpoint: &str) -> &str {
+    endpoint.split_once("://").unwrap().1
+}

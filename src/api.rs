@@ -1,0 +1,240 @@
+//! The custom resource, as people write it and as `kubectl explain` shows it.
+//!
+//! Types and schema only. What a value means is decided in [`crate::desired`]; the rules here refuse, at the
+//! API server, what can never work, and say what to write instead. The doc comments below are the text of
+//! `kubectl explain`, so they speak to someone who writes YAML.
+//!
+//! Two rules for whoever adds a field. A default that excludes another field belongs in `desired`, never in
+//! the schema: the API server fills defaults in before it checks, so the exclusion would always fail. And an
+//! absent field must mean what it meant before, since Kubernetes keeps old objects as they were written.
+
+mod component;
+mod schema;
+mod status;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Affinity, Toleration};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use component::{
+    ComponentResolve, ComponentSpec, EnvVar, ExecAction, HttpGetAction, Probe, Probes, RedisSpec,
+    Resources, RollingUpdate, SecurityContext, ServiceSpec, ServiceType, Strategy, StrategyType,
+    TcpSocketAction, WebuiSpec,
+};
+pub use schema::crd;
+pub use status::{ComponentStatus, DockerCoinsStatus};
+
+/// The API group of the resource, and the prefix of the operator's annotations.
+pub const GROUP: &str = "dockercoins.dev";
+
+/// What DockerCoins should look like in this namespace.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "dockercoins.dev",
+    version = "v1alpha1",
+    kind = "DockerCoins",
+    plural = "dockercoins",
+    shortname = "coins",
+    category = "all",
+    namespaced,
+    status = "DockerCoinsStatus",
+    derive = "PartialEq",
+    derive = "Default",
+    doc = "DockerCoins, the demo application that mines coins: five Deployments and four Services in this namespace, with every image tag resolved to a digest.",
+    scale(
+        spec_replicas_path = ".spec.worker.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Registry", type_ = "string", json_path = ".spec.registry.prefix"),
+    printcolumn(name = "Tag", type_ = "string", json_path = ".spec.tag"),
+    printcolumn(name = "Workers", type_ = "integer", json_path = ".status.replicas"),
+    printcolumn(
+        name = "Images",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"ImagesResolved\")].reason",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.size() <= 63")
+        .message("the name becomes a label's value: write one of at most 63 characters")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct DockerCoinsSpec {
+    /// Where the images of hasher, rng, webui and worker come from. Redis is the official image, and exempt.
+    #[serde(default)]
+    pub registry: Registry,
+
+    /// The tag of hasher, rng, webui and worker, where a component names none of its own. Default: v0.1.
+    /// Redis is exempt: its image is set in redis.image or redis.tag.
+    #[serde(default = "default_tag")]
+    #[schemars(length(max = 128))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$')").message(
+        "a tag is 1 to 128 letters, digits, '_', '.' or '-', and doesn't begin with '.' or '-': write one such as v0.1"
+    ))]
+    pub tag: String,
+
+    /// Secrets of this namespace, of type kubernetes.io/dockerconfigjson or kubernetes.io/dockercfg, with
+    /// logins for the registries. The nodes use them to pull images and the operator to resolve tags.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub image_pull_secrets: Vec<SecretReference>,
+
+    /// How tags become digests.
+    #[serde(default)]
+    pub resolve: Resolve,
+
+    /// True stops the operator from writing Deployments and Services and from asking registries, so that
+    /// they can be changed by hand. Status stays true. Default: false.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// Labels that a node must have to run any of the pods. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::labels")]
+    pub node_selector: BTreeMap<String, String>,
+
+    /// Taints that all of the pods tolerate. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub tolerations: Vec<Toleration>,
+
+    /// Scheduling preferences and demands of all of the pods. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+
+    /// Hashes random bytes. Listens on port 80.
+    #[serde(default)]
+    pub hasher: ComponentSpec,
+
+    /// Keeps the counters and the coins, in memory. Listens on port 6379.
+    #[serde(default)]
+    pub redis: RedisSpec,
+
+    /// Hands out random bytes, one request at a time. Listens on port 80.
+    #[serde(default)]
+    pub rng: ComponentSpec,
+
+    /// The web page. Listens on port 80.
+    #[serde(default)]
+    pub webui: WebuiSpec,
+
+    /// Mines. Listens on nothing. Its replicas are the ones that `kubectl scale dockercoins` changes, which
+    /// answers an error until replicas is set here. A HorizontalPodAutoscaler that targets the Deployment
+    /// `worker` needs replicas left unset.
+    #[serde(default)]
+    pub worker: ComponentSpec,
+}
+
+fn default_tag() -> String {
+    "v0.1".into()
+}
+
+/// Where images come from.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Registry {
+    /// What stands before /rng, /hasher, /webui and /worker: host[:port][/path], or a Docker Hub namespace.
+    /// The nodes pull from there. Default: docker.io/dockercoins.
+    #[serde(default = "default_prefix")]
+    #[schemars(length(max = 255))]
+    #[x_kube(
+        validation = Rule::new("self.size() > 0").message(
+            "an empty prefix would name images such as /rng: write host[:port][/path], or leave the field out for docker.io/dockercoins"
+        ),
+        validation = Rule::new("!self.contains('://')").message(
+            "a prefix has no scheme: write registry.example.com:5000/team here, and the scheme in spec.registry.endpoint"
+        ),
+        validation = Rule::new("!self.contains('@')").message(
+            "a prefix has no digest, since it stands before four images: write the digest in the component's image"
+        ),
+        validation = Rule::new("!self.matches('\\\\s')").message("a prefix has no spaces: write registry.example.com:5000/team"),
+        validation = Rule::new(
+            "self.size() == 0 || self.contains('://') || self.contains('@') || self.matches('\\\\s') || self.matches('^[A-Za-z0-9._:\\\\[\\\\]-]+(/[a-z0-9._-]+)*/?$')"
+        ).message(
+            "a prefix is host[:port][/path] with a path of lowercase letters, digits, '.', '_' and '-', and without a tag: write registry.example.com:5000/team here, and the tag in spec.tag"
+        )
+    )]
+    pub prefix: String,
+
+    /// The address at which the operator asks for tags, where the nodes pull the same registry by another
+    /// one: http://registry:5000, or https://registry.example.com. Serves only images on the prefix's host;
+    /// credentials are then matched against this address. Default: the prefix's own host, by HTTPS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[A-Za-z0-9._\\\\[\\\\]:-]+/?$')").message(
+        "an endpoint is http:// or https://, a host, and a port where it isn't the usual one: write http://registry:5000"
+    ))]
+    pub endpoint: Option<String>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            prefix: default_prefix(),
+            endpoint: None,
+        }
+    }
+}
+
+fn default_prefix() -> String {
+    "docker.io/dockercoins".into()
+}
+
+/// The name of a Secret in this namespace.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+pub struct SecretReference {
+    /// The Secret's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// How the application's tags become digests.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Resolve {
+    /// Required: nothing new is rolled out until every image is pinned to a digest. BestEffort: an image
+    /// that can't be resolved runs by its tag until it can. Never: tags are written as they are, and no
+    /// registry is asked. Default: Required.
+    #[serde(default)]
+    pub policy: ResolvePolicy,
+
+    /// How often a tag that is already pinned is asked for again, such as 10m or 1h30m; at least 10s. Default:
+    /// never, so that a tag that moves doesn't roll pods by surprise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^([0-9]+(\\\\.[0-9]+)?(s|m|h))+$')").message(
+            "an interval is a number and a unit (s, m or h): write 10m, or leave the field out to never ask again"
+        ),
+        validation = Rule::new(
+            "!self.matches('^([0-9]+(\\\\.[0-9]+)?(s|m|h))+$') || duration(self) >= duration('10s')"
+        ).message("an interval is at least 10s: write 10m, or leave the field out to never ask again")
+    )]
+    pub interval: Option<String>,
+}
+
+/// What happens with a tag.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResolvePolicy {
+    /// Nothing new is rolled out until every image is pinned.
+    #[default]
+    Required,
+    /// An image that can't be resolved runs by its tag until it can.
+    BestEffort,
+    /// Tags are written as they are, and no registry is asked.
+    Never,
+}

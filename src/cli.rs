@@ -1,0 +1,219 @@
+//! What the command line says, and what is done about it.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use dockercoins_operator::error::with_sources;
+use dockercoins_operator::{api, controller};
+use kube::config::KubeConfigOptions;
+use kube::{Client, Config};
+use resolver::{IpNet, Options, Resolver};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+/// A Kubernetes operator for DockerCoins that pins every image tag to a digest.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch DockerCoins resources and make the cluster as they say.
+    Run(Run),
+    /// Print the CustomResourceDefinition as YAML.
+    Crd,
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// A namespace to look after; may be given several times. Default: all of them.
+    #[arg(
+        long = "namespace",
+        value_name = "NAMESPACE",
+        env = "WATCH_NAMESPACES",
+        value_delimiter = ','
+    )]
+    namespaces: Vec<String>,
+
+    /// The context of the kubeconfig to use. Default: the current one; inside a cluster, that cluster.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+
+    /// How many resources are reconciled at once.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    concurrency: u16,
+
+    /// A network in which registries may be, although its addresses are loopback, link-local or otherwise
+    /// refused; may be given several times.
+    #[arg(long = "allow-registry-network", value_name = "CIDR")]
+    allow_registry_networks: Vec<IpNet>,
+
+    /// How many seconds a registry may take to answer for one image, with all that belongs to it.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
+    registry_deadline: u64,
+
+    /// How the log is written. Default: for people on a terminal, JSON elsewhere.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+
+    /// What is logged: error, warn, info, debug or trace, or directives such as
+    /// info,dockercoins_operator=debug. At debug, every request says why it is sent.
+    #[arg(long, value_name = "LEVEL", env = "RUST_LOG", default_value = "info")]
+    log_level: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// One line for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why the command could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error("--log-level {0:?} can't be read: write error, warn, info, debug or trace")]
+    LogLevel(String),
+    #[error(
+        "no cluster to talk to: {0}. Set KUBECONFIG to a kubeconfig file, or run inside a cluster"
+    )]
+    NoCluster(String),
+    #[error("the API server can't be talked to: {0}")]
+    Client(String),
+    #[error("the API server did not answer: {0}")]
+    Unreachable(String),
+    #[error("the resolver can't be set up: {0}")]
+    Resolver(String),
+    #[error("signals can't be received: {0}")]
+    Signals(#[source] std::io::Error),
+    #[error("the CRD can't be written as YAML: {0}")]
+    Yaml(String),
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub async fn run(self) -> Result<(), CliError> {
+        match self.command {
+            Command::Run(run) => run.run().await,
+            Command::Crd => print_crd(),
+        }
+    }
+}
+
+fn print_crd() -> Result<(), CliError> {
+    let yaml =
+        serde_saphyr::to_string(&api::crd()).map_err(|error| CliError::Yaml(error.to_string()))?;
+    println!("# Written by `dockercoins-operator crd`: change src/api.rs, then `make generate`.");
+    print!("{yaml}");
+    Ok(())
+}
+
+impl Run {
+    async fn run(self) -> Result<(), CliError> {
+        self.start_log()?;
+        let shutdown = shutdown()?;
+        let config = self.config().await?;
+        let url = config.cluster_url.to_string();
+        let client =
+            Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
+        let version = client
+            .apiserver_version()
+            .await
+            .map_err(|error| CliError::Unreachable(with_sources(&error)))?;
+        let resolver = Resolver::new(Options {
+            allow: self.allow_registry_networks,
+            deadline: Duration::from_secs(self.registry_deadline),
+            user_agent: concat!("dockercoins-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
+            ..Options::default()
+        })
+        .map_err(|error| CliError::Resolver(with_sources(&error)))?;
+        let namespaces = if self.namespaces.is_empty() {
+            "all".to_owned()
+        } else {
+            self.namespaces.join(", ")
+        };
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            api_server = url,
+            kubernetes = version.git_version,
+            namespaces,
+            concurrency = self.concurrency,
+            "started"
+        );
+        controller::run(
+            client,
+            resolver,
+            &self.namespaces,
+            self.concurrency,
+            shutdown,
+        )
+        .await;
+        Ok(())
+    }
+
+    /// Where the API server is, and how to be known there.
+    async fn config(&self) -> Result<Config, CliError> {
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        let mut config = match self.context {
+            Some(_) => Config::from_kubeconfig(&options)
+                .await
+                .map_err(|error| error.to_string()),
+            None => Config::infer().await.map_err(|error| with_sources(&error)),
+        }
+        .map_err(CliError::NoCluster)?;
+        // The client would try again for minutes, in the place of one of the few reconciles that run at once.
+        // The operator has deadlines and waits of its own.
+        config.default_retry = false;
+        config.headers.push((
+            http::header::USER_AGENT,
+            http::HeaderValue::from_static(concat!(
+                "dockercoins-operator/",
+                env!("CARGO_PKG_VERSION")
+            )),
+        ));
+        Ok(config)
+    }
+
+    fn start_log(&self) -> Result<(), CliError> {
+        let filter: EnvFilter = self
+            .log_level
+            .parse()
+            .map_err(|_| CliError::LogLevel(self.log_level.clone()))?;
+        let is_terminal = std::io::stderr().is_terminal();
+        let default = if is_terminal {
+            LogFormat::Text
+        } else {
+            LogFormat::Json
+        };
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
+        match self.log_format.unwrap_or(default) {
+            LogFormat::Text => log.with_ansi(is_terminal).with_target(false).init(),
+            LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+        }
+        Ok(())
+    }
+}
+
+/// Done when the process is told to stop, by SIGTERM or Ctrl-C.
+fn shutdown() -> Result<impl Future<Output = ()> + Send + 'static, CliError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;
+    Ok(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        info!("{name}: finishing what was begun");
+    })
+}

@@ -1,0 +1,390 @@
+//! The API server, as the operator uses it: what it has seen, and every write it makes.
+//!
+//! Every request to the API server goes through [`Cluster::call`], which gives it a deadline, says at debug
+//! level why it was sent, and turns its failure into an [`Error`]. Nothing else in the operator writes.
+
+mod cache;
+mod child;
+
+use std::future::Future;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ObjectReference, Secret, Service};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, ObjectMeta, Time};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::PartialObjectMeta;
+use kube::{Client, ResourceExt as _};
+use resolver::{Format, Keyring};
+use serde_json::json;
+use tracing::debug;
+
+use crate::api::{DockerCoins, DockerCoinsStatus};
+use crate::error::Error;
+use crate::plan::MANAGER;
+pub use cache::Cache;
+pub use child::{Child, is_of_interest, slim};
+
+/// How long the API server may take for one request.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// The manager that fields are handed to when they stop being ours and are to keep their value.
+const HEIR: &str = "dockercoins-operator-released";
+
+/// What the operator has seen of the cluster, and how it writes to it.
+pub struct Cluster {
+    client: Client,
+    /// The Services with a component's name, and all that a DockerCoins controls.
+    pub services: Cache<Service>,
+    /// The Deployments likewise.
+    pub deployments: Cache<Deployment>,
+    /// Every DockerCoins, by its identity alone.
+    pub coins: Cache<PartialObjectMeta<DockerCoins>>,
+}
+
+/// What must be known of the other DockerCoins of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sibling {
+    /// When it was created: the oldest holds the names.
+    pub created: Option<Time>,
+    /// Its uid, which decides between two of the same second.
+    pub uid: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Sibling {
+    fn of(coins: &PartialObjectMeta<DockerCoins>) -> Self {
+        Self {
+            created: coins.creation_timestamp(),
+            uid: coins.uid().unwrap_or_default(),
+            name: coins.name_any(),
+        }
+    }
+}
+
+/// Something that people should see in `kubectl describe` and `kubectl events`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// The stable name of what happened.
+    pub reason: String,
+    /// What the operator was doing.
+    pub action: &'static str,
+    /// What happened, for a person.
+    pub note: String,
+}
+
+impl Cluster {
+    /// The cluster that `client` speaks to, with nothing seen yet.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            services: Cache::default(),
+            deployments: Cache::default(),
+            coins: Cache::default(),
+        }
+    }
+
+    /// Waits until everything has been listed once.
+    pub async fn is_ready(&self) {
+        let Self {
+            client: _,
+            coins,
+            services,
+            deployments,
+        } = self;
+        futures::join!(
+            coins.is_ready(),
+            services.is_ready(),
+            deployments.is_ready()
+        );
+    }
+
+    /// The DockerCoins of a namespace, the oldest first.
+    pub fn siblings(&self, namespace: &str) -> Vec<Sibling> {
+        let mut here: Vec<Sibling> = self
+            .coins
+            .in_namespace(namespace)
+            .iter()
+            .map(|coins| Sibling::of(coins))
+            .collect();
+        here.sort();
+        here
+    }
+
+    /// Server-side applies an object, and gives what the API server made of it.
+    ///
+    /// Where one is there (`live`), its uid goes along, and the API server refuses if another has taken its
+    /// place since. Where none is, a resource version goes along that no object has: the API server ignores it
+    /// when it creates, and refuses if there is an object after all, so that a stranger's is never taken over.
+    pub async fn apply<K: Child>(
+        &self,
+        wanted: &K,
+        live: Option<&K>,
+        why: &str,
+    ) -> Result<(), Error> {
+        let mut body = wanted.clone();
+        match live {
+            Some(live) => body.meta_mut().uid = live.uid(),
+            None => body.meta_mut().resource_version = Some("1".to_owned()),
+        }
+        if let Some(live) = live {
+            self.make_way(wanted, live).await?;
+        }
+        let api = self.api::<K>(wanted);
+        let name = wanted.name_any();
+        let params = PatchParams::apply(MANAGER).force();
+        let patch = Patch::Apply(&body);
+        let written = self
+            .call("apply", wanted, why, api.patch(&name, &params, &patch))
+            .await?;
+        K::cache(self).wrote(written);
+        Ok(())
+    }
+
+    /// Does what server-side apply can't in one step, see [`Child::before_apply`].
+    async fn make_way<K: Child>(&self, wanted: &K, live: &K) -> Result<(), Error> {
+        let api = self.api::<K>(wanted);
+        let name = wanted.name_any();
+        for step in wanted.before_apply(live) {
+            let why = step.why;
+            let done = match &step.patch {
+                Patch::Apply(_) => {
+                    let params = PatchParams::apply(HEIR).force();
+                    self.call(
+                        "release",
+                        wanted,
+                        why,
+                        api.patch(&name, &params, &step.patch),
+                    )
+                    .await?
+                }
+                _ => {
+                    let params = PatchParams {
+                        field_manager: Some(HEIR.to_owned()),
+                        ..PatchParams::default()
+                    };
+                    self.call(
+                        "prepare",
+                        wanted,
+                        why,
+                        api.patch(&name, &params, &step.patch),
+                    )
+                    .await?
+                }
+            };
+            K::cache(self).wrote(done);
+        }
+        Ok(())
+    }
+
+    /// Deletes an object of ours, if it is still the one that was seen.
+    pub async fn delete<K: Child>(&self, live: &K, why: &str) -> Result<(), Error> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: live.uid(),
+                resource_version: None,
+            }),
+            ..DeleteParams::background()
+        };
+        let api = self.api::<K>(live);
+        let name = live.name_any();
+        match self
+            .call("delete", live, why, api.delete(&name, &params))
+            .await
+        {
+            Ok(_) => Ok(()),
+            // Someone else was faster.
+            Err(Error::Outdated { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces the status of a resource, provided that the resource is still as it was when it was read.
+    ///
+    /// Gives the resource's new version.
+    pub async fn write_status(
+        &self,
+        coins: &ObjectReference,
+        status: &DockerCoinsStatus,
+        why: &str,
+    ) -> Result<Option<String>, Error> {
+        // A merge patch leaves out nothing that it doesn't name, so every field is named.
+        let status = json!({
+            "observedGeneration": status.observed_generation,
+            "conditions": status.conditions,
+            "components": status.components,
+            "replicas": status.replicas,
+            "selector": status.selector,
+        });
+        self.patch_status(coins, status, why).await
+    }
+
+    /// Writes the conditions alone, to a resource whose status can't be read.
+    pub async fn write_conditions(
+        &self,
+        coins: &ObjectReference,
+        generation: Option<i64>,
+        conditions: &[Condition],
+    ) -> Result<Option<String>, Error> {
+        let status = json!({ "observedGeneration": generation, "conditions": conditions });
+        self.patch_status(coins, status, "the resource can't be read")
+            .await
+    }
+
+    async fn patch_status(
+        &self,
+        coins: &ObjectReference,
+        status: serde_json::Value,
+        why: &str,
+    ) -> Result<Option<String>, Error> {
+        let namespace = coins.namespace.clone().unwrap_or_default();
+        let name = coins.name.clone().unwrap_or_default();
+        // Untyped, since the answer may be one that this operator can't read.
+        let kind = kube::api::ApiResource::erase::<DockerCoins>(&());
+        let api: Api<kube::api::DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &namespace, &kind);
+        let patch =
+            json!({ "metadata": { "resourceVersion": coins.resource_version }, "status": status });
+        let params = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(&patch);
+        let request = api.patch_status(&name, &params, &patch);
+        let written = self
+            .send(
+                format!("to write the status of DockerCoins {namespace}/{name}"),
+                why,
+                request,
+            )
+            .await?;
+        Ok(written.resource_version())
+    }
+
+    /// Tells people something. An event that can't be written is logged, and stops nothing.
+    pub async fn publish(&self, about: &ObjectReference, news: &News) {
+        let now = Timestamp::now();
+        let namespace = about.namespace.clone().unwrap_or_default();
+        let event = Event {
+            metadata: ObjectMeta {
+                name: about
+                    .name
+                    .as_deref()
+                    .map(|name| format!("{name}.{:x}", now.as_nanosecond())),
+                namespace: Some(namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(now)),
+            type_: Some(if news.warning { "Warning" } else { "Normal" }.to_owned()),
+            reason: Some(news.reason.clone()),
+            action: Some(news.action.to_owned()),
+            note: Some(news.note.chars().take(1000).collect()),
+            regarding: Some(about.clone()),
+            reporting_controller: Some(format!("dockercoins.dev/{MANAGER}")),
+            reporting_instance: Some(MANAGER.to_owned()),
+            ..Event::default()
+        };
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        let what = format!(
+            "to write an event about {namespace}/{}",
+            about.name.as_deref().unwrap_or_default()
+        );
+        let params = PostParams::default();
+        if let Err(error) = self
+            .send(what, &news.reason, api.create(&params, &event))
+            .await
+        {
+            tracing::warn!(reason = %news.reason, note = %news.note, "an event could not be written: {error}");
+        }
+    }
+
+    /// The logins in the named Secrets of a namespace, and what should be known of those that gave none.
+    ///
+    /// As with the kubelet, a Secret that is missing or can't be used stops nothing by itself: the image may
+    /// not need it.
+    pub async fn keyring(&self, namespace: &str, names: &[String]) -> (Keyring, Vec<String>) {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let secrets = futures::future::join_all(names.iter().map(|name| {
+            let what = format!("to read Secret {namespace}/{name}");
+            self.send(what, "a registry may need its login", api.get_opt(name))
+        }));
+        let mut keyring = Keyring::new();
+        let mut notes = Vec::new();
+        for (name, secret) in names.iter().zip(secrets.await) {
+            match secret {
+                Ok(Some(secret)) => notes.extend(add_secret(&mut keyring, name, &secret)),
+                Ok(None) => notes.push(format!(
+                    "pull secret {name} is not in this namespace: create it with `kubectl create secret docker-registry {name}`, or take it out of spec.imagePullSecrets"
+                )),
+                Err(error) => notes.push(error.to_string()),
+            }
+        }
+        (keyring, notes)
+    }
+
+    fn api<K: Child>(&self, object: &K) -> Api<K> {
+        Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default())
+    }
+
+    async fn call<K: Child, T>(
+        &self,
+        verb: &str,
+        object: &K,
+        why: &str,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Error> {
+        let namespace = object.namespace().unwrap_or_default();
+        self.send(
+            format!(
+                "to {verb} {} {namespace}/{}",
+                K::kind(&()),
+                object.name_any()
+            ),
+            why,
+            request,
+        )
+        .await
+    }
+
+    /// Sends one request.
+    async fn send<T>(
+        &self,
+        what: String,
+        why: &str,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Error> {
+        debug!(why, "asking the API server {what}");
+        match tokio::time::timeout(DEADLINE, request).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Error::from_api(what, error)),
+            Err(_) => Err(Error::Timeout {
+                what,
+                seconds: DEADLINE.as_secs(),
+            }),
+        }
+    }
+}
+
+/// Adds a Secret's logins, and gives what should be known of those that can't be used.
+fn add_secret(keyring: &mut Keyring, name: &str, secret: &Secret) -> Vec<String> {
+    let type_ = secret.type_.as_deref().unwrap_or("Opaque");
+    let Some(format) = Format::of_secret_type(type_) else {
+        return vec![format!(
+            "pull secret {name} has the type {type_}, which holds no registry logins: create one with `kubectl create secret docker-registry`"
+        )];
+    };
+    let payload = secret
+        .data
+        .as_ref()
+        .and_then(|data| data.get(format.data_key()));
+    let payload = payload.map(|bytes| bytes.0.as_slice()).unwrap_or_default();
+    match keyring.add(&format!("Secret {name}"), payload, format) {
+        Ok(skipped) => skipped.iter().map(ToString::to_string).collect(),
+        Err(error) => vec![error.to_string()],
+    }
+}

@@ -1,0 +1,210 @@
+//! What has been seen of one kind of object, by watching and by writing.
+//!
+//! An answer to a write is newer than what the watch has brought so far. Both are kept here, and the newest
+//! counts, so that a reconcile never decides on what it has itself just changed.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, RwLock};
+
+use kube::ResourceExt;
+use kube::runtime::watcher;
+use tokio::sync::watch;
+
+/// The objects of one kind that concern the operator.
+pub struct Cache<K> {
+    seen: RwLock<Seen<K>>,
+    is_listed: watch::Sender<bool>,
+}
+
+struct Seen<K> {
+    by_namespace: HashMap<String, BTreeMap<String, Arc<K>>>,
+    /// While a list is being read: what it has named so far. The rest is gone when it ends.
+    listed: Option<HashSet<(String, String)>>,
+}
+
+impl<K> Default for Cache<K> {
+    fn default() -> Self {
+        let seen = Seen {
+            by_namespace: HashMap::new(),
+            listed: None,
+        };
+        Self {
+            seen: RwLock::new(seen),
+            is_listed: watch::Sender::new(false),
+        }
+    }
+}
+
+impl<K: ResourceExt> Cache<K> {
+    /// The object with this name, as last seen.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        let seen = self.seen.read().expect("no panic while held");
+        seen.by_namespace.get(namespace)?.get(name).cloned()
+    }
+
+    /// All objects of a namespace, by name.
+    pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
+        let seen = self.seen.read().expect("no panic while held");
+        seen.by_namespace
+            .get(namespace)
+            .map(|here| here.values().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// Waits until a list has been read whole, so that what is not here isn't there.
+    pub async fn is_ready(&self) {
+        // The sender lives as long as `self`, so waiting can't fail.
+        let _ = self
+            .is_listed
+            .subscribe()
+            .wait_for(|is_listed| *is_listed)
+            .await;
+    }
+
+    /// Takes note of what the API server answered to a write.
+    pub fn wrote(&self, object: K) {
+        self.seen.write().expect("no panic while held").keep(object);
+    }
+
+    /// Takes note of an event of the watch.
+    pub fn observe(&self, event: watcher::Event<K>) {
+        let mut seen = self.seen.write().expect("no panic while held");
+        match event {
+            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => seen.keep(object),
+            watcher::Event::Delete(object) => seen.remove(&object),
+            watcher::Event::Init => seen.listed = Some(HashSet::new()),
+            watcher::Event::InitDone => {
+                seen.drop_unlisted();
+                drop(seen);
+                self.is_listed.send_replace(true);
+            }
+        }
+    }
+}
+
+impl<K: ResourceExt> Seen<K> {
+    fn keep(&mut self, object: K) {
+        let (namespace, name) = key(&object);
+        if let Some(listed) = &mut self.listed {
+            listed.insert((namespace.clone(), name.clone()));
+        }
+        let here = self.by_namespace.entry(namespace).or_default();
+        if here
+            .get(&name)
+            .is_none_or(|known| !is_older(&object, known))
+        {
+            here.insert(name, Arc::new(object));
+        }
+    }
+
+    fn remove(&mut self, object: &K) {
+        let (namespace, name) = key(object);
+        let Some(here) = self.by_namespace.get_mut(&namespace) else {
+            return;
+        };
+        // Another object may have taken the name since.
+        if here
+            .get(&name)
+            .is_some_and(|known| known.uid() == object.uid())
+        {
+            here.remove(&name);
+        }
+        if here.is_empty() {
+            self.by_namespace.remove(&namespace);
+        }
+    }
+
+    fn drop_unlisted(&mut self) {
+        let Some(listed) = self.listed.take() else {
+            return;
+        };
+        self.by_namespace.retain(|namespace, here| {
+            here.retain(|name, _| listed.contains(&(namespace.clone(), name.clone())));
+            !here.is_empty()
+        });
+    }
+}
+
+fn key<K: ResourceExt>(object: &K) -> (String, String) {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// Whether `object` is an older state of what `known` is a state of. Resource versions of one kind can be
+/// compared as numbers (KEP-5504); where they can't, the later arrival counts.
+fn is_older<K: ResourceExt>(object: &K, known: &K) -> bool {
+    let version = |object: &K| {
+        object
+            .resource_version()
+            .and_then(|version| version.parse::<u64>().ok())
+    };
+    object.uid() == known.uid() && version(object) < version(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Service;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use kube::runtime::watcher::Event;
+
+    use super::*;
+
+    fn service(name: &str, uid: &str, version: &str) -> Service {
+        Service {
+            metadata: ObjectMeta {
+                name: Some(name.into()),
+                namespace: Some("demo".into()),
+                uid: Some(uid.into()),
+                resource_version: Some(version.into()),
+                ..ObjectMeta::default()
+            },
+            ..Service::default()
+        }
+    }
+
+    fn versions(cache: &Cache<Service>) -> Vec<(String, String)> {
+        let version = |s: &Arc<Service>| (s.name_any(), s.resource_version().unwrap());
+        cache.in_namespace("demo").iter().map(version).collect()
+    }
+
+    #[test]
+    fn an_answer_to_a_write_is_not_undone_by_an_older_event() {
+        let cache = Cache::default();
+        cache.wrote(service("rng", "a", "10"));
+        cache.observe(Event::Apply(service("rng", "a", "9")));
+        assert_eq!(versions(&cache), [("rng".into(), "10".into())]);
+    }
+
+    #[test]
+    fn an_object_that_took_the_name_counts_whatever_its_version() {
+        let cache = Cache::default();
+        cache.wrote(service("rng", "a", "10"));
+        cache.observe(Event::Apply(service("rng", "b", "9")));
+        assert_eq!(versions(&cache), [("rng".into(), "9".into())]);
+    }
+
+    #[test]
+    fn the_end_of_another_object_of_that_name_takes_nothing_away() {
+        let cache = Cache::default();
+        cache.wrote(service("rng", "b", "11"));
+        cache.observe(Event::Delete(service("rng", "a", "10")));
+        assert_eq!(versions(&cache), [("rng".into(), "11".into())]);
+        cache.observe(Event::Delete(service("rng", "b", "12")));
+        assert_eq!(versions(&cache), []);
+    }
+
+    #[test]
+    fn what_a_new_list_does_not_name_is_gone_but_not_what_was_written_meanwhile() {
+        let cache = Cache::default();
+        for name in ["hasher", "rng"] {
+            cache.observe(Event::Apply(service(name, name, "1")));
+        }
+        cache.observe(Event::Init);
+        cache.observe(Event::InitApply(service("rng", "rng", "1")));
+        cache.wrote(service("webui", "webui", "2"));
+        cache.observe(Event::InitDone);
+        assert_eq!(
+            versions(&cache),
+            [("rng".into(), "1".into()), ("webui".into(), "2".into())]
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! The kinds of objects that a DockerCoins consists of.
+
+use std::fmt::Debug;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use kube::api::Patch;
+use kube::{Resource, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::component::Component;
+use crate::plan::MANAGER;
+
+use super::{Cache, Cluster};
+
+/// A kind of child.
+pub trait Child:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+    /// What has been seen of this kind.
+    fn cache(cluster: &Cluster) -> &Cache<Self>;
+
+    /// What must be sent before `self` is applied over `live`, where server-side apply alone would do
+    /// something else.
+    fn before_apply(&self, _live: &Self) -> Vec<Step> {
+        Vec::new()
+    }
+
+    /// The object as kubectl names it, such as `deployment rng`.
+    fn command(&self) -> String {
+        format!("{} {}", Self::kind(&()).to_lowercase(), self.name_any())
+    }
+
+    /// The object as people name it, such as `Deployment rng`.
+    fn title(&self) -> String {
+        format!("{} {}", Self::kind(&()), self.name_any())
+    }
+}
+
+/// A write that goes before an apply.
+pub struct Step {
+    /// Why it is needed.
+    pub why: &'static str,
+    /// The write.
+    pub patch: Patch<Value>,
+}
+
+impl Child for Service {
+    fn cache(cluster: &Cluster) -> &Cache<Self> {
+        &cluster.services
+    }
+}
+
+impl Child for Deployment {
+    fn cache(cluster: &Cluster) -> &Cache<Self> {
+        &cluster.deployments
+    }
+
+    /// Two steps that server-side apply can't do by itself:
+    ///
+    /// - `replicas` that we wrote and no longer write would fall back to one. The running number is handed to
+    ///   another manager first, and survives.
+    /// - `rollingUpdate` was filled in by the API server, so it is no one's and stays, but `Recreate` is
+    ///   refused beside it.
+    fn before_apply(&self, live: &Self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if self.spec.replicas.is_none()
+            && let Some(replicas) = live.spec.replicas
+            && owns_replicas(live)
+        {
+            steps.push(Step {
+                why: "the number of replicas is no longer the resource's, and stays as it is",
+                patch: Patch::Apply(json!({
+                    "apiVersion": Self::api_version(&()),
+                    "kind": Self::kind(&()),
+                    "metadata": { "name": live.name_any(), "uid": live.uid() },
+                    "spec": { "replicas": replicas },
+                })),
+            });
+        }
+        let strategy_type = |deployment: &Self| deployment.spec.strategy.as_ref()?.type_.clone();
+        let is_rolling = live
+            .spec
+            .strategy
+            .as_ref()
+            .is_some_and(|s| s.rolling_update.is_some());
+        if strategy_type(self).as_deref() == Some("Recreate") && is_rolling {
+            steps.push(Step {
+                why: "the settings of a rolling update are in the way of Recreate",
+                patch: Patch::Merge(json!({
+                    "metadata": { "uid": live.uid() },
+                    "spec": { "strategy": { "type": "Recreate", "rollingUpdate": null } },
+                })),
+            });
+        }
+        steps
+    }
+}
+
+/// Whether the number of replicas is one that we wrote.
+fn owns_replicas(deployment: &Deployment) -> bool {
+    deployment.managed_fields().iter().any(|record| {
+        record.manager.as_deref() == Some(MANAGER)
+            && record
+                .fields_v1
+                .as_ref()
+                .is_some_and(|fields| fields.0["f:spec"].get("f:replicas").is_some())
+    })
+}
+
+/// Whether an object concerns the operator: it has a component's name, or a DockerCoins controls it.
+pub fn is_of_interest<K: Resource>(object: &K) -> bool {
+    let has_name = object
+        .meta()
+        .name
+        .as_deref()
+        .is_some_and(|name| Component::named(name).is_some());
+    has_name
+        || object
+            .owner_references()
+            .iter()
+            .any(|owner| owner.kind == "DockerCoins" && owner.controller == Some(true))
+}
+
+/// Takes from an object what the operator never looks at, before it is kept in memory.
+///
+/// Of the records of who manages which field, those of other managers stay, since they tell who changed
+/// something, and of our own whether we own the number of replicas.
+pub fn slim<K: Resource>(object: &mut K) {
+    object
+        .annotations_mut()
+        .remove("kubectl.kubernetes.io/last-applied-configuration");
+    let records = object.managed_fields_mut();
+    records.retain(|record| record.subresource.as_deref() != Some("status"));
+    for record in records
+        .iter_mut()
+        .filter(|record| record.manager.as_deref() == Some(MANAGER))
+    {
+        if let Some(fields) = &mut record.fields_v1 {
+            let owns_replicas = fields.0["f:spec"].get("f:replicas").is_some();
+            fields.0 = if owns_replicas {
+                json!({ "f:spec": { "f:replicas": {} } })
+            } else {
+                json!({})
+            };
+        }
+    }
+}

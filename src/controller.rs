@@ -1,0 +1,250 @@
+//! What wakes a reconcile: three watches, and one rule. *Whatever happens in a namespace wakes the DockerCoins
+//! of that namespace.*
+//!
+//! There is at most a handful of them in one, and a reconcile that finds nothing to do sends nothing. The one
+//! rule covers a child that was edited or deleted, a stranger's object that goes or is handed over, and the
+//! resource that held the names and is gone.
+//!
+//! Services and Deployments are watched without a label selector, since a stranger's `redis` has none of our
+//! labels, and we must see it to leave it alone. Of the others only those with a component's name are kept.
+
+use std::convert::Infallible;
+use std::fmt::{Debug, Display};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{BoxStream, SelectAll};
+use futures::{FutureExt as _, Stream, StreamExt as _};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::Api;
+use kube::core::{PartialObjectMeta, PartialObjectMetaExt as _};
+use kube::runtime::controller::{self, ReconcileReason, ReconcileRequest};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, applier};
+use kube::{Client, Resource as _, ResourceExt as _};
+use resolver::Resolver;
+use serde::de::DeserializeOwned;
+use tracing::{debug, info, warn};
+
+use crate::api::DockerCoins;
+use crate::cluster::{Child, Cluster, is_of_interest, slim};
+use crate::error::with_sources;
+use crate::reconcile::{Context, Guarded, on_error, reconcile};
+
+/// How long a burst of events of one resource is collected before it is looked at.
+const DEBOUNCE: Duration = Duration::from_millis(20);
+
+/// After this long a watch is renewed, in seconds; one that went silent is noticed no later.
+const WATCH_TIMEOUT: u32 = 240;
+
+/// Reconciles until `shutdown` is done, and then finishes what it is doing.
+///
+/// `namespaces` are those to look after; none means all of them. Each of them is watched by itself, so that
+/// one that can't be watched takes none of the others along. No more than `concurrency` resources are
+/// reconciled at once.
+pub async fn run(
+    client: Client,
+    resolver: Resolver,
+    namespaces: &[String],
+    concurrency: u16,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let shutdown = shutdown.shared();
+    let scopes: Vec<Option<&str>> = match namespaces {
+        [] => vec![None],
+        some => some
+            .iter()
+            .map(|namespace| Some(namespace.as_str()))
+            .collect(),
+    };
+    let share = concurrency.div_ceil(u16::try_from(scopes.len()).unwrap_or(u16::MAX));
+    let controllers = scopes.into_iter().map(|scope| {
+        let context = Context::new(Cluster::new(client.clone()), resolver.clone());
+        run_scope(
+            client.clone(),
+            Arc::new(context),
+            scope,
+            share,
+            shutdown.clone(),
+        )
+    });
+    futures::future::join_all(controllers).await;
+    info!("everything that was begun is finished");
+}
+
+/// Looks after one namespace, or all of them.
+async fn run_scope(
+    client: Client,
+    context: Arc<Context>,
+    scope: Option<&str>,
+    concurrency: u16,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let (store, writer) = reflector::store();
+    let coins = reflector::reflector(writer, watched::<Guarded>(&client, scope));
+    let wakes: SelectAll<BoxStream<'static, Wake>> = SelectAll::from_iter([
+        coins_wakes(coins, Arc::clone(&context)).boxed(),
+        child_wakes::<Service>(&client, scope, Arc::clone(&context)).boxed(),
+        child_wakes::<Deployment>(&client, scope, Arc::clone(&context)).boxed(),
+    ]);
+    let known = Arc::clone(&context);
+    let requests = wakes
+        .flat_map(move |wake| futures::stream::iter(requests(&known, &wake)))
+        .map(Ok::<_, Infallible>)
+        .take_until(shutdown);
+    let reconciler = |object, context: Arc<Context>| {
+        Box::pin(async move {
+            // Before everything is listed, children would seem to be missing, and others' resources too.
+            context.cluster.is_ready().await;
+            reconcile(object, context).await
+        })
+    };
+    let settings = controller::Config::default()
+        .concurrency(concurrency)
+        .debounce(DEBOUNCE);
+    applier(reconciler, on_error, context, store, requests, settings)
+        .for_each(|done| async {
+            match done {
+                Ok((resource, _)) => debug!(%resource, "reconciled"),
+                // Told by `on_error`; and a resource that is gone needs nothing.
+                Err(
+                    controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_),
+                ) => {}
+                Err(error) => warn!("{error}"),
+            }
+        })
+        .await;
+}
+
+/// Something happened in a namespace.
+struct Wake {
+    namespace: String,
+    what: String,
+}
+
+/// The reconciles that a wake asks for.
+fn requests(context: &Context, wake: &Wake) -> Vec<ReconcileRequest<Guarded>> {
+    let siblings = context.cluster.siblings(&wake.namespace);
+    let request = |name: &str| ReconcileRequest {
+        obj_ref: ObjectRef::new(name).within(&wake.namespace),
+        reason: ReconcileReason::Custom {
+            reason: wake.what.clone(),
+        },
+    };
+    siblings
+        .iter()
+        .map(|sibling| request(&sibling.name))
+        .collect()
+}
+
+/// Watches DockerCoins, and notes which there are.
+fn coins_wakes(
+    events: impl Stream<Item = watcher::Result<Event<Guarded>>> + Send + 'static,
+    context: Arc<Context>,
+) -> impl Stream<Item = Wake> + Send + 'static {
+    logged("DockerCoins", events).filter_map(move |event| {
+        let wake = match &event {
+            Event::InitApply(coins) | Event::Apply(coins) => Some(wake_of(coins)),
+            Event::Delete(coins) => {
+                context.forget(&coins.uid().unwrap_or_default());
+                Some(wake_of(coins))
+            }
+            Event::Init | Event::InitDone => None,
+        };
+        context.cluster.coins.observe(identity(event));
+        futures::future::ready(wake)
+    })
+}
+
+/// The event, with nothing of the resource but what tells it from others.
+fn identity(event: Event<Guarded>) -> Event<PartialObjectMeta<DockerCoins>> {
+    let identity = |coins: Guarded| {
+        let meta = coins.meta();
+        let meta = ObjectMeta {
+            name: meta.name.clone(),
+            namespace: meta.namespace.clone(),
+            uid: meta.uid.clone(),
+            resource_version: meta.resource_version.clone(),
+            creation_timestamp: meta.creation_timestamp.clone(),
+            ..ObjectMeta::default()
+        };
+        meta.into_response_partial()
+    };
+    match event {
+        Event::Apply(coins) => Event::Apply(identity(coins)),
+        Event::Delete(coins) => Event::Delete(identity(coins)),
+        Event::Init => Event::Init,
+        Event::InitApply(coins) => Event::InitApply(identity(coins)),
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+/// Watches one kind of children, and notes which there are.
+fn child_wakes<K: Child>(
+    client: &Client,
+    scope: Option<&str>,
+    context: Arc<Context>,
+) -> impl Stream<Item = Wake> + Send + 'static {
+    logged(K::kind(&()), watched::<K>(client, scope)).filter_map(move |event| {
+        let event = event.modify(slim);
+        let wake = match &event {
+            Event::Apply(object) | Event::Delete(object) => {
+                is_of_interest(object).then(|| Some(wake_of(object)))
+            }
+            Event::InitApply(object) => is_of_interest(object).then_some(None),
+            Event::Init | Event::InitDone => Some(None),
+        };
+        if wake.is_some() {
+            K::cache(&context.cluster).observe(event);
+        }
+        futures::future::ready(wake.flatten())
+    })
+}
+
+fn wake_of<K: kube::Resource<DynamicType = ()>>(object: &K) -> Wake {
+    Wake {
+        namespace: object.namespace().unwrap_or_default(),
+        what: format!("{} {}", K::kind(&()), object.name_any()),
+    }
+}
+
+/// Watches a kind in one namespace, or in all of them.
+fn watched<K>(
+    client: &Client,
+    scope: Option<&str>,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static
+where
+    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let api: Api<K> = match scope {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    watcher::watcher(api, watcher::Config::default().timeout(WATCH_TIMEOUT)).default_backoff()
+}
+
+/// The events of a watch, its failures logged. The watch goes on by itself, after a while.
+fn logged<K: Send + 'static>(
+    kind: impl Display + Send + 'static,
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
+) -> impl Stream<Item = Event<K>> + Send + 'static {
+    events.filter_map(move |event| {
+        let told = event.inspect_err(|error| match error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404 => {
+                warn!("the cluster knows no {kind}: install the CRD with `kubectl apply -f crds/dockercoins.yaml`");
+            }
+            error => warn!("the watch of {kind} failed and is begun again: {}", with_sources(error)),
+        });
+        futures::future::ready(told.ok())
+    })
+}

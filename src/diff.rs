@@ -1,0 +1,275 @@
+//! What must be written, by comparing what is wanted with what is there. Pure.
+//!
+//! Two questions, kept apart. *Did the resource change?* A hash of what was last written stands in an
+//! annotation: if it differs, the object is written, and server-side apply also takes away what is no longer
+//! wanted. *Did someone else change the object?* Every field that we write is looked up in the live object;
+//! fields that we don't write are nobody's business here, so the API server's defaults and what others add
+//! are no difference.
+
+mod quantity;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
+use kube::{Resource, ResourceExt as _};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::plan::{ADOPT, APPLIED, MANAGER};
+
+/// What is to be done about one object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It isn't there.
+    Create,
+    /// It is as wanted.
+    Keep,
+    /// The resource changed.
+    Update,
+    /// Someone else changed these fields of it.
+    Heal(Vec<Drift>),
+    /// It belonged to no one, and was handed over to us.
+    Adopt,
+    /// It is on its way out, and is written again when it is gone.
+    Leaving,
+    /// It isn't ours; who controls it, if anyone.
+    Foreign(Option<String>),
+}
+
+/// A field that isn't as we wrote it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drift {
+    /// Where it is, each list item by its name, such as `spec.template.spec.containers[rng].image`.
+    pub path: String,
+    /// What is there; `None` if the field is gone.
+    pub found: Option<Value>,
+    /// What we wrote.
+    pub wanted: Value,
+    /// The field manager that last changed it, where the API server knows.
+    pub by: Option<String>,
+}
+
+/// Decides about one object.
+///
+/// `live` is what the cluster has under its name, `owner` what makes an object ours, and `is_alive` tells
+/// whether a DockerCoins with a uid still exists: the children of one that is gone are about to be collected.
+pub fn judge<K: Resource + Serialize>(
+    wanted: &K,
+    live: Option<&K>,
+    owner: &OwnerReference,
+    is_alive: impl Fn(&str) -> bool,
+) -> Verdict {
+    let Some(live) = live else {
+        return Verdict::Create;
+    };
+    let controller = live
+        .owner_references()
+        .iter()
+        .find(|reference| reference.controller == Some(true));
+    match controller {
+        Some(controller) if controller.uid == owner.uid => {
+            if live.meta().deletion_timestamp.is_some() {
+                return Verdict::Leaving;
+            }
+            if live.annotations().get(APPLIED) != wanted.annotations().get(APPLIED) {
+                return if live.annotations().contains_key(APPLIED) {
+                    Verdict::Update
+                } else {
+                    Verdict::Heal(drift(wanted, live))
+                };
+            }
+            match drift(wanted, live) {
+                drift if drift.is_empty() => Verdict::Keep,
+                drift => Verdict::Heal(drift),
+            }
+        }
+        Some(controller)
+            if controller.kind == owner.kind
+                && controller.api_version == owner.api_version
+                && !is_alive(&controller.uid) =>
+        {
+            Verdict::Leaving
+        }
+        Some(controller) => {
+            Verdict::Foreign(Some(format!("{} {}", controller.kind, controller.name)))
+        }
+        None if live.meta().deletion_timestamp.is_some() => Verdict::Leaving,
+        None if live
+            .annotations()
+            .get(ADOPT)
+            .is_some_and(|name| *name == owner.name) =>
+        {
+            Verdict::Adopt
+        }
+        None => Verdict::Foreign(None),
+    }
+}
+
+/// The fields of `wanted` that `live` has otherwise.
+fn drift<K: Resource + Serialize>(wanted: &K, live: &K) -> Vec<Drift> {
+    let to_json = |object: &K| serde_json::to_value(object).expect("a Kubernetes object is JSON");
+    let mut found = Vec::new();
+    compare(
+        &to_json(wanted),
+        Some(&to_json(live)),
+        &mut Path::default(),
+        &mut found,
+    );
+    found
+        .into_iter()
+        .map(|(path, live_value, wanted)| Drift {
+            path: path.to_string(),
+            by: last_manager(live.managed_fields(), &path),
+            found: live_value,
+            wanted,
+        })
+        .collect()
+}
+
+type Found = Vec<(Path, Option<Value>, Value)>;
+
+fn compare(wanted: &Value, live: Option<&Value>, path: &mut Path, found: &mut Found) {
+    match (wanted, live) {
+        (Value::Object(wanted), Some(Value::Object(live))) => {
+            for (key, value) in wanted {
+                path.within(Step::Field(key.clone()), |path| {
+                    compare(value, live.get(key), path, found)
+                });
+            }
+        }
+        (Value::Array(wanted), Some(Value::Array(live))) if let Some(key) = merge_key(wanted) => {
+            for item in wanted {
+                let step = Step::Item(key, item[key].clone());
+                let there = live.iter().find(|candidate| candidate[key] == item[key]);
+                path.within(step, |path| compare(item, there, path, found));
+            }
+        }
+        (wanted, Some(live))
+            if wanted == live || path.is_quantity() && quantity::are_equal(wanted, live) => {}
+        (wanted, live) => found.push((path.clone(), live.cloned(), wanted.clone())),
+    }
+}
+
+/// The key by which Kubernetes tells the items of a list apart, for the lists that we write. A list without
+/// one is one value, and is compared whole.
+fn merge_key(items: &[Value]) -> Option<&'static str> {
+    // `uid` for owner references comes first: they have a name too.
+    ["uid", "mountPath", "containerPort", "port", "name"]
+        .into_iter()
+        .find(|key| !items.is_empty() && items.iter().all(|item| item.get(key).is_some()))
+}
+
+/// A place in an object.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Path(Vec<Step>);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Step {
+    Field(String),
+    Item(&'static str, Value),
+}
+
+impl Path {
+    fn within(&mut self, step: Step, inner: impl FnOnce(&mut Self)) {
+        self.0.push(step);
+        inner(self);
+        self.0.pop();
+    }
+
+    /// Whether it is an amount in `resources.requests` or `resources.limits`, where `0.5` is `500m`.
+    fn is_quantity(&self) -> bool {
+        matches!(&self.0[..], [.., Step::Field(resources), Step::Field(_), Step::Field(_)] if resources == "resources")
+    }
+}
+
+impl std::fmt::Display for Path {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Field(name) if name.contains(['.', '/']) => write!(f, "[{name}]")?,
+                Step::Field(name) if i == 0 => f.write_str(name)?,
+                Step::Field(name) => write!(f, ".{name}")?,
+                Step::Item(_, Value::String(key)) => write!(f, "[{key}]")?,
+                Step::Item(_, key) => write!(f, "[{key}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who last took a field, by the records that the API server keeps of each manager's fields.
+fn last_manager(records: &[ManagedFieldsEntry], path: &Path) -> Option<String> {
+    records
+        .iter()
+        .filter(|record| record.manager.as_deref() != Some(MANAGER))
+        .filter(|record| {
+            record
+                .fields_v1
+                .as_ref()
+                .is_some_and(|fields| has_field(&fields.0, &path.0))
+        })
+        .max_by_key(|record| record.time.clone())
+        .and_then(|record| record.manager.clone())
+}
+
+/// Whether a record in the `FieldsV1` format names a field or something below it.
+fn has_field(fields: &Value, path: &[Step]) -> bool {
+    let Some((step, rest)) = path.split_first() else {
+        return true;
+    };
+    let below = match step {
+        Step::Field(name) => fields.get(format!("f:{name}")),
+        Step::Item(key, value) => fields.as_object().and_then(|fields| {
+            fields.iter().find_map(|(name, below)| {
+                let keys: Value = serde_json::from_str(name.strip_prefix("k:")?).ok()?;
+                (keys.get(key) == Some(value)).then_some(below)
+            })
+        }),
+    };
+    below.is_some_and(|below| has_field(below, rest))
+}
+
+/// The field of the resource by which people change what they changed in the object, for the event that tells
+/// them. `component` is the object's name.
+pub fn field_to_edit(component: &str, drift: &Drift, image_field: &str) -> String {
+    let path = drift.path.as_str();
+    let below = |field: &str| format!("spec.{component}.{field}");
+    let in_pod = path.strip_prefix("spec.template.spec.").unwrap_or_default();
+    let in_container = in_pod
+        .split_once("].")
+        .map(|(_, field)| field)
+        .unwrap_or_default();
+    let first = |path: &str| path.split(['.', '[']).next().unwrap_or_default().to_owned();
+    match (first(in_pod).as_str(), first(in_container).as_str()) {
+        ("containers", "image") => return image_field.to_owned(),
+        ("containers", "env") => return below("env"),
+        ("containers", "resources") => return below("resources"),
+        ("containers", "startupProbe" | "readinessProbe" | "livenessProbe") => {
+            return below("probes");
+        }
+        ("containers", "securityContext") | ("securityContext", _) => {
+            return below("securityContext");
+        }
+        ("nodeSelector" | "tolerations" | "affinity" | "imagePullSecrets", _) => {
+            return format!("spec.{}", first(in_pod));
+        }
+        _ => {}
+    }
+    if path.starts_with("spec.template.metadata.labels") {
+        return below("podLabels");
+    }
+    if path.starts_with("spec.template.metadata.annotations") {
+        return below("podAnnotations");
+    }
+    let field = first(path.strip_prefix("spec.").unwrap_or_default());
+    match field.as_str() {
+        "replicas"
+        | "strategy"
+        | "minReadySeconds"
+        | "progressDeadlineSeconds"
+        | "revisionHistoryLimit" => below(&field),
+        "type" | "ports" if component == "webui" => below("service"),
+        _ => "nothing: the operator decides this field".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! What can go wrong in a reconcile: one variant for each thing that a person would mend differently.
+//!
+//! [`Error::reason`] is the one name by which conditions and events speak of it, and [`Error::needs_a_person`]
+//! decides between *stalled* and *still trying*.
+
+use std::sync::Arc;
+
+use resolver::{Failure, ResolveError};
+
+use crate::component::Component;
+use crate::desired::Invalid;
+
+/// A failure, in words for the person who reads the condition.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The stored resource isn't one that this operator can read.
+    #[error(
+        "the resource can't be read: {message}. It was stored under another schema: mend that field, or install the CRD that belongs to this operator"
+    )]
+    Undecodable {
+        /// Which field, and what it should be.
+        message: String,
+    },
+
+    /// The spec contradicts itself.
+    #[error("{}", join(.0))]
+    Invalid(Vec<Invalid>),
+
+    /// Another DockerCoins has this namespace.
+    #[error(
+        "DockerCoins {holder} already has the names hasher, redis, rng, webui and worker in this namespace: delete one of the two, or move this one to a namespace of its own"
+    )]
+    NamesHeld {
+        /// The other's name.
+        holder: String,
+    },
+
+    /// A tag has no digest yet.
+    #[error("{component}: {error}")]
+    Unresolved {
+        /// Whose image.
+        component: Component,
+        /// What the registry said, or why it couldn't be asked.
+        error: Arc<ResolveError>,
+    },
+
+    /// An object with one of our names belongs to someone else.
+    #[error("{object} {}: delete it, or hand it over with `kubectl annotate {command} dockercoins.dev/adopt={name}`", belongs_to(.owner))]
+    Foreign {
+        /// The object, such as `Service redis`.
+        object: String,
+        /// The object as kubectl names it, such as `service redis`.
+        command: String,
+        /// Who controls it, if anyone.
+        owner: Option<String>,
+        /// The resource to which it could be handed over.
+        name: String,
+    },
+
+    /// An object of ours, or of a resource that is gone, is being deleted; it is written again afterwards.
+    #[error("{object} is being deleted, and is created again when it is gone")]
+    Leaving {
+        /// The object.
+        object: String,
+    },
+
+    /// Someone undoes every heal.
+    #[error(
+        "{rival} keeps changing {field} of {object}, and the operator changes it back ever more slowly: stop that, or set {edit} instead"
+    )]
+    Contended {
+        /// The object.
+        object: String,
+        /// The field that is fought over.
+        field: String,
+        /// Who changes it.
+        rival: String,
+        /// The field of the resource that decides it.
+        edit: String,
+    },
+
+    /// The API server doesn't take what we write.
+    #[error("the API server refused {what}: {message}")]
+    Rejected {
+        /// What was tried, such as `to apply Deployment rng`.
+        what: String,
+        /// Its answer.
+        message: String,
+    },
+
+    /// The operator lacks a permission.
+    #[error(
+        "the operator may not do this: {what}: {message}. Grant it that permission in its role"
+    )]
+    Forbidden {
+        /// What was tried.
+        what: String,
+        /// The API server's answer, which names verb and resource.
+        message: String,
+    },
+
+    /// The object isn't as it was when it was read, or isn't there any more.
+    #[error("the cluster changed meanwhile: {what}: {message}")]
+    Outdated {
+        /// What was tried.
+        what: String,
+        /// What came back.
+        message: String,
+    },
+
+    /// The API server failed, or couldn't be reached.
+    #[error("the API server failed {what}: {message}")]
+    Api {
+        /// What was tried.
+        what: String,
+        /// What came back.
+        message: String,
+    },
+
+    /// The API server didn't answer in time.
+    #[error("the API server did not answer within {seconds} s when asked {what}")]
+    Timeout {
+        /// What was tried.
+        what: String,
+        /// The deadline.
+        seconds: u64,
+    },
+
+    /// A bug in the operator.
+    #[error(
+        "the operator failed on this resource, which is a bug: {message}. Others are served on; please report it with the operator's log"
+    )]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
+}
+
+impl Error {
+    /// The stable name of this failure, for conditions and events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Undecodable { .. } | Self::Invalid(_) => "InvalidSpec",
+            Self::NamesHeld { .. } => "NamesHeld",
+            Self::Unresolved { error, .. } => error.reason(),
+            Self::Foreign { .. } => "ForeignObject",
+            Self::Leaving { .. } => "WaitingForDeletion",
+            Self::Contended { .. } => "Contended",
+            Self::Rejected { .. } => "Rejected",
+            Self::Forbidden { .. } => "Forbidden",
+            Self::Outdated { .. } => "Outdated",
+            Self::Api { .. } => "APIServerError",
+            Self::Timeout { .. } => "APIServerTimeout",
+            Self::Panicked { .. } => "InternalError",
+        }
+    }
+
+    /// Whether it stays as it is until a person changes something. What isn't, is tried again and may pass by
+    /// itself.
+    pub fn needs_a_person(&self) -> bool {
+        match self {
+            Self::Undecodable { .. }
+            | Self::Invalid(_)
+            | Self::NamesHeld { .. }
+            | Self::Foreign { .. }
+            | Self::Contended { .. }
+            | Self::Rejected { .. }
+            | Self::Forbidden { .. }
+            | Self::Panicked { .. } => true,
+            Self::Unresolved { error, .. } => matches!(
+                error.failure,
+                Failure::InvalidReference { .. }
+                    | Failure::AddressNotAllowed { .. }
+                    | Failure::AuthenticationFailed { .. }
+                    | Failure::NotFoundOrNoAccess { .. }
+                    | Failure::CertificateNotTrusted { .. }
+            ),
+            Self::Leaving { .. }
+            | Self::Outdated { .. }
+            | Self::Api { .. }
+            | Self::Timeout { .. } => false,
+        }
+    }
+
+    /// Whether an event of the cluster wakes the resource when this has passed, so that no timer is needed.
+    pub fn is_woken(&self) -> bool {
+        matches!(
+            self,
+            Self::Undecodable { .. }
+                | Self::Invalid(_)
+                | Self::NamesHeld { .. }
+                | Self::Foreign { .. }
+                | Self::Leaving { .. }
+        )
+    }
+
+    /// From a call to the API server.
+    ///
+    /// `what` says what was tried, as in "to apply Service rng".
+    pub fn from_api(what: String, error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => {
+                let message = status.message.clone();
+                // Admission refuses with 403 too; only the authorizer says that someone "cannot" do a thing.
+                let is_authorizer = message.contains(" cannot ");
+                match status.code {
+                    401 | 403 if is_authorizer => Self::Forbidden { what, message },
+                    404 | 409 => Self::Outdated { what, message },
+                    400 | 403 | 405 | 413 | 415 | 422 => Self::Rejected { what, message },
+                    _ => Self::Api { what, message },
+                }
+            }
+            other => Self::Api {
+                what,
+                message: with_sources(&other),
+            },
+        }
+    }
+}
+
+/// An error and what it came from, on one line.
+pub fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn join(faults: &[Invalid]) -> String {
+    faults
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+fn belongs_to(owner: &Option<String>) -> String {
+    match owner {
+        Some(owner) => format!("belongs to {owner}"),
+        None => "is not the operator's".to_owned(),
+    }
+}

@@ -1,0 +1,263 @@
+//! What the operator keeps in mind of a resource between reconciles, and may forget.
+//!
+//! Only timing: when to ask again, what was just written, who fights a heal. What must outlive the process is
+//! in the resource's status.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use resolver::{Reference, ResolveError};
+use tokio::time::Instant;
+
+use crate::api::DockerCoinsStatus;
+use crate::component::Component;
+use crate::images::Answers;
+
+/// The first wait after a failure.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The longest wait after failures.
+const LAST_RETRY: Duration = Duration::from_secs(300);
+/// How many heals of one object go unanswered before they slow down.
+const PATIENCE: u32 = 5;
+/// The time after which a heal is no longer counted as part of a fight.
+const PEACE: Duration = Duration::from_secs(600);
+
+/// What is kept in mind of one resource.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// How often in a row the API server has refused something.
+    pub failures: u32,
+    /// What the registries said last, while that stands in the way of something.
+    pub refusal: Option<Refusal>,
+    /// What is to be known of the pull secrets, from when registries were last asked.
+    pub notes: Option<Vec<String>>,
+    /// When pinned tags are asked for again.
+    pub refresh_at: Option<Instant>,
+    /// The status that was last written.
+    pub told: Option<Told>,
+    /// What was last said of a resource that can't be read.
+    pub unreadable: Option<String>,
+    heals: HashMap<String, Heals>,
+}
+
+/// Answers without digests, and when they are asked for again.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What was asked.
+    questions: Vec<(Component, Reference)>,
+    /// What was answered.
+    answers: BTreeMap<Component, Arc<ResolveError>>,
+    /// The resource's generation then: whoever changes the resource is answered at once.
+    generation: Option<i64>,
+    /// Until when the registries are left alone.
+    pub until: Instant,
+    failures: u32,
+}
+
+/// A status that was written.
+#[derive(Debug)]
+pub struct Told {
+    /// The resource's version after it.
+    pub version: Option<String>,
+    /// What was written.
+    pub status: DockerCoinsStatus,
+    /// When.
+    pub at: Instant,
+}
+
+#[derive(Debug)]
+struct Heals {
+    count: u32,
+    last: Instant,
+}
+
+impl Memory {
+    /// Whether it is time to ask again for tags that are pinned.
+    ///
+    /// After a restart no one knows when they were last asked for: the next time falls at random within one
+    /// interval, so that many resources don't ask at once. `chance` is from 0 to 1.
+    pub fn is_refresh_due(
+        &mut self,
+        interval: Option<Duration>,
+        now: Instant,
+        chance: f64,
+    ) -> bool {
+        let Some(interval) = interval else {
+            self.refresh_at = None;
+            return false;
+        };
+        let at = *self
+            .refresh_at
+            .get_or_insert_with(|| now + interval.mul_f64(chance));
+        // The interval may have been shortened since.
+        self.refresh_at = Some(at.min(now + interval));
+        now >= at
+    }
+
+    /// What the registries said to the same questions, if they are not to be asked again yet.
+    pub fn standing_refusal(
+        &self,
+        questions: &[(Component, &Reference)],
+        generation: Option<i64>,
+        now: Instant,
+    ) -> Option<Answers> {
+        let refusal = self.refusal.as_ref()?;
+        let is_same = refusal.generation == generation
+            && questions.len() <= refusal.questions.len()
+            && questions.iter().all(|(component, reference)| {
+                refusal
+                    .questions
+                    .iter()
+                    .any(|(c, r)| c == component && r == *reference)
+            });
+        (is_same && now < refusal.until).then(|| {
+            refusal
+                .answers
+                .iter()
+                .map(|(component, error)| (*component, Err(Arc::clone(error))))
+                .collect()
+        })
+    }
+
+    /// Keeps what registries answered: how long they are left alone if one gave no digest, and when they are
+    /// asked again if all did.
+    pub fn keep_answers(
+        &mut self,
+        questions: &[(Component, &Reference)],
+        answers: &Answers,
+        generation: Option<i64>,
+        interval: Option<Duration>,
+        now: Instant,
+        chance: f64,
+    ) {
+        let failed: BTreeMap<_, _> = answers
+            .iter()
+            .filter_map(|(component, answer)| {
+                Some((*component, Arc::clone(answer.as_ref().err()?)))
+            })
+            .collect();
+        if failed.is_empty() {
+            self.refusal = None;
+            self.refresh_at = interval.map(|interval| now + interval);
+            return;
+        }
+        let before = self
+            .refusal
+            .take()
+            .filter(|refusal| refusal.generation == generation);
+        let failures = before.map_or(0, |refusal| refusal.failures) + 1;
+        let asked_for = failed
+            .values()
+            .filter_map(|error| error.retry_after())
+            .max()
+            .unwrap_or_default();
+        self.refusal = Some(Refusal {
+            questions: questions
+                .iter()
+                .map(|(component, reference)| (*component, (*reference).clone()))
+                .collect(),
+            answers: failed,
+            generation,
+            until: now + backoff(failures, chance).max(asked_for),
+            failures,
+        });
+    }
+
+    /// Until when a heal of this object must wait, because someone undoes every one; `None` if it may go
+    /// ahead, which counts it.
+    pub fn heal(&mut self, object: &str, now: Instant, chance: f64) -> Option<Instant> {
+        self.heals
+            .retain(|_, heals| now.duration_since(heals.last) < PEACE);
+        let heals = self.heals.entry(object.to_owned()).or_insert(Heals {
+            count: 0,
+            last: now,
+        });
+        if let Some(beyond) = heals.count.checked_sub(PATIENCE) {
+            let until = heals.last + backoff(beyond + 1, chance.max(0.5));
+            if now < until {
+                return Some(until);
+            }
+        }
+        heals.count += 1;
+        heals.last = now;
+        None
+    }
+}
+
+/// How long to wait after this many failures in a row: twice as long each time, up to five minutes, and
+/// between half and all of that, so that those who failed together don't come back together. `chance` is from
+/// 0 to 1.
+pub fn backoff(failures: u32, chance: f64) -> Duration {
+    let doubled = FIRST_RETRY.saturating_mul(
+        1u32.checked_shl(failures.saturating_sub(1))
+            .unwrap_or(u32::MAX),
+    );
+    doubled.min(LAST_RETRY).mul_f64(0.5 + chance / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_five_minutes() {
+        let waits: Vec<u64> = [1, 2, 3, 8, 9, 10, 33, 1000]
+            .map(|n| backoff(n, 1.0).as_secs())
+            .into();
+        assert_eq!(waits, [1, 2, 4, 128, 256, 300, 300, 300]);
+    }
+
+    #[test]
+    fn waits_are_spread_over_their_second_half() {
+        assert_eq!(backoff(3, 0.0), Duration::from_secs(2));
+        assert_eq!(backoff(3, 0.5), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_fight_slows_the_heals_down_and_peace_forgets_it() {
+        let start = Instant::now();
+        let mut memory = Memory::default();
+        for _ in 0..PATIENCE {
+            assert_eq!(memory.heal("Deployment rng", start, 1.0), None);
+        }
+        let second = Duration::from_secs(1);
+        assert_eq!(
+            memory.heal("Deployment rng", start, 1.0),
+            Some(start + second)
+        );
+        assert_eq!(memory.heal("Deployment rng", start + second, 1.0), None);
+        assert_eq!(
+            memory.heal("Deployment rng", start + second, 1.0),
+            Some(start + 3 * second)
+        );
+        assert_eq!(
+            memory.heal("Service rng", start, 1.0),
+            None,
+            "another object is not in that fight"
+        );
+        assert_eq!(
+            memory.heal("Deployment rng", start + second + PEACE, 1.0),
+            None
+        );
+        assert_eq!(
+            memory.heal("Deployment rng", start + second + PEACE, 1.0),
+            None
+        );
+    }
+
+    #[test]
+    fn after_a_restart_the_first_refresh_falls_within_one_interval() {
+        let start = Instant::now();
+        let interval = Duration::from_secs(600);
+        let mut memory = Memory::default();
+        assert!(!memory.is_refresh_due(Some(interval), start, 0.5));
+        assert_eq!(memory.refresh_at, Some(start + interval / 2));
+        assert!(memory.is_refresh_due(Some(interval), start + interval / 2, 0.9));
+    }
+
+    #[test]
+    fn without_an_interval_nothing_is_ever_due() {
+        assert!(!Memory::default().is_refresh_due(None, Instant::now(), 0.0));
+    }
+}

@@ -1,0 +1,534 @@
+//! The story of one reconcile: validate, resolve, plan, compare, apply, prune, tell.
+//!
+//! [`pursue`] goes as far as it can and stops at what it can't pass; [`reconcile`] then tells how it ended,
+//! whatever that was.
+
+mod news;
+mod write;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::jiff::Timestamp;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::{Resource as _, ResourceExt as _};
+use resolver::{Request, Resolver};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::api::{DockerCoins, DockerCoinsStatus};
+use crate::cluster::{Cluster, News, Sibling};
+use crate::component::Component;
+use crate::desired::Desired;
+use crate::error::Error;
+use crate::images::{self, Answers, Images};
+use crate::memory::{Memory, Told, backoff};
+use crate::plan;
+use crate::status::{self, Outcome};
+
+/// A resource as it comes from the API server, readable or not.
+pub type Guarded = DeserializeGuard<DockerCoins>;
+
+/// While nothing but numbers of pods changes, status is written at most this often.
+const STATUS_PACE: Duration = Duration::from_secs(1);
+
+/// What every reconcile works with.
+pub struct Context {
+    /// The API server.
+    pub cluster: Cluster,
+    /// The registries.
+    pub resolver: Resolver,
+    memories: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
+}
+
+impl Context {
+    /// A context that remembers nothing yet.
+    pub fn new(cluster: Cluster, resolver: Resolver) -> Self {
+        Self {
+            cluster,
+            resolver,
+            memories: Mutex::default(),
+        }
+    }
+
+    /// Forgets what was in mind of a resource that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.memories
+            .lock()
+            .expect("no panic while held")
+            .remove(uid);
+    }
+
+    fn memory(&self, uid: &str) -> Arc<tokio::sync::Mutex<Memory>> {
+        let mut memories = self.memories.lock().expect("no panic while held");
+        Arc::clone(memories.entry(uid.to_owned()).or_default())
+    }
+}
+
+/// A number from 0 to 1, for spreading things in time.
+fn chance() -> f64 {
+    fastrand::f64()
+}
+
+/// Brings the cluster closer to what the resource says, and says in its status how that went.
+///
+/// # Errors
+/// Only where the status itself could not be written: every other failure is told there.
+pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let memory = context.memory(&object.uid().unwrap_or_default());
+    let mut memory = memory.lock().await;
+    if object.meta().deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let done = match &object.0 {
+        Ok(coins) => contained(serve(coins, &mut memory, &context)).await,
+        Err(unreadable) => {
+            let error = Error::Undecodable {
+                message: unreadable.error.clone(),
+            };
+            tell_unreadable(
+                object.meta().generation,
+                &reference_to(object.as_ref()),
+                error,
+                &mut memory,
+                &context,
+            )
+            .await
+        }
+    };
+    match done {
+        // Someone else wrote meanwhile; the watch brings what they wrote, and with it the next reconcile.
+        Err(Error::Outdated { what, message }) => {
+            debug!(what, message, "outdated");
+            Ok(Action::requeue(Duration::from_secs(1)))
+        }
+        Err(error) => {
+            memory.failures += 1;
+            Err(error)
+        }
+        Ok(action) => Ok(action),
+    }
+}
+
+/// When to try again after an error that could not even be told.
+pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    let memory = context.memory(&object.uid().unwrap_or_default());
+    let failures = memory.try_lock().map_or(1, |memory| memory.failures);
+    let wait = backoff(failures, chance());
+    warn!(
+        wait_seconds = wait.as_secs(),
+        "the status could not be written: {error}"
+    );
+    Action::requeue(wait)
+}
+
+/// Turns a panic into an error, so that it ends one reconcile and nothing else.
+async fn contained<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let text = |panic: Box<dyn Any + Send>| match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic
+            .downcast::<&str>()
+            .map_or_else(|_| "no message".to_owned(), |text| (*text).to_owned()),
+    };
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(result) => result,
+        Err(panic) => Err(Error::Panicked {
+            message: text(panic),
+        }),
+    }
+}
+
+/// A resource in the course of one reconcile.
+struct Case<'a> {
+    coins: &'a DockerCoins,
+    reference: ObjectReference,
+    /// What was told before this reconcile.
+    started_with: DockerCoinsStatus,
+    /// What is told now.
+    before: DockerCoinsStatus,
+    memory: &'a mut Memory,
+    context: &'a Context,
+    /// When a heal that waits may go ahead.
+    next_heal: Option<Instant>,
+    news: Vec<News>,
+}
+
+async fn serve(
+    coins: &DockerCoins,
+    memory: &mut Memory,
+    context: &Context,
+) -> Result<Action, Error> {
+    let mut case = Case::new(coins, memory, context);
+    let mut outcome = Outcome::default();
+    if let Err(fault) = contained(case.pursue(&mut outcome)).await {
+        outcome.faults.push(fault);
+    }
+    case.see(&mut outcome);
+    let told = case.tell(&outcome).await;
+    let news = std::mem::take(&mut case.news);
+    for news in &news {
+        info!(reason = %news.reason, "{}", news.note);
+        context.cluster.publish(&case.reference, news).await;
+    }
+    let pending = told?;
+    Ok(case.next(&outcome, pending))
+}
+
+impl<'a> Case<'a> {
+    /// The cached resource may be older than what was last written to it: the newer status counts.
+    fn new(coins: &'a DockerCoins, memory: &'a mut Memory, context: &'a Context) -> Self {
+        let mut reference = reference_to(coins);
+        let mut before = coins.status.clone().unwrap_or_default();
+        let number = |version: &Option<String>| {
+            version
+                .as_ref()
+                .and_then(|version| version.parse::<u64>().ok())
+        };
+        if let Some(told) = &memory.told
+            && number(&told.version) > number(&coins.resource_version())
+        {
+            before = told.status.clone();
+            reference.resource_version = told.version.clone();
+        }
+        Self {
+            coins,
+            reference,
+            started_with: before.clone(),
+            before,
+            memory,
+            context,
+            next_heal: None,
+            news: Vec::new(),
+        }
+    }
+
+    /// Goes from the resource to the cluster, step by step, and notes in `outcome` what came of it.
+    async fn pursue(&mut self, outcome: &mut Outcome) -> Result<(), Error> {
+        let desired = Desired::from_resource(self.coins).map_err(Error::Invalid)?;
+        self.holds_the_names(&desired)?;
+
+        let images = self.resolve(&desired, outcome).await;
+        let plan = plan::plan(&desired, images.set.as_ref());
+        let is_complete = images.are_complete();
+        outcome.images = Some(images);
+
+        if desired.suspend {
+            outcome.held_back = Some(self.held_back(&desired, &plan, is_complete));
+            return Ok(());
+        }
+        self.store_pins(outcome).await?;
+        self.write(&desired, &plan, outcome).await;
+        self.prune(&desired, outcome).await;
+        Ok(())
+    }
+
+    /// Whether the names in this namespace are this resource's: they are the owner's of the objects that
+    /// exist, else the oldest resource's.
+    fn holds_the_names(&self, desired: &Desired) -> Result<(), Error> {
+        let cluster = &self.context.cluster;
+        let owners = self.owners(&desired.namespace);
+        let siblings = cluster.siblings(&desired.namespace);
+        match holder(&siblings, &owners) {
+            Some(holder) if holder.uid != desired.owner.uid => Err(Error::NamesHeld {
+                holder: holder.name.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Finds the digests of the images, in status where it has them, at the registries where it doesn't.
+    async fn resolve(&mut self, desired: &Desired, outcome: &mut Outcome) -> Images {
+        let now = Instant::now();
+        let generation = self.coins.metadata.generation;
+        let due = self.memory.is_refresh_due(desired.interval, now, chance());
+        let questions = images::questions(desired, &self.before, due, Timestamp::now());
+        let answers = if desired.suspend || questions.is_empty() {
+            Answers::new()
+        } else if let Some(answers) = self.memory.standing_refusal(&questions, generation, now) {
+            answers
+        } else {
+            let (keyring, notes) = self
+                .context
+                .cluster
+                .keyring(&desired.namespace, &desired.pull_secrets)
+                .await;
+            self.memory.notes = Some(notes);
+            let (keyring, resolver) = (&keyring, &self.context.resolver);
+            let asked = questions.iter().map(|(component, reference)| async move {
+                let endpoint = desired.endpoint_for(reference);
+                let answer = resolver
+                    .resolve(&Request {
+                        reference,
+                        endpoint,
+                        keyring,
+                    })
+                    .await;
+                debug!(%component, %reference, ?answer, "asked a registry");
+                (
+                    *component,
+                    answer.map(|resolved| resolved.digest).map_err(Arc::new),
+                )
+            });
+            let answers: Answers = futures::future::join_all(asked).await.into_iter().collect();
+            let interval = desired.interval;
+            self.memory.keep_answers(
+                &questions,
+                &answers,
+                generation,
+                interval,
+                Instant::now(),
+                chance(),
+            );
+            answers
+        };
+        outcome.notes = self.memory.notes.clone();
+        images::settle(desired, &self.before, &answers, Timestamp::now())
+    }
+
+    /// Stores new digests before anything runs by them: a restart must find what it may have rolled out.
+    async fn store_pins(&mut self, outcome: &mut Outcome) -> Result<(), Error> {
+        let Some(images) = &outcome.images else {
+            return Ok(());
+        };
+        let Some(set) = &images.set else {
+            return Ok(());
+        };
+        let is_stored = Component::ALL
+            .into_iter()
+            .zip(set)
+            .all(|(component, pinned)| {
+                let memory = images::remembered(&self.before, component);
+                memory.is_some_and(|memory| {
+                    let digest = images.components[component as usize]
+                        .answer
+                        .as_ref()
+                        .map(|(digest, _)| digest.to_string());
+                    memory.pinned.as_ref() == Some(pinned) && memory.digest == digest
+                })
+            });
+        if is_stored {
+            return Ok(());
+        }
+        self.see(outcome);
+        let status = self.status_of(outcome);
+        self.write_status(status, "the images' digests must be stored before they run")
+            .await
+    }
+
+    /// Notes how our Deployments are now.
+    fn see(&self, outcome: &mut Outcome) {
+        let namespace = self.coins.namespace().unwrap_or_default();
+        let uid = self.coins.uid().unwrap_or_default();
+        for component in Component::ALL {
+            let live = self
+                .context
+                .cluster
+                .deployments
+                .get(&namespace, component.name());
+            match live.filter(|live| controller_uid(live.as_ref()) == Some(&uid)) {
+                Some(live) => outcome.deployments.insert(component, live),
+                None => outcome.deployments.remove(&component),
+            };
+        }
+    }
+
+    fn status_of(&self, outcome: &Outcome) -> DockerCoinsStatus {
+        status::status(
+            self.coins.metadata.generation,
+            &self.before,
+            outcome,
+            Timestamp::now(),
+        )
+    }
+
+    /// Writes the status if it changed. Gives how long to wait where it is too early to write it.
+    async fn tell(&mut self, outcome: &Outcome) -> Result<Option<Duration>, Error> {
+        let status = self.status_of(outcome);
+        if status == self.before {
+            return Ok(None);
+        }
+        if is_mere_progress(&self.before, &status)
+            && let Some(told) = &self.memory.told
+            && let Some(wait) = STATUS_PACE.checked_sub(told.at.elapsed())
+            && !wait.is_zero()
+        {
+            return Ok(Some(wait));
+        }
+        self.news.extend(news::of_status(&self.before, &status));
+        self.write_status(status, "what is told has changed")
+            .await?;
+        Ok(None)
+    }
+
+    async fn write_status(&mut self, status: DockerCoinsStatus, why: &str) -> Result<(), Error> {
+        self.news.extend(news::of_pins(&self.before, &status));
+        let version = self
+            .context
+            .cluster
+            .write_status(&self.reference, &status, why)
+            .await?;
+        self.reference.resource_version = version.clone();
+        self.before = status.clone();
+        self.memory.told = Some(Told {
+            version,
+            status,
+            at: Instant::now(),
+        });
+        Ok(())
+    }
+
+    /// When to come back without being woken: for a failure, a status that waits its turn, a refresh.
+    fn next(&mut self, outcome: &Outcome, pending: Option<Duration>) -> Action {
+        let now = Instant::now();
+        let is_retried =
+            |fault: &&Error| !fault.is_woken() && !matches!(fault, Error::Contended { .. });
+        self.memory.failures = match outcome.faults.iter().find(is_retried) {
+            Some(_) => self.memory.failures + 1,
+            None => 0,
+        };
+        let retry = (self.memory.failures > 0).then(|| backoff(self.memory.failures, chance()));
+        let waits = [
+            pending,
+            retry,
+            self.next_heal.map(|at| at.saturating_duration_since(now)),
+            self.memory
+                .refusal
+                .as_ref()
+                .map(|refusal| refusal.until.saturating_duration_since(now)),
+            self.memory
+                .refresh_at
+                .map(|at| at.saturating_duration_since(now)),
+        ];
+        match waits.into_iter().flatten().min() {
+            Some(wait) => {
+                debug!(wait_seconds = wait.as_secs_f32(), "coming back");
+                Action::requeue(wait)
+            }
+            None => Action::await_change(),
+        }
+    }
+}
+
+/// Says of a resource that can't be read that it can't, once.
+async fn tell_unreadable(
+    generation: Option<i64>,
+    reference: &ObjectReference,
+    error: Error,
+    memory: &mut Memory,
+    context: &Context,
+) -> Result<Action, Error> {
+    let text = error.to_string();
+    if memory.unreadable.as_ref() == Some(&text) {
+        return Ok(Action::await_change());
+    }
+    warn!("{text}");
+    let conditions = status::unreadable(generation, &error, Timestamp::now());
+    context
+        .cluster
+        .write_conditions(reference, generation, &conditions)
+        .await?;
+    let news = News {
+        warning: true,
+        reason: error.reason().to_owned(),
+        action: "Read",
+        note: text.clone(),
+    };
+    context.cluster.publish(reference, &news).await;
+    memory.unreadable = Some(text);
+    Ok(Action::await_change())
+}
+
+/// Which of a namespace's resources has the names: the one that controls what is there, else the first.
+fn holder<'a>(siblings: &'a [Sibling], owners: &[String]) -> Option<&'a Sibling> {
+    siblings
+        .iter()
+        .find(|sibling| owners.contains(&sibling.uid))
+        .or(siblings.first())
+}
+
+/// The resource in the state in which it was read, for a write that must not meet another.
+fn reference_to<K: kube::Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
+    ObjectReference {
+        resource_version: object.resource_version(),
+        ..object.object_ref(&())
+    }
+}
+
+fn controller_uid<K: kube::Resource>(object: &K) -> Option<&String> {
+    object
+        .owner_references()
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| &owner.uid)
+}
+
+/// Whether two statuses differ in how far things are, and in nothing that anyone waits for.
+fn is_mere_progress(before: &DockerCoinsStatus, after: &DockerCoinsStatus) -> bool {
+    let gist = |status: &DockerCoinsStatus| {
+        let conditions: Vec<_> = status
+            .conditions
+            .iter()
+            .map(|condition| {
+                (
+                    condition.type_.clone(),
+                    condition.status.clone(),
+                    condition.reason.clone(),
+                )
+            })
+            .collect();
+        (status.observed_generation, conditions)
+    };
+    gist(before) == gist(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sibling(name: &str) -> Sibling {
+        Sibling {
+            created: None,
+            uid: format!("uid-of-{name}"),
+            name: name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_owner_of_what_exists_holds_the_names_before_the_oldest() {
+        let siblings = [sibling("old"), sibling("young")];
+        assert_eq!(
+            holder(&siblings, &["uid-of-young".into()]),
+            Some(&siblings[1])
+        );
+    }
+
+    #[test]
+    fn the_oldest_holds_the_names_where_nothing_exists_or_its_owner_is_gone() {
+        let siblings = [sibling("old"), sibling("young")];
+        assert_eq!(holder(&siblings, &[]), Some(&siblings[0]));
+        assert_eq!(
+            holder(&siblings, &["uid-of-gone".into()]),
+            Some(&siblings[0])
+        );
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_with_its_message() {
+        let result: Result<(), Error> =
+            contained(async { panic!("the sky is {}", "falling") }).await;
+        assert_eq!(
+            result
+                .unwrap_err()
+                .to_string()
+                .contains("the sky is falling"),
+            true
+        );
+    }
+}

@@ -1,0 +1,225 @@
+//! The writing part of a reconcile: compare each object with what is there, write what differs, delete what
+//! is no longer wanted.
+
+use futures::future::join_all;
+use kube::ResourceExt as _;
+use tokio::time::Instant;
+
+use crate::cluster::{Child, News};
+use crate::component::Component;
+use crate::desired::Desired;
+use crate::diff::{self, Drift, Verdict, judge};
+use crate::error::Error;
+use crate::images;
+use crate::plan::{MANAGER, Plan};
+use crate::status::Outcome;
+
+use super::{Case, chance, controller_uid, news};
+
+impl Case<'_> {
+    /// Applies the plan: Services first, so that a new pod finds the names that it looks up.
+    ///
+    /// An object that can't be written stops none of the others.
+    pub(super) async fn write(&mut self, desired: &Desired, plan: &Plan, outcome: &mut Outcome) {
+        // By name, so that a new kind in the plan does not compile before it is written here.
+        let Plan {
+            services,
+            deployments,
+        } = plan;
+        let deployments = deployments.as_deref().unwrap_or_default();
+        let mut written = self.write_kind(desired, services, outcome).await;
+        written.extend(self.write_kind(desired, deployments, outcome).await);
+        let field = |object: &str, drift: &Drift| edit_field(desired, object, drift);
+        let was_there = |title: &str| self.was_there(title);
+        let told = news::of_writes(&desired.name, &written, was_there, field);
+        self.news.extend(told);
+    }
+
+    /// Writes the objects of one kind side by side, and gives those that were written, each with why.
+    async fn write_kind<K: Child>(
+        &mut self,
+        desired: &Desired,
+        wanted: &[K],
+        outcome: &mut Outcome,
+    ) -> Vec<(String, Verdict)> {
+        let cluster = &self.context.cluster;
+        let mut writes = Vec::new();
+        for object in wanted {
+            let live = K::cache(cluster).get(&desired.namespace, &object.name_any());
+            let verdict = self.judge(desired, object, live.as_deref());
+            match self.why(desired, object, &verdict) {
+                Ok(Some(why)) => writes.push((object, live, verdict, why)),
+                Ok(None) => {}
+                Err(fault) => outcome.faults.push(fault),
+            }
+        }
+        let done = join_all(
+            writes
+                .iter()
+                .map(|(object, live, _, why)| cluster.apply(*object, live.as_deref(), why)),
+        );
+        let mut written = Vec::new();
+        for ((object, _, verdict, _), result) in writes.iter().zip(done.await) {
+            match result {
+                Ok(()) => written.push((object.title(), verdict.clone())),
+                Err(fault) => outcome.faults.push(fault),
+            }
+        }
+        written
+    }
+
+    fn judge<K: Child>(&self, desired: &Desired, object: &K, live: Option<&K>) -> Verdict {
+        let siblings = self.context.cluster.siblings(&desired.namespace);
+        judge(object, live, &desired.owner, |uid| {
+            siblings.iter().any(|sibling| sibling.uid == uid)
+        })
+    }
+
+    /// Why an object is written; `None` if it needn't be.
+    fn why<K: Child>(
+        &mut self,
+        desired: &Desired,
+        object: &K,
+        verdict: &Verdict,
+    ) -> Result<Option<String>, Error> {
+        let title = object.title();
+        match verdict {
+            Verdict::Keep => Ok(None),
+            Verdict::Create => Ok(Some("it isn't there".into())),
+            Verdict::Update => Ok(Some("the resource changed".into())),
+            Verdict::Adopt => Ok(Some("it was handed over by annotation".into())),
+            Verdict::Leaving => Err(Error::Leaving { object: title }),
+            Verdict::Foreign(owner) => Err(Error::Foreign {
+                object: title,
+                command: object.command(),
+                owner: owner.clone(),
+                name: desired.name.clone(),
+            }),
+            Verdict::Heal(drift) => {
+                let Some(until) = self.memory.heal(&title, Instant::now(), chance()) else {
+                    let paths: Vec<&str> = drift.iter().map(|drift| drift.path.as_str()).collect();
+                    return Ok(Some(format!("someone changed {}", paths.join(", "))));
+                };
+                self.next_heal = Some(self.next_heal.map_or(until, |at| at.min(until)));
+                let first = drift.first();
+                let rival = first.and_then(|drift| drift.by.clone());
+                Err(Error::Contended {
+                    field: first.map(|drift| drift.path.clone()).unwrap_or_default(),
+                    rival: rival.unwrap_or_else(|| "someone".into()),
+                    edit: first
+                        .map(|drift| edit_field(desired, &title, drift))
+                        .unwrap_or_default(),
+                    object: title,
+                })
+            }
+        }
+    }
+
+    /// Whether this object had been written before, so that its absence is a change that someone made.
+    fn was_there(&self, title: &str) -> bool {
+        let name = title.split_once(' ').map_or(title, |(_, name)| name);
+        let component = Component::named(name)
+            .and_then(|component| images::remembered(&self.started_with, component));
+        match title.starts_with("Deployment") {
+            true => {
+                component.is_some_and(|memory| memory.replicas > 0 || memory.ready_replicas > 0)
+            }
+            false => self.started_with.observed_generation.is_some(),
+        }
+    }
+
+    /// What would be written if the resource weren't suspended.
+    pub(super) fn held_back(
+        &self,
+        desired: &Desired,
+        plan: &Plan,
+        is_complete: bool,
+    ) -> Vec<String> {
+        let Plan {
+            services,
+            deployments,
+        } = plan;
+        let mut held = self.differing(desired, services);
+        held.extend(self.differing(desired, deployments.as_deref().unwrap_or_default()));
+        if !is_complete {
+            held.push("images that no registry has been asked for".to_owned());
+        }
+        held
+    }
+
+    fn differing<K: Child>(&self, desired: &Desired, wanted: &[K]) -> Vec<String> {
+        let cache = K::cache(&self.context.cluster);
+        let differs = |object: &&K| {
+            let live = cache.get(&desired.namespace, &object.name_any());
+            self.judge(desired, *object, live.as_deref()) != Verdict::Keep
+        };
+        wanted.iter().filter(differs).map(Child::title).collect()
+    }
+
+    /// Who controls the objects with our names in a namespace.
+    pub(super) fn owners(&self, namespace: &str) -> Vec<String> {
+        let cluster = &self.context.cluster;
+        let services = cluster.services.in_namespace(namespace);
+        let deployments = cluster.deployments.in_namespace(namespace);
+        let of_services = services
+            .iter()
+            .filter_map(|object| controller_uid(object.as_ref()));
+        let of_deployments = deployments
+            .iter()
+            .filter_map(|object| controller_uid(object.as_ref()));
+        of_services.chain(of_deployments).cloned().collect()
+    }
+
+    /// Deletes what the resource controls and no version of this operator would write: an older one may have.
+    pub(super) async fn prune(&mut self, desired: &Desired, outcome: &mut Outcome) {
+        self.prune_kind::<k8s_openapi::api::core::v1::Service>(desired, outcome, |c| {
+            c.port().is_some()
+        })
+        .await;
+        self.prune_kind::<k8s_openapi::api::apps::v1::Deployment>(desired, outcome, |_| true)
+            .await;
+    }
+
+    async fn prune_kind<K: Child>(
+        &mut self,
+        desired: &Desired,
+        outcome: &mut Outcome,
+        has_one: fn(Component) -> bool,
+    ) {
+        let cluster = &self.context.cluster;
+        for live in K::cache(cluster).in_namespace(&desired.namespace) {
+            let is_wanted = Component::named(&live.name_any()).is_some_and(has_one);
+            let is_ours = controller_uid(live.as_ref()) == Some(&desired.owner.uid)
+                && live
+                    .labels()
+                    .get("app.kubernetes.io/managed-by")
+                    .is_some_and(|by| by == MANAGER);
+            if is_wanted || !is_ours || live.meta().deletion_timestamp.is_some() {
+                continue;
+            }
+            match cluster
+                .delete(live.as_ref(), "DockerCoins has no such object any more")
+                .await
+            {
+                Ok(()) => self.news.push(News {
+                    warning: false,
+                    reason: "Pruned".into(),
+                    action: "Prune",
+                    note: format!(
+                        "{} is no part of DockerCoins any more, and was deleted",
+                        live.title()
+                    ),
+                }),
+                Err(fault) => outcome.faults.push(fault),
+            }
+        }
+    }
+}
+
+/// The field of the resource that decides what drifted.
+fn edit_field(desired: &Desired, title: &str, drift: &Drift) -> String {
+    let name = title.split_once(' ').map_or(title, |(_, name)| name);
+    let image_field =
+        Component::named(name).map(|component| desired.component(component).image_field.as_str());
+    diff::field_to_edit(name, drift, image_field.unwrap_or_default())
+}

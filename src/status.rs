@@ -1,0 +1,352 @@
+//! What is told: from the outcome of a reconcile, whatever it was, to the resource's status. Pure.
+//!
+//! Conditions follow kstatus, so that `kubectl wait`, Helm and Flux understand them: `Ready` and
+//! `ImagesResolved` are always there, `Reconciling` and `Stalled` only while they are True. What only a person
+//! can mend is Stalled; what is still being tried is Reconciling.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::{ComponentStatus, DockerCoinsStatus, ResolvePolicy};
+use crate::component::Component;
+use crate::error::Error;
+use crate::images::{Images, remembered};
+use crate::rollout::{Rollout, rollout};
+
+/// The longest message that a condition takes, in bytes; the CRD's bound is in characters.
+const LONGEST_MESSAGE: usize = 1000;
+
+/// How a reconcile ended.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What is known of the images; `None` if it did not come to that.
+    pub images: Option<Images>,
+    /// What failed, most telling first.
+    pub faults: Vec<Error>,
+    /// What doesn't stop anything and should be known, such as a pull secret that isn't there; `None` while no
+    /// registry has been asked since the operator started, which leaves what was told before.
+    pub notes: Option<Vec<String>>,
+    /// Our Deployments as last seen.
+    pub deployments: BTreeMap<Component, Arc<Deployment>>,
+    /// The objects that differ from what is wanted and are left so, because the resource is suspended;
+    /// `None` if it isn't.
+    pub held_back: Option<Vec<String>>,
+}
+
+/// The status that tells this outcome.
+///
+/// `before` is the status so far: what the outcome says nothing about stays, and a condition that stays as it
+/// was keeps its time.
+pub fn status(
+    generation: Option<i64>,
+    before: &DockerCoinsStatus,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> DockerCoinsStatus {
+    let (ready, progress) = ready(outcome);
+    let mut conditions = vec![ready, images_resolved(before, outcome)];
+    conditions.extend(progress);
+    let worker = outcome.deployments.get(&Component::Worker);
+    DockerCoinsStatus {
+        observed_generation: generation,
+        conditions: conditions
+            .into_iter()
+            .map(|told| told.at(generation, &before.conditions, now))
+            .collect(),
+        components: Component::ALL
+            .into_iter()
+            .map(|c| component_status(c, before, outcome))
+            .collect(),
+        replicas: Some(
+            worker
+                .and_then(|d| d.status.as_ref()?.replicas)
+                .unwrap_or(0),
+        ),
+        selector: Some(format!("app={}", Component::Worker)),
+    }
+}
+
+/// The conditions of a resource that can't be read, which has no status to speak of: the rest of what is
+/// stored there stays.
+pub fn unreadable(generation: Option<i64>, error: &Error, now: Timestamp) -> Vec<Condition> {
+    let message = error.to_string();
+    [
+        Told::new("Ready", "False", error.reason(), message.clone()),
+        Told::new(
+            "ImagesResolved",
+            "Unknown",
+            error.reason(),
+            "the resource can't be read".into(),
+        ),
+        Told::new("Stalled", "True", error.reason(), message),
+    ]
+    .map(|told| told.at(generation, &[], now))
+    .into()
+}
+
+/// A condition without its times.
+struct Told {
+    type_: &'static str,
+    status: &'static str,
+    reason: String,
+    message: String,
+}
+
+impl Told {
+    fn new(type_: &'static str, status: &'static str, reason: &str, message: String) -> Self {
+        Self {
+            type_,
+            status,
+            reason: reason.to_owned(),
+            message: clipped(message),
+        }
+    }
+
+    fn at(self, generation: Option<i64>, before: &[Condition], now: Timestamp) -> Condition {
+        let since = before
+            .iter()
+            .find(|condition| condition.type_ == self.type_ && condition.status == self.status)
+            .map(|condition| condition.last_transition_time.clone());
+        Condition {
+            type_: self.type_.to_owned(),
+            status: self.status.to_owned(),
+            reason: self.reason,
+            message: self.message,
+            observed_generation: generation,
+            last_transition_time: since.unwrap_or(Time(now)),
+        }
+    }
+}
+
+fn clipped(message: String) -> String {
+    if message.len() <= LONGEST_MESSAGE {
+        return message;
+    }
+    let mut end = LONGEST_MESSAGE;
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &message[..end])
+}
+
+/// `Ready`, and `Reconciling` or `Stalled` if it isn't.
+fn ready(outcome: &Outcome) -> (Told, Option<Told>) {
+    let not_ready = |reason: &str, message: String, needs_a_person: bool| {
+        let type_ = if needs_a_person {
+            "Stalled"
+        } else {
+            "Reconciling"
+        };
+        (
+            Told::new("Ready", "False", reason, message.clone()),
+            Some(Told::new(type_, "True", reason, message)),
+        )
+    };
+
+    let image_faults: Vec<Error> = match &outcome.images {
+        Some(images) if !images.are_complete() => images.failures().collect(),
+        _ => Vec::new(),
+    };
+    let faults: Vec<&Error> = outcome.faults.iter().chain(&image_faults).collect();
+    let worst = faults
+        .iter()
+        .find(|fault| fault.needs_a_person())
+        .or(faults.first());
+    if let Some(worst) = worst {
+        let mut message = sentences(faults.iter().map(ToString::to_string));
+        if !image_faults.is_empty() {
+            message = format!("{message}. {}", meanwhile(outcome));
+        }
+        return not_ready(worst.reason(), message, worst.needs_a_person());
+    }
+    if let Some(held_back) = outcome.held_back.as_ref().filter(|held| !held.is_empty()) {
+        let message = format!(
+            "suspended, and these are not as wanted: {}. Set spec.suspend to false to have them written",
+            held_back.join(", ")
+        );
+        return (Told::new("Ready", "False", "Suspended", message), None);
+    }
+
+    let rollouts =
+        Component::ALL.map(|component| (component, component_rollout(component, outcome)));
+    let of_kind = |is_kind: fn(&Rollout) -> bool| {
+        sentences(rollouts.iter().filter(|(_, rollout)| is_kind(rollout)).map(
+            |(component, rollout)| match rollout {
+                Rollout::Done => component.to_string(),
+                Rollout::Moving(why) | Rollout::Stuck(why) => format!("{component}: {why}"),
+            },
+        ))
+    };
+    let stuck = of_kind(|rollout| matches!(rollout, Rollout::Stuck(_)));
+    if !stuck.is_empty() {
+        let message = format!(
+            "{stuck}. That has not changed for longer than the progress deadline: `kubectl describe pods -l app=NAME` tells why"
+        );
+        return not_ready("ProgressDeadlineExceeded", message, true);
+    }
+    let moving = of_kind(|rollout| matches!(rollout, Rollout::Moving(_)));
+    if !moving.is_empty() {
+        return not_ready("RolloutInProgress", moving, false);
+    }
+    (
+        Told::new(
+            "Ready",
+            "True",
+            "Ready",
+            "every component runs as asked for".into(),
+        ),
+        None,
+    )
+}
+
+fn component_rollout(component: Component, outcome: &Outcome) -> Rollout {
+    match outcome.deployments.get(&component) {
+        Some(deployment) => rollout(deployment),
+        None => Rollout::Moving("it has no Deployment yet".to_owned()),
+    }
+}
+
+fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
+    let told = |status, reason: &str, message: String| {
+        let message =
+            sentences(std::iter::once(message).chain(outcome.notes.iter().flatten().cloned()));
+        Told::new("ImagesResolved", status, reason, message)
+    };
+    let Some(images) = &outcome.images else {
+        let reason = outcome.faults.first().map_or("Unknown", Error::reason);
+        return match before
+            .conditions
+            .iter()
+            .find(|c| c.type_ == "ImagesResolved" && c.status == "True")
+        {
+            Some(_) => told(
+                "Unknown",
+                reason,
+                "the last images run on; what is asked for now is not known".into(),
+            ),
+            None => told(
+                "Unknown",
+                reason,
+                "it did not come to asking for images".into(),
+            ),
+        };
+    };
+    let failures: Vec<Error> = images.failures().collect();
+    let reason = failures.first().map_or("Unresolved", Error::reason);
+    let failed = sentences(failures.iter().map(ToString::to_string));
+    if !images.are_complete() {
+        if failures.is_empty() {
+            let message = "not every image is pinned, and no registry is asked while the resource is suspended";
+            return told("False", "Suspended", message.into());
+        }
+        return told("False", reason, format!("{failed}. {}", meanwhile(outcome)));
+    }
+    let unpinned: Vec<&str> = Component::ALL
+        .into_iter()
+        .zip(&images.components)
+        .filter(|(_, image)| image.policy == ResolvePolicy::BestEffort)
+        .filter(|(_, image)| image.answer.is_none() && image.asked.digest().is_none())
+        .map(|(component, _)| component.name())
+        .collect();
+    if !unpinned.is_empty() {
+        let message = format!(
+            "{} run by tag until they can be pinned: {failed}",
+            unpinned.join(", ")
+        );
+        return told("False", "Unpinned", message);
+    }
+    if !failures.is_empty() {
+        return told(
+            "True",
+            "RefreshFailed",
+            format!("the last good digests stay, since asking again failed: {failed}"),
+        );
+    }
+    if images
+        .components
+        .iter()
+        .all(|image| image.policy == ResolvePolicy::Never)
+    {
+        return told("True", "NotRequired", "tags are used as written".into());
+    }
+    let resolved = |condition: &&Condition| {
+        condition.type_ == "ImagesResolved" && condition.reason == "Resolved"
+    };
+    match before
+        .conditions
+        .iter()
+        .find(resolved)
+        .filter(|_| outcome.notes.is_none())
+    {
+        Some(before) => told("True", "Resolved", before.message.clone()),
+        None => told(
+            "True",
+            "Resolved",
+            "every image that is to be pinned is pinned to a digest".into(),
+        ),
+    }
+}
+
+/// What happens to the application while its new images are incomplete.
+fn meanwhile(outcome: &Outcome) -> &'static str {
+    match outcome
+        .images
+        .as_ref()
+        .is_some_and(|images| images.set.is_some())
+    {
+        true => "The last complete set of images runs on",
+        false => "Nothing is deployed before every image is resolved",
+    }
+}
+
+fn component_status(
+    component: Component,
+    before: &DockerCoinsStatus,
+    outcome: &Outcome,
+) -> ComponentStatus {
+    let memory = remembered(before, component).cloned().unwrap_or_default();
+    let mut told = ComponentStatus {
+        name: component.name().to_owned(),
+        message: None,
+        ..memory
+    };
+    if let Some(images) = &outcome.images {
+        let index = component as usize;
+        let image = &images.components[index];
+        told.image = Some(image.asked.to_string());
+        (told.digest, told.resolved_at) = match &image.answer {
+            Some((digest, since)) => (Some(digest.to_string()), Some(since.clone())),
+            None => (None, None),
+        };
+        if let Some(set) = &images.set {
+            told.pinned = Some(set[index].clone());
+        }
+        told.message = image
+            .failure
+            .as_ref()
+            .map(|failure| clipped(failure.to_string()));
+    }
+    let deployment = outcome.deployments.get(&component);
+    let pods = deployment
+        .and_then(|deployment| deployment.status.clone())
+        .unwrap_or_default();
+    told.replicas = deployment.map_or(0, |deployment| deployment.spec.replicas.unwrap_or(1));
+    told.ready_replicas = pods.ready_replicas.unwrap_or(0);
+    if told.message.is_none()
+        && let Some(Rollout::Moving(why) | Rollout::Stuck(why)) = deployment.map(|d| rollout(d))
+    {
+        told.message = Some(clipped(why));
+    }
+    told
+}
+
+fn sentences(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(". ")
+}
+
+#[cfg(test)]
+mod tests;
