@@ -13,6 +13,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
+/// The client logs each failed connection at level error, though the operator tells it too, and tries again.
+const DEFAULT_LOG: &str = "info,kube_client::client::builder=off";
+
 /// A Kubernetes operator for DockerCoins that pins every image tag to a digest.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
@@ -63,7 +66,7 @@ struct Run {
 
     /// What is logged: error, warn, info, debug or trace, or directives such as
     /// info,dockercoins_operator=debug. At debug, every request says why it is sent.
-    #[arg(long, value_name = "LEVEL", env = "RUST_LOG", default_value = "info")]
+    #[arg(long, value_name = "LEVEL", env = "RUST_LOG", default_value = DEFAULT_LOG)]
     log_level: String,
 }
 

@@ -76,11 +76,13 @@ impl Peer {
     /// `http://{name}`: the name of its Service in the same namespace.
     ///
     /// # Errors
-    /// When the variable is set to something else than `http://host` or `http://host:port`.
+    /// When the variable is set to something else than `http://host` or `http://host:port`. It is
+    /// not repeated, since it may hold a password.
     pub fn from_setting(name: &'static str, variable: &'static str) -> Result<Self, Failure> {
         let url = setting(variable, &format!("http://{name}"))?;
         Self::at(name, &url).ok_or_else(|| {
-            format!("{variable} is {url:?}: write http://host or http://host:port").into()
+            format!("{variable} is not the URL of a peer: write http://host or http://host:port")
+                .into()
         })
     }
 

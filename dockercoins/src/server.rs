@@ -32,7 +32,7 @@ const CONNECTIONS: usize = 1024;
 /// How long a connection may last, so that one that stalls does not keep its place.
 /// An answer under way then gets [`GRACE`] to finish.
 const LIFETIME: Duration = Duration::from_secs(60);
-/// How long a request's head may take to arrive.
+/// How long a request's head may take to arrive; an idle connection ends after this time, too.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// How long answers under way may take to finish once the program was told to stop.
 const GRACE: Duration = Duration::from_secs(1);

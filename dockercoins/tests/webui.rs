@@ -105,7 +105,7 @@ fn a_url_that_is_not_redis_is_told_without_repeating_it() {
 }
 
 #[test]
-#[ignore = "needs redis-server on the PATH; `make test` runs it"]
+#[ignore = "needs redis-server; `make test` runs it"]
 fn the_books_have_the_types_of_the_original() {
     let redis = Redis::start();
     let (_webui, address) = webui(&redis.url());
@@ -127,7 +127,7 @@ fn the_books_have_the_types_of_the_original() {
 }
 
 #[test]
-#[ignore = "needs redis-server on the PATH; `make test` runs it"]
+#[ignore = "needs redis-server; `make test` runs it"]
 fn the_books_recover_when_redis_comes_back() {
     let redis = Redis::start();
     let port = redis.port;

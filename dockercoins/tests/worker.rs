@@ -23,7 +23,7 @@ fn refused() -> String {
 }
 
 #[test]
-#[ignore = "needs redis-server on the PATH; `make test` runs it"]
+#[ignore = "needs redis-server; `make test` runs it"]
 fn hashes_are_counted_and_coins_kept_with_the_bytes_that_gave_them() {
     let redis = Redis::start();
     let (_rng, rng) = Program::serve(env!("CARGO_BIN_EXE_rng"), &[]);
@@ -62,7 +62,7 @@ fn hashes_are_counted_and_coins_kept_with_the_bytes_that_gave_them() {
 }
 
 #[test]
-#[ignore = "needs redis-server on the PATH; `make test` runs it"]
+#[ignore = "needs redis-server; `make test` runs it"]
 fn a_peer_that_is_away_is_named() {
     let redis = Redis::start();
     let away = refused();
@@ -82,7 +82,7 @@ fn a_peer_that_is_away_is_named() {
 }
 
 #[test]
-#[ignore = "needs redis-server on the PATH; `make test` runs it"]
+#[ignore = "needs redis-server; `make test` runs it"]
 fn an_answer_that_makes_no_sense_is_an_error_that_says_what_came() {
     let redis = Redis::start();
     let (_rng, rng) = Program::serve(env!("CARGO_BIN_EXE_rng"), &[]);
@@ -128,11 +128,11 @@ fn sigterm_ends_a_question_that_is_not_answered() {
 }
 
 #[test]
-fn a_peer_that_is_no_url_is_told() {
-    let mut worker = worker("rng/path", "hasher", "redis://redis");
+fn a_setting_that_is_no_peer_is_told_without_repeating_it() {
+    let mut worker = worker("user:s3cret@rng", "hasher", "redis://redis");
     assert_eq!(worker.end().code(), Some(1));
     assert_eq!(
         worker.log_line("RNG_URL"),
-        "RNG_URL is \"http://rng/path\": write http://host or http://host:port"
+        "RNG_URL is not the URL of a peer: write http://host or http://host:port"
     );
 }

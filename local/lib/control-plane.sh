@@ -45,8 +45,8 @@ control_plane() {
         api_get /api/v1/namespaces/default/serviceaccounts/default
 }
 
-# api_server_reach: an option a line. Pods reach the API server at the node's address. Without a node
-# nobody does, and a loopback address can't be advertised.
+# api_server_reach: an option a line. Pods reach the API server at the node's address.
+# Without a node nobody does, and a loopback address can't be advertised.
 api_server_reach() {
     if [ "$NODE" = no ]; then
         printf '%s\n' --bind-address=127.0.0.1 --advertise-address=127.0.0.1 --endpoint-reconciler-type=none

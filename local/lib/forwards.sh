@@ -5,6 +5,9 @@
 # forward_start TARGET PORT: unless it runs.
 forward_start() {
     local target=$1 port=$2
+    alive "forward-$port" || port_is_free "$port" ||
+        fail "port $port, which leads into '$name', has been taken by another program" \
+            "find it: ss -tlnp 'sport = :$port'" "or take '$name' down and up again, for other ports"
     start "forward-$port" "$(tool forward)" "127.0.0.1:$port" "$target" "/proc/$(namespaces_pid)/ns/net"
     printf '%s\n' "$target" >"$directory/run/forward-$port.target"
     wait_alive_for "the forward from port $port" 10 "forward-$port" port_answers "$port"

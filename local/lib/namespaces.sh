@@ -7,15 +7,17 @@
 # namespaces_open: starts the holder, unless it runs.
 namespaces_open() {
     if alive namespaces; then return; fi
-    local log=$directory/log/namespaces.log pause
+    local log=$directory/log/namespaces.log pause file process
     pause=$(tool pause)
-    # What was remembered from inside belongs to processes that are gone; forwards
-    # lead into namespaces that are gone.
+    # The processes inside are gone, and the forwards lead to where they were.
     forwards_stop
-    rm -f "$directory"/run/*.pid
+    for file in "$directory"/run/*.pid; do
+        process=${file##*/}
+        alive "${process%.pid}" || rm -f "$file"
+    done
     cgroups_remove || true
-    setsid unshare --net --mount --propagation private --pid --fork -- \
-        "$local_dir/lib/namespaces-init" "$directory" "$pause" >>"$log" 2>&1 </dev/null 9>&- &
+    detach "$log" unshare --net --mount --propagation private --pid --fork -- \
+        "$local_dir/lib/namespaces-init" "$directory" "$pause" &
     wait_for "making the node's namespaces" 20 "$log" test -e "$directory/run/namespaces.pid"
     ln -sfn "/proc/$(namespaces_pid)/ns/net" "$directory/run/netns"
 }
@@ -65,11 +67,13 @@ cgroup_roots() {
 }
 
 cgroups_create() {
-    local parent
+    local parent controllers
     for parent in $(cgroup_roots); do
         mkdir -p "$parent/$identity"
         if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-            { echo "+cpu +cpuset +memory +pids" >"$parent/cgroup.subtree_control"; } 2>/dev/null ||
+            # The kubelet insists on each of these that the machine has.
+            controllers=$(grep -woE 'cpu|cpuset|hugetlb|io|memory|pids' "$parent/cgroup.controllers" | sed 's/^/+/' | paste -sd' ')
+            { echo "$controllers" >"$parent/cgroup.subtree_control"; } 2>/dev/null ||
                 fail "cgroup v2 gives this machine's root no controllers" \
                     "inside a container, start it with --privileged --cgroupns=host"
         elif [ -e "$parent/$identity/cpuset.cpus" ]; then

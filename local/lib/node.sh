@@ -78,6 +78,8 @@ state = "/run/containerd"
   # Lowering oom_score_adj needs a right that a container or a small machine may lack.
   restrict_oom_score_adj = true
   netns_mounts_under_state_dir = true
+  # Its profile would stay in the kernel after everything else has gone.
+  disable_apparmor = true
 
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "$(snapshotter)"

@@ -2,14 +2,29 @@
 # id and the time at which it started: an id alone may have passed to a stranger.
 # shellcheck shell=bash
 
+seen_to=()
+
 # start NAME COMMAND...: unless it runs already.
 start() {
     local process=$1
     shift
+    seen_to+=("$process")
     if alive "$process"; then return; fi
-    # Open files are not passed on: a lock would be held as long as it runs.
-    setsid "$@" >>"$directory/log/$process.log" 2>&1 </dev/null 9>&- &
+    detach "$directory/log/$process.log" "$@" &
     remember "$process" $!
+}
+
+# detach LOG COMMAND...: becomes the command, in a session of its own. Open files are
+# not passed on: a lock would be held, or a caller's pipe kept open, as long as it runs.
+detach() {
+    local log=$1 file
+    shift
+    exec </dev/null >>"$log" 2>&1
+    for file in /proc/self/fd/*; do
+        file=${file##*/}
+        [ "$file" -le 2 ] || eval "exec $file>&-"
+    done
+    exec setsid "$@"
 }
 
 remember() { # NAME PID
@@ -32,17 +47,14 @@ alive() { # NAME
     local pid began
     [ -e "$directory/run/$1.pid" ] || return 1
     read -r pid began <"$directory/run/$1.pid" || return 1
-    [ "$(started "$pid")" = "$began" ]
+    [ -n "$began" ] && [ "$(started "$pid")" = "$began" ]
 }
 
-# all_alive: fails, with its log, for a process that started and has ended since.
+# all_alive: fails, with its log, for a process that this script saw to and that has
+# ended since.
 all_alive() {
-    local file process
-    for file in "$directory"/run/*.pid; do
-        process=${file##*/}
-        process=${process%.pid}
-        # These two are processes outside, which `up` itself starts.
-        case $process in namespaces | forward-*) continue ;; esac
+    local process
+    for process in "${seen_to[@]}"; do
         alive "$process" || fail_with_log "$process has ended" "$directory/log/$process.log"
     done
 }

@@ -15,11 +15,25 @@ machine_requirements() {
     command -v openssl >/dev/null || use_packages certificates
 }
 
-# node_requirements: for pods.
+# as_root WHAT COMMAND...: goes on as the command, run by sudo, unless this is root.
+as_root() {
+    local what=$1
+    shift
+    [ "$(id -u)" -ne 0 ] || return 0
+    if command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+        say "$what needs root: going on with sudo"
+        exec sudo env HOME="$HOME" PATH="$PATH" XDG_CACHE_HOME="${XDG_CACHE_HOME:-}" "$@"
+    fi
+    fail "$what needs root, and sudo is missing or wants a password" "run it as root," "$your_own_cluster"
+}
+
+# give_back FILE...: what root made goes to the user who called sudo.
+give_back() {
+    [ -z "${SUDO_UID:-}" ] || chown "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" -- "$@"
+}
+
+# node_requirements: for pods. Needs root.
 node_requirements() {
-    machine_requirements
-    [ "$(id -u)" -eq 0 ] || fail "running pods on this machine needs root" \
-        "run it as root: sudo --preserve-env=HOME,PATH make demo" "$your_own_cluster"
     # What pods and Services need of the kernel, tried in namespaces that vanish.
     local missing
     use_packages node

@@ -14,6 +14,8 @@ tool() {
     pause | forward) directory=$(go_module own "pause and forward" "10 seconds") ;;
     chromium) chromium; return ;;
     docker-registry) directory=$(debian registry)/usr/bin ;;
+    shellcheck) directory=$(debian lint)/usr/bin ;;
+    cargo-deny) directory=$(cargo_program cargo-deny 0.20.2 "4 minutes on 2 cores")/bin ;;
     *) fail "no tool is called $1" ;;
     esac
     printf '%s\n' "$directory/$1"
@@ -26,6 +28,24 @@ go_module() {
     target=$cache/tools/$module-$hash-$(uname -m)
     [ -d "$target" ] || build_once "$target" build_go "$source" "$what" "$duration"
     printf '%s\n' "$target"
+}
+
+# cargo_program CRATE VERSION DURATION: builds a published program, prints its folder.
+cargo_program() {
+    local target
+    target=$cache/tools/$1-$2-$(uname -m)
+    [ -d "$target" ] || build_once "$target" build_cargo "$@"
+    printf '%s\n' "$target"
+}
+
+build_cargo() {
+    local crate=$1 version=$2 duration=$3 target=$4
+    command -v cargo >/dev/null || fail "cargo is missing, and $crate must be built" "install Rust from https://rustup.rs"
+    say "building $crate: about $duration, once (cached in $cache)"
+    # A build folder set for the project is not for this.
+    env -u CARGO_TARGET_DIR cargo install --quiet --locked --root "$target" --version "$version" "$crate" >"$target.log" 2>&1 ||
+        fail_with_log "$crate did not build" "$target.log"
+    rm -f "$target.log"
 }
 
 # build_once TARGET COMMAND...: runs the command with a new folder as its last
@@ -59,8 +79,22 @@ build_go() {
         flags+=" -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=${minor%%.*}"
     fi
     say "building $what: about $duration, once (cached in $cache)"
-    GOWORK=off CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "$flags" -o "$target/" tool ./... \
-        >"$log" 2>&1 || fail_with_log "$what did not build" "$log"
+    tell_progress "$log" &
+    local progress=$! failed=no
+    GOWORK=off CGO_ENABLED=0 go build -v -buildvcs=false -trimpath -ldflags "$flags" -o "$target/" tool ./... \
+        >"$log" 2>&1 || failed=yes
+    kill "$progress"
+    [ "$failed" = no ] || fail_with_log "$what did not build" "$log"
     rm -f "$log"
     say "built $what in $((SECONDS - started)) s"
+}
+
+# tell_progress LOG: now and then how far a build is, as long as this script runs.
+tell_progress() {
+    local started=$SECONDS never
+    # A `sleep` would outlive this, and hold on to the lock and to the terminal.
+    exec >&2 2>/dev/null {lock}>&- {never}<> <(:)
+    while ! read -r -t 20 -u "$never" && kill -0 $$; do
+        printf '  %s packages after %s s\n' "$(grep -c -v '^go: ' "$1")" "$((SECONDS - started))"
+    done
 }

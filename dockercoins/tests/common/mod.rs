@@ -5,8 +5,10 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    os::unix::process::CommandExt,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
@@ -113,12 +115,17 @@ impl Redis {
     }
 
     pub fn start_on(port: u16) -> Self {
-        let child = Command::new("redis-server")
+        let program = env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+        let child = Command::new(program)
+            // Debian's executable has another name, and acts by the name it is called.
+            .arg0("redis-server")
             .args(["--bind", "127.0.0.1", "--save", "", "--port"])
             .arg(port.to_string())
             .stdout(Stdio::null())
             .spawn()
-            .expect("redis-server is on the PATH: `make test` installs it");
+            .expect(
+                "redis-server is on the PATH, or named by REDIS_SERVER; `make test` sees to that",
+            );
         let redis = Self { child, port };
         eventually("Redis answers", || {
             redis::Client::open(redis.url())

@@ -1,0 +1,43 @@
+# The front door: every target says in its comment what it does, and its work is in scripts/.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check generate images cluster figures down
+
+# Only what stands on make's command line counts: a KUBECONFIG from the environment is never touched.
+ifeq ($(origin KUBECONFIG),command line)
+export DEMO_KUBECONFIG := $(KUBECONFIG)
+endif
+ifeq ($(origin REGISTRY),command line)
+export DEMO_REGISTRY := $(REGISTRY)
+endif
+unexport KUBECONFIG
+unexport REGISTRY
+
+TAG ?= v0.1
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Watch DockerCoins mine on a Kubernetes of this machine's own; KUBECONFIG=... [REGISTRY=...] for a cluster of yours.
+	@scripts/demo
+
+test: ## Run every test: pure, against a real API server and registry, and end to end on a real node.
+	@scripts/test
+
+check: ## Check format, lints, docs, licences and generated files.
+	@scripts/check
+
+generate: ## Write the generated files anew: crds/dockercoins.yaml.
+	@scripts/generate
+
+images: ## Build the application's images and push them: REGISTRY=host:port/path [TAG=v0.1].
+	@dockercoins/push-images "$${DEMO_REGISTRY:?write make images REGISTRY=host:port/path TAG=$(TAG)}" "$(TAG)"
+
+cluster: ## Bring up the local Kubernetes alone, without the demo.
+	@local/up
+
+figures: ## Measure what the README claims: latency, requests, throughput, memory, sizes.
+	@scripts/figures
+
+down: ## End the demo and every local Kubernetes of this checkout, and leave nothing behind.
+	@local/down --all
