@@ -11,7 +11,6 @@ debian() {
     registry) packages="docker-registry" ;;
     certificates) packages="openssl" ;;
     lint) packages="shellcheck" ;;
-    shellcheck) packages="shellcheck" ;;
     redis) packages="redis-server redis-tools dash" ;;
     browser) packages="chromium chromium-common chromium-sandbox fontconfig-config fonts-dejavu-core" ;;
     *) fail "no group of packages is called $1" ;;
