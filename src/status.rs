@@ -157,11 +157,16 @@ fn ready(outcome: &Outcome) -> (Told, Option<Told>) {
         .find(|fault| fault.needs_a_person())
         .or(faults.first());
     if let Some(worst) = worst {
-        let mut message = sentences(faults.iter().map(ToString::to_string));
+        let mut told: Vec<String> = outcome.faults.iter().map(ToString::to_string).collect();
         if !image_faults.is_empty() {
-            message = format!("{message}. {}", meanwhile(outcome));
+            told.push(told_once(&image_faults));
+            told.push(meanwhile(outcome).to_owned());
         }
-        return not_ready(worst.reason(), message, worst.needs_a_person());
+        return not_ready(
+            worst.reason(),
+            sentences(told.into_iter()),
+            worst.needs_a_person(),
+        );
     }
     if let Some(held_back) = outcome.held_back.as_ref().filter(|held| !held.is_empty()) {
         let message = format!(
@@ -237,7 +242,7 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
     };
     let failures: Vec<Error> = images.failures().collect();
     let reason = failures.first().map_or("Unresolved", Error::reason);
-    let failed = sentences(failures.iter().map(ToString::to_string));
+    let failed = told_once(&failures);
     if !images.are_complete() {
         if failures.is_empty() {
             let message = "not every image is pinned, and no registry is asked while the resource is suspended";
@@ -342,6 +347,31 @@ fn component_status(
         told.message = Some(clipped(why));
     }
     told
+}
+
+/// What went wrong with images, in full once for each reason: a tag that isn't there is missing four times.
+fn told_once(failures: &[Error]) -> String {
+    let mut by_reason: Vec<(&Error, Vec<&'static str>)> = Vec::new();
+    for failure in failures {
+        let Error::Unresolved { component, .. } = failure else {
+            continue;
+        };
+        match by_reason
+            .iter_mut()
+            .find(|(first, _)| first.reason() == failure.reason())
+        {
+            Some((_, others)) => others.push(component.name()),
+            None => by_reason.push((failure, Vec::new())),
+        }
+    }
+    sentences(
+        by_reason
+            .into_iter()
+            .map(|(first, others)| match others.as_slice() {
+                [] => first.to_string(),
+                others => format!("{first}. The same goes for {}", others.join(", ")),
+            }),
+    )
 }
 
 fn sentences(parts: impl Iterator<Item = String>) -> String {

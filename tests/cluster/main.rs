@@ -1,0 +1,31 @@
+//! The operator against a real API server with its controllers, and real registries.
+//!
+//! Each test has a namespace and an operator process of its own, so that all of them run side by side. The
+//! pods stay Pending on purpose, by a node selector that no node has: what is tested here holds without a
+//! node, and where a test needs pods that are ready, it says so to the API server in the kubelet's place.
+//!
+//! `make test` runs them. By hand, with a cluster from `local/up --name NAME --no-node`:
+//!
+//! ```sh
+//! set -a; . .local/NAME/env; KUBECTL=$(local/tool kubectl); set +a
+//! cargo test --test cluster -- --ignored --test-threads=8
+//! ```
+
+mod support;
+
+mod bad_input;
+mod children;
+mod drift;
+mod foreign;
+mod images;
+mod lifecycle;
+mod login;
+mod older_schema;
+mod policies;
+mod quiet;
+mod registry_failures;
+mod replicas;
+mod rollout;
+mod schema;
+mod siblings;
+mod suspend;

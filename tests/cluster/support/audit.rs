@@ -1,0 +1,71 @@
+//! What the operator asked the API server for, by the API server's own account.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::{Namespace, variable};
+
+/// How many requests there were of each kind, written as `verb resource` or `verb resource/subresource`.
+pub type Requests = BTreeMap<String, usize>;
+
+impl Namespace {
+    /// The requests that operators have sent about this namespace so far, but for watches that go on.
+    pub fn requests(&self) -> Requests {
+        let mut requests = Requests::new();
+        for request in self.audited() {
+            let about = &request["objectRef"];
+            let part = about["subresource"].as_str().map(|part| format!("/{part}")).unwrap_or_default();
+            let verb = request["verb"].as_str().unwrap_or_default();
+            let resource = about["resource"].as_str().unwrap_or_default();
+            *requests.entry(format!("{verb} {resource}{part}")).or_default() += 1;
+        }
+        requests
+    }
+
+    /// The same, without lists and watches, which come at the start and when a watch is renewed.
+    pub fn acts(&self) -> Requests {
+        let mut requests = self.requests();
+        requests.retain(|kind, _| !kind.starts_with("watch ") && !kind.starts_with("list "));
+        requests
+    }
+
+    /// How many requests of one kind there were, about an object of this name.
+    pub fn requests_about(&self, verb: &str, resource: &str, name: &str) -> usize {
+        let is = |request: &&Value| {
+            let about = &request["objectRef"];
+            request["verb"] == verb && about["resource"] == resource && about["name"] == name
+        };
+        self.audited().iter().filter(is).count()
+    }
+
+    fn audited(&self) -> Vec<Value> {
+        let log = PathBuf::from(variable("AUDIT_LOG"));
+        let folder = log.parent().expect("a log is in a folder");
+        let mut requests = Vec::new();
+        // The API server begins a new file when one is full.
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+        for file in files.filter(|file| file.file_name().to_string_lossy().starts_with("audit")) {
+            for line in BufReader::new(File::open(file.path()).unwrap()).lines() {
+                let line = line.unwrap();
+                // Far cheaper than reading the JSON of every line.
+                if !line.contains(&self.name) || !line.contains("dockercoins-operator/") {
+                    continue;
+                }
+                let request: Value = match serde_json::from_str(&line) {
+                    Ok(request) => request,
+                    // The last line may be half written.
+                    Err(_) => continue,
+                };
+                let is_operator = request["userAgent"].as_str().is_some_and(|a| a.starts_with("dockercoins-operator/"));
+                if is_operator && request["objectRef"]["namespace"] == *self.name && request["stage"] == "ResponseComplete" {
+                    requests.push(request);
+                }
+            }
+        }
+        requests
+    }
+}
