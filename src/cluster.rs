@@ -89,19 +89,15 @@ impl Cluster {
         }
     }
 
-    /// Waits until everything has been listed once.
-    pub async fn is_ready(&self) {
+    /// Whether everything has been listed once, so that what was not seen isn't there.
+    pub fn is_ready(&self) -> bool {
         let Self {
             client: _,
             coins,
             services,
             deployments,
         } = self;
-        futures::join!(
-            coins.is_ready(),
-            services.is_ready(),
-            deployments.is_ready()
-        );
+        coins.is_ready() && services.is_ready() && deployments.is_ready()
     }
 
     /// The DockerCoins of a namespace, the oldest first.

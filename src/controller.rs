@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll};
-use futures::{FutureExt as _, Stream, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
@@ -41,6 +41,10 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 
 /// After this long a watch is renewed, in seconds; one that went silent is noticed no later.
 const WATCH_TIMEOUT: u32 = 240;
+
+/// How long what was begun may take to finish, once the operator is told to stop: less than the 30 s that
+/// Kubernetes gives a pod.
+const DRAIN: Duration = Duration::from_secs(25);
 
 /// Reconciles until `shutdown` is done, and then finishes what it is doing.
 ///
@@ -73,8 +77,14 @@ pub async fn run(
             shutdown.clone(),
         )
     });
-    futures::future::join_all(controllers).await;
-    info!("everything that was begun is finished");
+    let too_late = async {
+        shutdown.clone().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        _ = futures::future::join_all(controllers) => info!("everything that was begun is finished"),
+        () = too_late => warn!("some things were still unfinished after {} s", DRAIN.as_secs()),
+    }
 }
 
 /// Looks after one namespace, or all of them.
@@ -86,7 +96,8 @@ async fn run_scope(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let (store, writer) = reflector::store();
-    let coins = reflector::reflector(writer, watched::<Guarded>(&client, scope));
+    let coins = watched::<Guarded>(&client, scope).map_ok(|event| event.modify(slim));
+    let coins = reflector::reflector(writer, coins);
     let wakes: SelectAll<BoxStream<'static, Wake>> = SelectAll::from_iter([
         coins_wakes(coins, Arc::clone(&context)).boxed(),
         child_wakes::<Service>(&client, scope, Arc::clone(&context)).boxed(),
@@ -97,13 +108,7 @@ async fn run_scope(
         .flat_map(move |wake| futures::stream::iter(requests(&known, &wake)))
         .map(Ok::<_, Infallible>)
         .take_until(shutdown);
-    let reconciler = |object, context: Arc<Context>| {
-        Box::pin(async move {
-            // Before everything is listed, children would seem to be missing, and others' resources too.
-            context.cluster.is_ready().await;
-            reconcile(object, context).await
-        })
-    };
+    let reconciler = |object, context| Box::pin(reconcile(object, context));
     let settings = controller::Config::default()
         .concurrency(concurrency)
         .debounce(DEBOUNCE);

@@ -142,9 +142,29 @@ fn compare(wanted: &Value, live: Option<&Value>, path: &mut Path, found: &mut Fo
                 path.within(step, |path| compare(item, there, path, found));
             }
         }
+        (Value::Array(wanted), Some(Value::Array(live))) if wanted.len() == live.len() => {
+            for (i, (item, there)) in wanted.iter().zip(live).enumerate() {
+                path.within(Step::Index(i), |path| {
+                    compare(item, Some(there), path, found)
+                });
+            }
+        }
+        // The API server leaves these out, as Go's JSON does.
+        (wanted, None) if is_empty(wanted) => {}
         (wanted, Some(live))
             if wanted == live || path.is_quantity() && quantity::are_equal(wanted, live) => {}
         (wanted, live) => found.push((path.clone(), live.cloned(), wanted.clone())),
+    }
+}
+
+/// Whether a value means the same as its absence: Kubernetes' Go types leave out empty texts, zeroes and empty
+/// lists. Not so `false` and `{}`, which stand behind pointers and choose something.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.is_empty(),
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::Array(items) => items.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Object(_) => false,
     }
 }
 
@@ -165,6 +185,7 @@ struct Path(Vec<Step>);
 enum Step {
     Field(String),
     Item(&'static str, Value),
+    Index(usize),
 }
 
 impl Path {
@@ -189,6 +210,7 @@ impl std::fmt::Display for Path {
                 Step::Field(name) => write!(f, ".{name}")?,
                 Step::Item(_, Value::String(key)) => write!(f, "[{key}]")?,
                 Step::Item(_, key) => write!(f, "[{key}]")?,
+                Step::Index(index) => write!(f, "[{index}]")?,
             }
         }
         Ok(())
@@ -199,7 +221,13 @@ impl std::fmt::Display for Path {
 fn last_manager(records: &[ManagedFieldsEntry], path: &Path) -> Option<String> {
     records
         .iter()
-        .filter(|record| record.manager.as_deref() != Some(MANAGER))
+        .filter(|record| {
+            !record
+                .manager
+                .as_deref()
+                .unwrap_or_default()
+                .starts_with(MANAGER)
+        })
         .filter(|record| {
             record
                 .fields_v1
@@ -216,6 +244,8 @@ fn has_field(fields: &Value, path: &[Step]) -> bool {
         return true;
     };
     let below = match step {
+        // A list without keys is recorded as one value.
+        Step::Index(_) => return true,
         Step::Field(name) => fields.get(format!("f:{name}")),
         Step::Item(key, value) => fields.as_object().and_then(|fields| {
             fields.iter().find_map(|(name, below)| {

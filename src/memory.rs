@@ -51,7 +51,7 @@ pub struct Refusal {
     /// The resource's generation then: whoever changes the resource is answered at once.
     generation: Option<i64>,
     /// Until when the registries are left alone.
-    pub until: Instant,
+    until: Instant,
     failures: u32,
 }
 
@@ -118,6 +118,14 @@ impl Memory {
                 .map(|(component, error)| (*component, Err(Arc::clone(error))))
                 .collect()
         })
+    }
+
+    /// When registries are to be asked again, without anything having changed.
+    pub fn asks_again_at(&self) -> Option<Instant> {
+        match &self.refusal {
+            Some(refusal) => Some(refusal.until),
+            None => self.refresh_at,
+        }
     }
 
     /// Keeps what registries answered: how long they are left alone if one gave no digest, and when they are

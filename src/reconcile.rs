@@ -39,6 +39,9 @@ pub type Guarded = DeserializeGuard<DockerCoins>;
 /// While nothing but numbers of pods changes, status is written at most this often.
 const STATUS_PACE: Duration = Duration::from_secs(1);
 
+/// How long a resource that was listed before its children waits for them.
+const UNTIL_LISTED: Duration = Duration::from_millis(100);
+
 /// What every reconcile works with.
 pub struct Context {
     /// The API server.
@@ -86,6 +89,10 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
     let mut memory = memory.lock().await;
     if object.meta().deletion_timestamp.is_some() {
         return Ok(Action::await_change());
+    }
+    if !context.cluster.is_ready() {
+        // Before everything is listed, children would seem to be missing, and others' resources too.
+        return Ok(Action::requeue(UNTIL_LISTED));
     }
     let done = match &object.0 {
         Ok(coins) => contained(serve(coins, &mut memory, &context)).await,
@@ -155,8 +162,8 @@ struct Case<'a> {
     before: DockerCoinsStatus,
     memory: &'a mut Memory,
     context: &'a Context,
-    /// When a heal that waits may go ahead.
-    next_heal: Option<Instant>,
+    /// When something that waits may go ahead: a question to a registry, a heal.
+    wakes: Vec<Instant>,
     news: Vec<News>,
 }
 
@@ -165,6 +172,7 @@ async fn serve(
     memory: &mut Memory,
     context: &Context,
 ) -> Result<Action, Error> {
+    memory.unreadable = None;
     let mut case = Case::new(coins, memory, context);
     let mut outcome = Outcome::default();
     if let Err(fault) = contained(case.pursue(&mut outcome)).await {
@@ -204,7 +212,7 @@ impl<'a> Case<'a> {
             before,
             memory,
             context,
-            next_heal: None,
+            wakes: Vec::new(),
             news: Vec::new(),
         }
     }
@@ -214,7 +222,8 @@ impl<'a> Case<'a> {
         let desired = Desired::from_resource(self.coins).map_err(Error::Invalid)?;
         self.holds_the_names(&desired)?;
 
-        let images = self.resolve(&desired, outcome).await;
+        let images = self.resolve(&desired).await;
+        outcome.notes = self.memory.notes.clone();
         let plan = plan::plan(&desired, images.set.as_ref());
         let is_complete = images.are_complete();
         outcome.images = Some(images);
@@ -244,12 +253,22 @@ impl<'a> Case<'a> {
     }
 
     /// Finds the digests of the images, in status where it has them, at the registries where it doesn't.
-    async fn resolve(&mut self, desired: &Desired, outcome: &mut Outcome) -> Images {
+    async fn resolve(&mut self, desired: &Desired) -> Images {
+        let answers = match desired.suspend {
+            true => Answers::new(),
+            false => self.ask(desired).await,
+        };
+        images::settle(desired, &self.before, &answers, Timestamp::now())
+    }
+
+    /// Asks the registries what must be asked now, and notes when to ask again.
+    async fn ask(&mut self, desired: &Desired) -> Answers {
         let now = Instant::now();
         let generation = self.coins.metadata.generation;
         let due = self.memory.is_refresh_due(desired.interval, now, chance());
         let questions = images::questions(desired, &self.before, due, Timestamp::now());
-        let answers = if desired.suspend || questions.is_empty() {
+        let answers = if questions.is_empty() {
+            self.memory.refusal = None;
             Answers::new()
         } else if let Some(answers) = self.memory.standing_refusal(&questions, generation, now) {
             answers
@@ -263,33 +282,30 @@ impl<'a> Case<'a> {
             let (keyring, resolver) = (&keyring, &self.context.resolver);
             let asked = questions.iter().map(|(component, reference)| async move {
                 let endpoint = desired.endpoint_for(reference);
-                let answer = resolver
-                    .resolve(&Request {
-                        reference,
-                        endpoint,
-                        keyring,
-                    })
-                    .await;
+                let request = Request {
+                    reference,
+                    endpoint,
+                    keyring,
+                };
+                let answer = resolver.resolve(&request).await;
                 debug!(%component, %reference, ?answer, "asked a registry");
-                (
-                    *component,
-                    answer.map(|resolved| resolved.digest).map_err(Arc::new),
-                )
+                let digest = answer.map(|resolved| resolved.digest);
+                (*component, digest.map_err(Arc::new))
             });
             let answers: Answers = futures::future::join_all(asked).await.into_iter().collect();
-            let interval = desired.interval;
+            let now = Instant::now();
             self.memory.keep_answers(
                 &questions,
                 &answers,
                 generation,
-                interval,
-                Instant::now(),
+                desired.interval,
+                now,
                 chance(),
             );
             answers
         };
-        outcome.notes = self.memory.notes.clone();
-        images::settle(desired, &self.before, &answers, Timestamp::now())
+        self.wakes.extend(self.memory.asks_again_at());
+        answers
     }
 
     /// Stores new digests before anything runs by them: a restart must find what it may have rolled out.
@@ -361,19 +377,17 @@ impl<'a> Case<'a> {
         {
             return Ok(Some(wait));
         }
-        self.news.extend(news::of_status(&self.before, &status));
+        let news = news::of_status(&self.before, &status);
         self.write_status(status, "what is told has changed")
             .await?;
+        self.news.extend(news);
         Ok(None)
     }
 
     async fn write_status(&mut self, status: DockerCoinsStatus, why: &str) -> Result<(), Error> {
+        let cluster = &self.context.cluster;
+        let version = cluster.write_status(&self.reference, &status, why).await?;
         self.news.extend(news::of_pins(&self.before, &status));
-        let version = self
-            .context
-            .cluster
-            .write_status(&self.reference, &status, why)
-            .await?;
         self.reference.resource_version = version.clone();
         self.before = status.clone();
         self.memory.told = Some(Told {
@@ -394,19 +408,12 @@ impl<'a> Case<'a> {
             None => 0,
         };
         let retry = (self.memory.failures > 0).then(|| backoff(self.memory.failures, chance()));
-        let waits = [
-            pending,
-            retry,
-            self.next_heal.map(|at| at.saturating_duration_since(now)),
-            self.memory
-                .refusal
-                .as_ref()
-                .map(|refusal| refusal.until.saturating_duration_since(now)),
-            self.memory
-                .refresh_at
-                .map(|at| at.saturating_duration_since(now)),
-        ];
-        match waits.into_iter().flatten().min() {
+        let wakes = self
+            .wakes
+            .iter()
+            .map(|at| at.saturating_duration_since(now));
+        let waits = [pending, retry];
+        match waits.into_iter().flatten().chain(wakes).min() {
             Some(wait) => {
                 debug!(wait_seconds = wait.as_secs_f32(), "coming back");
                 Action::requeue(wait)

@@ -8,18 +8,18 @@ use std::sync::{Arc, RwLock};
 
 use kube::ResourceExt;
 use kube::runtime::watcher;
-use tokio::sync::watch;
 
 /// The objects of one kind that concern the operator.
 pub struct Cache<K> {
     seen: RwLock<Seen<K>>,
-    is_listed: watch::Sender<bool>,
 }
 
 struct Seen<K> {
     by_namespace: HashMap<String, BTreeMap<String, Arc<K>>>,
     /// While a list is being read: what it has named so far. The rest is gone when it ends.
     listed: Option<HashSet<(String, String)>>,
+    /// Whether a list has been read whole at least once.
+    is_complete: bool,
 }
 
 impl<K> Default for Cache<K> {
@@ -27,10 +27,10 @@ impl<K> Default for Cache<K> {
         let seen = Seen {
             by_namespace: HashMap::new(),
             listed: None,
+            is_complete: false,
         };
         Self {
             seen: RwLock::new(seen),
-            is_listed: watch::Sender::new(false),
         }
     }
 }
@@ -51,14 +51,9 @@ impl<K: ResourceExt> Cache<K> {
             .unwrap_or_default()
     }
 
-    /// Waits until a list has been read whole, so that what is not here isn't there.
-    pub async fn is_ready(&self) {
-        // The sender lives as long as `self`, so waiting can't fail.
-        let _ = self
-            .is_listed
-            .subscribe()
-            .wait_for(|is_listed| *is_listed)
-            .await;
+    /// Whether a list has been read whole, so that what is not here isn't there.
+    pub fn is_ready(&self) -> bool {
+        self.seen.read().expect("no panic while held").is_complete
     }
 
     /// Takes note of what the API server answered to a write.
@@ -75,8 +70,7 @@ impl<K: ResourceExt> Cache<K> {
             watcher::Event::Init => seen.listed = Some(HashSet::new()),
             watcher::Event::InitDone => {
                 seen.drop_unlisted();
-                drop(seen);
-                self.is_listed.send_replace(true);
+                seen.is_complete = true;
             }
         }
     }

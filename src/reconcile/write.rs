@@ -100,7 +100,7 @@ impl Case<'_> {
                     let paths: Vec<&str> = drift.iter().map(|drift| drift.path.as_str()).collect();
                     return Ok(Some(format!("someone changed {}", paths.join(", "))));
                 };
-                self.next_heal = Some(self.next_heal.map_or(until, |at| at.min(until)));
+                self.wakes.push(until);
                 let first = drift.first();
                 let rival = first.and_then(|drift| drift.by.clone());
                 Err(Error::Contended {

@@ -18,10 +18,15 @@ impl Namespace {
         let mut requests = Requests::new();
         for request in self.audited() {
             let about = &request["objectRef"];
-            let part = about["subresource"].as_str().map(|part| format!("/{part}")).unwrap_or_default();
+            let part = about["subresource"]
+                .as_str()
+                .map(|part| format!("/{part}"))
+                .unwrap_or_default();
             let verb = request["verb"].as_str().unwrap_or_default();
             let resource = about["resource"].as_str().unwrap_or_default();
-            *requests.entry(format!("{verb} {resource}{part}")).or_default() += 1;
+            *requests
+                .entry(format!("{verb} {resource}{part}"))
+                .or_default() += 1;
         }
         requests
     }
@@ -47,7 +52,9 @@ impl Namespace {
         let folder = log.parent().expect("a log is in a folder");
         let mut requests = Vec::new();
         // The API server begins a new file when one is full.
-        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+        let files = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap());
         for file in files.filter(|file| file.file_name().to_string_lossy().starts_with("audit")) {
             for line in BufReader::new(File::open(file.path()).unwrap()).lines() {
                 let line = line.unwrap();
@@ -60,8 +67,13 @@ impl Namespace {
                     // The last line may be half written.
                     Err(_) => continue,
                 };
-                let is_operator = request["userAgent"].as_str().is_some_and(|a| a.starts_with("dockercoins-operator/"));
-                if is_operator && request["objectRef"]["namespace"] == *self.name && request["stage"] == "ResponseComplete" {
+                let is_operator = request["userAgent"]
+                    .as_str()
+                    .is_some_and(|a| a.starts_with("dockercoins-operator/"));
+                if is_operator
+                    && request["objectRef"]["namespace"] == *self.name
+                    && request["stage"] == "ResponseComplete"
+                {
                     requests.push(request);
                 }
             }

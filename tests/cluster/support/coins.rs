@@ -26,30 +26,49 @@ pub struct Told<'a> {
 /// The conditions, in order.
 pub fn conditions(coins: &DockerCoins) -> Vec<Told<'_>> {
     let told = coins.status.iter().flat_map(|status| &status.conditions);
-    told.map(|c| Told { type_: &c.type_, status: &c.status, reason: &c.reason, message: &c.message }).collect()
+    told.map(|c| Told {
+        type_: &c.type_,
+        status: &c.status,
+        reason: &c.reason,
+        message: &c.message,
+    })
+    .collect()
 }
 
 /// A condition's type, status and reason, for each condition, in order.
 pub fn reasons(coins: &DockerCoins) -> Vec<(&str, &str, &str)> {
-    conditions(coins).into_iter().map(|c| (c.type_, c.status, c.reason)).collect()
+    conditions(coins)
+        .into_iter()
+        .map(|c| (c.type_, c.status, c.reason))
+        .collect()
 }
 
 /// The message of a condition that must be there.
 pub fn message_of<'a>(coins: &'a DockerCoins, type_: &str) -> &'a str {
     let told = conditions(coins);
-    told.iter().find(|c| c.type_ == type_).unwrap_or_else(|| panic!("no {type_} in {told:#?}")).message
+    told.iter()
+        .find(|c| c.type_ == type_)
+        .unwrap_or_else(|| panic!("no {type_} in {told:#?}"))
+        .message
 }
 
 /// The reason of a condition that must be there.
 pub fn reason_of<'a>(coins: &'a DockerCoins, type_: &str) -> &'a str {
     let told = conditions(coins);
-    told.iter().find(|c| c.type_ == type_).unwrap_or_else(|| panic!("no {type_} in {told:#?}")).reason
+    told.iter()
+        .find(|c| c.type_ == type_)
+        .unwrap_or_else(|| panic!("no {type_} in {told:#?}"))
+        .reason
 }
 
 /// What is told of one component.
 pub fn component<'a>(coins: &'a DockerCoins, name: &str) -> &'a ComponentStatus {
     let status = coins.status.as_ref().expect("a status is told");
-    status.components.iter().find(|c| c.name == name).expect("every component is told")
+    status
+        .components
+        .iter()
+        .find(|c| c.name == name)
+        .expect("every component is told")
 }
 
 /// The four Services.

@@ -48,6 +48,10 @@ impl Namespace {
         drop(input);
         let output = kubectl.wait_with_output().await.unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Said { success: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
+        Said {
+            success: output.status.success(),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
     }
 }

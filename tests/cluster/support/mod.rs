@@ -34,7 +34,10 @@ pub async fn until<T, S: Display>(what: &str, mut look: impl AsyncFnMut() -> Res
         match look().await {
             Ok(found) => return found,
             Err(seen) if Instant::now() > deadline => {
-                panic!("after {} s it is still not so that {what}. Last seen:\n{seen}", PATIENCE.as_secs())
+                panic!(
+                    "after {} s it is still not so that {what}. Last seen:\n{seen}",
+                    PATIENCE.as_secs()
+                )
             }
             Err(_) => tokio::time::sleep(BETWEEN_LOOKS).await,
         }
@@ -43,5 +46,6 @@ pub async fn until<T, S: Display>(what: &str, mut look: impl AsyncFnMut() -> Res
 
 /// A variable that `make test` sets.
 pub fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run these tests by `make test`"))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run these tests by `make test`"))
 }

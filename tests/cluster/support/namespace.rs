@@ -45,10 +45,15 @@ pub async fn client() -> Client {
 pub async fn install_crd(client: &Client, crd: &CustomResourceDefinition) {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     let params = PatchParams::apply(TESTER).force();
-    crds.patch(&crd.name_any(), &params, &Patch::Apply(crd)).await.unwrap();
+    crds.patch(&crd.name_any(), &params, &Patch::Apply(crd))
+        .await
+        .unwrap();
     let kind = ApiResource::erase::<DockerCoins>(&());
     let coins: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
-    until("DockerCoins are served", async || coins.list(&ListParams::default().limit(1)).await.map(drop)).await;
+    until("DockerCoins are served", async || {
+        coins.list(&ListParams::default().limit(1)).await.map(drop)
+    })
+    .await;
 }
 
 impl Namespace {
@@ -58,7 +63,8 @@ impl Namespace {
     pub async fn new(subject: &str) -> Self {
         static CRD: OnceCell<()> = OnceCell::const_new();
         let client = client().await;
-        CRD.get_or_init(async || install_crd(&client, &api::crd()).await).await;
+        CRD.get_or_init(async || install_crd(&client, &api::crd()).await)
+            .await;
         Self::of(client, subject).await
     }
 
@@ -69,7 +75,10 @@ impl Namespace {
         let name = format!("test-{subject}-{}-{number}", std::process::id());
         let namespaces: Api<v1::Namespace> = Api::all(client.clone());
         let namespace = serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
-        namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+        namespaces
+            .create(&PostParams::default(), &namespace)
+            .await
+            .unwrap();
         Self { name, client }
     }
 
@@ -80,7 +89,11 @@ impl Namespace {
 
     /// The DockerCoins of this namespace, readable or not.
     pub fn raw_coins(&self) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), &self.name, &ApiResource::erase::<DockerCoins>(&()))
+        Api::namespaced_with(
+            self.client.clone(),
+            &self.name,
+            &ApiResource::erase::<DockerCoins>(&()),
+        )
     }
 
     /// The images of this namespace in the cluster's registry, under a path of its own.
@@ -105,7 +118,10 @@ impl Namespace {
     pub async fn create_spec(&self, name: &str, spec: Value) -> DockerCoins {
         let coins = resource(name, spec);
         let coins = serde_json::from_value(coins).unwrap();
-        let created = self.raw_coins().create(&PostParams::default(), &coins).await;
+        let created = self
+            .raw_coins()
+            .create(&PostParams::default(), &coins)
+            .await;
         created.unwrap().try_parse().unwrap()
     }
 
@@ -117,25 +133,44 @@ impl Namespace {
     /// Changes an object as someone who isn't the operator.
     pub async fn patch<K>(&self, name: &str, change: Value) -> K
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
     {
-        let params = PatchParams { field_manager: Some(TESTER.into()), ..PatchParams::default() };
-        self.api::<K>().patch(name, &params, &Patch::Merge(change)).await.unwrap()
+        let params = PatchParams {
+            field_manager: Some(TESTER.into()),
+            ..PatchParams::default()
+        };
+        self.api::<K>()
+            .patch(name, &params, &Patch::Merge(change))
+            .await
+            .unwrap()
     }
 
     /// Creates an object from JSON.
     pub async fn make<K>(&self, object: Value) -> K
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Serialize,
     {
         let object: K = serde_json::from_value(object).unwrap();
-        self.api::<K>().create(&PostParams::default(), &object).await.unwrap()
+        self.api::<K>()
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap()
     }
 
     /// An object that must be there.
     pub async fn get<K>(&self, name: &str) -> K
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
     {
         self.api::<K>().get(name).await.unwrap()
     }
@@ -143,15 +178,25 @@ impl Namespace {
     /// Deletes an object, and leaves what follows from it to the garbage collector.
     pub async fn delete<K>(&self, name: &str)
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
     {
-        self.api::<K>().delete(name, &DeleteParams::background()).await.unwrap();
+        self.api::<K>()
+            .delete(name, &DeleteParams::background())
+            .await
+            .unwrap();
     }
 
     /// Waits until an object is there and as `is` wants it.
     pub async fn until<K>(&self, name: &str, what: &str, mut is: impl FnMut(&K) -> bool) -> K
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Serialize,
     {
         let api = self.api::<K>();
         until(what, async || match api.get_opt(name).await {
@@ -167,22 +212,47 @@ impl Namespace {
     }
 
     /// Waits until the resource is as `is` wants it.
-    pub async fn until_coins(&self, name: &str, what: &str, is: impl FnMut(&DockerCoins) -> bool) -> DockerCoins {
+    pub async fn until_coins(
+        &self,
+        name: &str,
+        what: &str,
+        is: impl FnMut(&DockerCoins) -> bool,
+    ) -> DockerCoins {
         self.until(name, what, is).await
     }
 
     /// Waits until a condition of the resource has this status and this reason, for what is asked for now.
-    pub async fn until_told(&self, name: &str, type_: &str, status: &str, reason: &str) -> DockerCoins {
-        self.until_coins(name, &format!("{type_} is {status} for {reason}"), |coins| {
-            let told = coins.status.as_ref().is_some_and(|told| told.observed_generation == coins.metadata.generation);
-            told && conditions(coins).iter().any(|c| (c.type_, c.status, c.reason) == (type_, status, reason))
-        })
+    pub async fn until_told(
+        &self,
+        name: &str,
+        type_: &str,
+        status: &str,
+        reason: &str,
+    ) -> DockerCoins {
+        self.until_coins(
+            name,
+            &format!("{type_} is {status} for {reason}"),
+            |coins| {
+                let told = coins
+                    .status
+                    .as_ref()
+                    .is_some_and(|told| told.observed_generation == coins.metadata.generation);
+                told && conditions(coins)
+                    .iter()
+                    .any(|c| (c.type_, c.status, c.reason) == (type_, status, reason))
+            },
+        )
         .await
     }
 
     /// Waits until the image that a Deployment names is this one.
     pub async fn until_image(&self, component: &str, image: &str) -> Deployment {
-        self.until(component, &format!("{component} runs {image}"), |d: &Deployment| image_of(d) == image).await
+        self.until(
+            component,
+            &format!("{component} runs {image}"),
+            |d: &Deployment| image_of(d) == image,
+        )
+        .await
     }
 
     /// The image that a Deployment names.
@@ -192,10 +262,22 @@ impl Namespace {
 
     /// The nine objects' names that are there, such as `Service rng`.
     pub async fn children(&self) -> BTreeSet<String> {
-        let services = self.api::<Service>().list(&ListParams::default()).await.unwrap();
-        let deployments = self.api::<Deployment>().list(&ListParams::default()).await.unwrap();
-        let services = services.iter().map(|service| format!("Service {}", service.name_any()));
-        let deployments = deployments.iter().map(|deployment| format!("Deployment {}", deployment.name_any()));
+        let services = self
+            .api::<Service>()
+            .list(&ListParams::default())
+            .await
+            .unwrap();
+        let deployments = self
+            .api::<Deployment>()
+            .list(&ListParams::default())
+            .await
+            .unwrap();
+        let services = services
+            .iter()
+            .map(|service| format!("Service {}", service.name_any()));
+        let deployments = deployments
+            .iter()
+            .map(|deployment| format!("Deployment {}", deployment.name_any()));
         services.chain(deployments).collect()
     }
 
@@ -203,7 +285,11 @@ impl Namespace {
     pub async fn until_children(&self, wanted: &BTreeSet<String>) {
         until(&format!("these are there: {wanted:?}"), async || {
             let children = self.children().await;
-            if children == *wanted { Ok(()) } else { Err(format!("{children:?}")) }
+            if children == *wanted {
+                Ok(())
+            } else {
+                Err(format!("{children:?}"))
+            }
         })
         .await;
     }
@@ -214,12 +300,22 @@ impl Namespace {
         let coins = self.api::<DockerCoins>();
         until("the resource is Ready once its pods are", async || {
             let coins = coins.get(name).await.map_err(|error| error.to_string())?;
-            let is_current = coins.status.as_ref().and_then(|s| s.observed_generation) == coins.metadata.generation;
-            if is_current && conditions(&coins).iter().any(|c| (c.type_, c.status) == ("Ready", "True")) {
+            let is_current = coins.status.as_ref().and_then(|s| s.observed_generation)
+                == coins.metadata.generation;
+            if is_current
+                && conditions(&coins)
+                    .iter()
+                    .any(|c| (c.type_, c.status) == ("Ready", "True"))
+            {
                 return Ok(coins);
             }
-            for pod in pods.list(&ListParams::default()).await.map_err(|error| error.to_string())? {
-                let is_ready = pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running");
+            for pod in pods
+                .list(&ListParams::default())
+                .await
+                .map_err(|error| error.to_string())?
+            {
+                let is_ready =
+                    pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running");
                 if is_ready || pod.meta().deletion_timestamp.is_some() {
                     continue;
                 }
@@ -229,7 +325,9 @@ impl Namespace {
                 } });
                 // One that is gone meanwhile needs nothing.
                 let params = PatchParams::default();
-                let _ = pods.patch_status(&pod.name_any(), &params, &Patch::Strategic(status)).await;
+                let _ = pods
+                    .patch_status(&pod.name_any(), &params, &Patch::Strategic(status))
+                    .await;
             }
             Err(serde_saphyr::to_string(&coins.status).unwrap())
         })
@@ -238,25 +336,43 @@ impl Namespace {
 
     /// What was told in events, oldest first: type, reason and note.
     pub async fn events(&self) -> Vec<(String, String, String)> {
-        let events = self.api::<Event>().list(&ListParams::default()).await.unwrap();
+        let events = self
+            .api::<Event>()
+            .list(&ListParams::default())
+            .await
+            .unwrap();
         let mut ours: Vec<Event> = events
             .items
             .into_iter()
-            .filter(|event| event.reporting_controller.as_deref() == Some("dockercoins.dev/dockercoins-operator"))
+            .filter(|event| {
+                event.reporting_controller.as_deref()
+                    == Some("dockercoins.dev/dockercoins-operator")
+            })
             .collect();
         ours.sort_by_key(|event| event.event_time.clone());
         ours.into_iter()
-            .map(|e| (e.type_.unwrap_or_default(), e.reason.unwrap_or_default(), e.note.unwrap_or_default()))
+            .map(|e| {
+                (
+                    e.type_.unwrap_or_default(),
+                    e.reason.unwrap_or_default(),
+                    e.note.unwrap_or_default(),
+                )
+            })
             .collect()
     }
 
     /// Waits until an event with this reason has been told that `is` wants, and gives its note.
     pub async fn until_event(&self, reason: &str, is: impl Fn(&str) -> bool) -> String {
-        until(&format!("an event {reason} tells what is expected"), async || {
-            let events = self.events().await;
-            let found = events.iter().find(|(_, r, note)| r == reason && is(note));
-            found.map(|(_, _, note)| note.clone()).ok_or_else(|| format!("{events:#?}"))
-        })
+        until(
+            &format!("an event {reason} tells what is expected"),
+            async || {
+                let events = self.events().await;
+                let found = events.iter().find(|(_, r, note)| r == reason && is(note));
+                found
+                    .map(|(_, _, note)| note.clone())
+                    .ok_or_else(|| format!("{events:#?}"))
+            },
+        )
         .await
     }
 }
@@ -269,7 +385,14 @@ impl Drop for Namespace {
         // A test's runtime can't be waited for in here, and so this takes another.
         let (name, config) = (self.name.clone(), variable("KUBECONFIG"));
         let delete = std::process::Command::new(super::kubectl::program())
-            .args(["--kubeconfig", &config, "delete", "namespace", &name, "--wait=false"])
+            .args([
+                "--kubeconfig",
+                &config,
+                "delete",
+                "namespace",
+                &name,
+                "--wait=false",
+            ])
             .output();
         if !delete.is_ok_and(|output| output.status.success()) {
             eprintln!("namespace {name} could not be deleted");
@@ -293,8 +416,16 @@ pub fn resource(name: &str, spec: Value) -> Value {
 
 /// The image of a Deployment's container.
 pub fn image_of(deployment: &Deployment) -> &str {
-    let pod = deployment.spec.template.spec.as_ref().expect("a Deployment has pods");
-    pod.containers[0].image.as_deref().expect("a container has an image")
+    let pod = deployment
+        .spec
+        .template
+        .spec
+        .as_ref()
+        .expect("a Deployment has pods");
+    pod.containers[0]
+        .image
+        .as_deref()
+        .expect("a container has an image")
 }
 
 /// `base` with `change` laid over it, as a merge patch does.

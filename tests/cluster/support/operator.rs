@@ -22,7 +22,13 @@ impl Operator {
     /// Starts one for some namespaces, with these options.
     pub fn start_with(namespaces: &[&Namespace], options: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"));
-        command.args(["run", "--log-format", "text", "--log-level", "info,dockercoins_operator=debug"]);
+        command.args([
+            "run",
+            "--log-format",
+            "text",
+            "--log-level",
+            "info,dockercoins_operator=debug",
+        ]);
         for namespace in namespaces {
             command.args(["--namespace", &namespace.name]);
         }
@@ -33,7 +39,13 @@ impl Operator {
     pub fn start_at(kubeconfig: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"));
         command
-            .args(["run", "--log-format", "text", "--log-level", "info,dockercoins_operator=debug"])
+            .args([
+                "run",
+                "--log-format",
+                "text",
+                "--log-level",
+                "info,dockercoins_operator=debug",
+            ])
             .args(["--allow-registry-network", "127.0.0.0/8"])
             .env("KUBECONFIG", kubeconfig);
         Self::spawn(&mut command)
@@ -73,7 +85,10 @@ impl Operator {
         let id = self.process.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
         assert!(sent.success());
-        until("the operator has ended", async || self.process.try_wait().unwrap().ok_or("it runs")).await
+        until("the operator has ended", async || {
+            self.process.try_wait().unwrap().ok_or("it runs")
+        })
+        .await
     }
 }
 
@@ -88,7 +103,10 @@ impl Drop for Operator {
         }
         std::fs::remove_file(&self.log).ok();
         if !std::thread::panicking() {
-            assert!(!log.contains("panicked at"), "the operator panicked:\n{log}");
+            assert!(
+                !log.contains("panicked at"),
+                "the operator panicked:\n{log}"
+            );
         }
     }
 }

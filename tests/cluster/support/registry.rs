@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use resolver::Digest;
@@ -37,7 +37,12 @@ pub struct Registry {
 impl Registry {
     /// The one that belongs to the cluster.
     pub fn of_the_cluster() -> Self {
-        Self { host: variable("REGISTRY"), process: None, folder: None, has_login: false }
+        Self {
+            host: variable("REGISTRY"),
+            process: None,
+            folder: None,
+            has_login: false,
+        }
     }
 
     /// A registry of the test's own, which asks for no login.
@@ -55,7 +60,12 @@ impl Registry {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         drop(listener);
-        let mut registry = Self { host, process: None, folder: Some(folder), has_login };
+        let mut registry = Self {
+            host,
+            process: None,
+            folder: Some(folder),
+            has_login,
+        };
         registry.bring_up().await;
         registry
     }
@@ -64,9 +74,16 @@ impl Registry {
     pub async fn bring_up(&mut self) {
         let folder = self.folder();
         let (_, port) = self.host.rsplit_once(':').expect("a host and a port");
-        let log = File::options().create(true).append(true).open(log(folder)).unwrap();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(log(folder))
+            .unwrap();
         let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/local/registry"));
-        command.arg("--dir").arg(folder).args(["--port", port, "--log-requests"]);
+        command
+            .arg("--dir")
+            .arg(folder)
+            .args(["--port", port, "--log-requests"]);
         if self.has_login {
             command.env("REGISTRY_LOGIN", format!("{USER}:{PASSWORD}"));
         }
@@ -78,7 +95,10 @@ impl Registry {
             .unwrap();
         self.process = Some(process);
         let host = &self.host;
-        until("the registry listens", async || tokio::net::TcpStream::connect(host).await.map(drop)).await;
+        until("the registry listens", async || {
+            tokio::net::TcpStream::connect(host).await.map(drop)
+        })
+        .await;
     }
 
     /// Ends it. What it has stays for when it is brought up again.
@@ -92,16 +112,25 @@ impl Registry {
     /// How many requests for manifests it has had since it was first started.
     pub fn questions(&self) -> usize {
         let log = std::fs::read_to_string(log(self.folder())).unwrap();
-        log.lines().filter(|line| line.contains("/manifests/") && !line.contains("\"PUT ")).count()
+        log.lines()
+            .filter(|line| line.contains("/manifests/") && !line.contains("\"PUT "))
+            .count()
     }
 
     /// The images under a path of the registry.
     pub fn images(&self, path: &str) -> Images {
-        Images { host: self.host.clone(), path: path.to_owned(), has_login: self.has_login }
+        Images {
+            host: self.host.clone(),
+            path: path.to_owned(),
+            has_login: self.has_login,
+        }
     }
 
     fn folder(&self) -> &Path {
-        self.folder.as_ref().expect("the registry is the test's own").path()
+        self.folder
+            .as_ref()
+            .expect("the registry is the test's own")
+            .path()
     }
 }
 
@@ -180,41 +209,59 @@ impl Images {
             })
             .to_string();
             let digest = Digest::of(manifest.as_bytes()).to_string();
-            self.put_manifest(component, &digest, MANIFEST, &manifest).await;
+            self.put_manifest(component, &digest, MANIFEST, &manifest)
+                .await;
             let platform = json!({ "platform": { "architecture": architecture, "os": "linux" } });
             manifests.push(merged(descriptor(MANIFEST, &manifest), platform));
         }
-        let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }).to_string();
+        let index =
+            json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }).to_string();
         self.put_manifest(component, tag, INDEX, &index).await;
         Digest::of(index.as_bytes())
     }
 
     async fn put_blob(&self, component: &str, blob: &str) {
-        let start = format!("http://{}/v2/{}/{component}/blobs/uploads/", self.host, self.path);
-        let (status, location) = self.send("POST", &start, "application/octet-stream", "").await;
+        let start = format!(
+            "http://{}/v2/{}/{component}/blobs/uploads/",
+            self.host, self.path
+        );
+        let (status, location) = self
+            .send("POST", &start, "application/octet-stream", "")
+            .await;
         assert_eq!(status, 202, "POST {start}");
         let joint = if location.contains('?') { '&' } else { '?' };
         let end = format!("{location}{joint}digest={}", Digest::of(blob.as_bytes()));
-        let (status, _) = self.send("PUT", &end, "application/octet-stream", blob).await;
+        let (status, _) = self
+            .send("PUT", &end, "application/octet-stream", blob)
+            .await;
         assert_eq!(status, 201, "PUT {end}");
     }
 
     async fn put_manifest(&self, component: &str, name: &str, type_: &str, manifest: &str) {
-        let address = format!("http://{}/v2/{}/{component}/manifests/{name}", self.host, self.path);
+        let address = format!(
+            "http://{}/v2/{}/{component}/manifests/{name}",
+            self.host, self.path
+        );
         let (status, _) = self.send("PUT", &address, type_, manifest).await;
         assert_eq!(status, 201, "PUT {address}");
     }
 
     /// Sends a request, and gives the status and where the answer points.
     async fn send(&self, method: &str, address: &str, type_: &str, body: &str) -> (u16, String) {
-        let mut request = http::Request::builder().method(method).uri(address).header("content-type", type_);
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(address)
+            .header("content-type", type_);
         if self.has_login {
             request = request.header("authorization", BASIC);
         }
-        let request = request.body(Full::from(body.to_owned())).unwrap();
+        let request = request.body(body.to_owned()).unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
         let response = client.request(request).await.unwrap();
-        let location = response.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
+        let location = response
+            .headers()
+            .get("location")
+            .map(|value| value.to_str().unwrap().to_owned());
         let status = response.status().as_u16();
         response.into_body().collect().await.unwrap();
         (status, location.unwrap_or_default())

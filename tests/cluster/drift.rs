@@ -1,0 +1,338 @@
+//! What others change is changed back and told, and what is theirs stays.
+
+use dockercoins_operator::api::DockerCoins;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use kube::ResourceExt as _;
+use serde_json::json;
+
+use crate::support::coins::{message_of, nine, reasons};
+use crate::support::namespace::{COINS, image_of};
+use crate::support::{Namespace, Operator, conditions, reason_of, until};
+
+/// A namespace with an operator and a resource whose nine objects are there.
+async fn settled(subject: &str, settings: serde_json::Value) -> (Namespace, Operator) {
+    let namespace = Namespace::new(subject).await;
+    let images = namespace.push_images().await;
+    let operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, settings).await;
+    namespace.until_children(&nine()).await;
+    namespace
+        .until_told(COINS, "ImagesResolved", "True", "Resolved")
+        .await;
+    (namespace, operator)
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn an_edited_image_is_healed_and_the_event_says_what_to_edit_instead() {
+    let (namespace, _operator) = settled("image", json!({})).await;
+    let ours = namespace.image("rng").await;
+    namespace
+        .kubectl(&["set", "image", "deployment/rng", "rng=example.com/rng:mine"])
+        .await;
+    namespace.until_image("rng", &ours).await;
+    let note = namespace.until_event("Healed", |_| true).await;
+    assert_eq!(
+        note,
+        format!(
+            "Deployment rng: kubectl-set had changed spec.template.spec.containers[rng].image to \
+             example.com/rng:mine, and it was changed back to {ours}. To change it, set spec.tag of DockerCoins {COINS}"
+        )
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn an_undone_rollout_is_healed() {
+    let (namespace, _operator) = settled("undo", json!({})).await;
+    namespace
+        .edit(
+            COINS,
+            json!({ "rng": { "env": [{ "name": "ROUND", "value": "2" }] } }),
+        )
+        .await;
+    let has_env = |d: &Deployment| {
+        json!(d)["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] == "2"
+    };
+    namespace
+        .until("rng", "rng has its variable", has_env)
+        .await;
+    let two = |d: &Deployment| {
+        d.annotations()
+            .get("deployment.kubernetes.io/revision")
+            .is_some_and(|r| r == "2")
+    };
+    namespace
+        .until("rng", "the second revision is known", two)
+        .await;
+
+    namespace
+        .kubectl(&["rollout", "undo", "deployment/rng"])
+        .await;
+    let note = namespace.until_event("Healed", |_| true).await;
+    assert!(
+        note.ends_with(&format!(
+            "To change it, set spec.rng.env of DockerCoins {COINS}"
+        )),
+        "{note}"
+    );
+    namespace
+        .until("rng", "rng has its variable again", has_env)
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_deleted_service_comes_back_and_the_event_says_how_to_stop_that() {
+    let (namespace, _operator) = settled("deleted", json!({})).await;
+    let before: Service = namespace.get("hasher").await;
+    namespace.delete::<Service>("hasher").await;
+    namespace
+        .until("hasher", "there is a new Service", |s: &Service| {
+            s.uid() != before.uid()
+        })
+        .await;
+    let note = namespace.until_event("Healed", |_| true).await;
+    assert_eq!(
+        note,
+        "Service hasher had been deleted, and was created again. \
+         To stop the operator, set spec.suspend of DockerCoins dockercoins"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_deleted_deployment_comes_back() {
+    let (namespace, _operator) = settled("deleted-too", json!({})).await;
+    let before: Deployment = namespace.get("hasher").await;
+    namespace.delete::<Deployment>("hasher").await;
+    namespace
+        .until("hasher", "there is a new Deployment", |d: &Deployment| {
+            d.uid() != before.uid()
+        })
+        .await;
+    let note = namespace.until_event("Healed", |_| true).await;
+    assert_eq!(
+        note,
+        "Deployment hasher had been deleted, and was created again. \
+         To stop the operator, set spec.suspend of DockerCoins dockercoins"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_removed_label_is_healed_and_others_labels_and_annotations_stay() {
+    let (namespace, _operator) = settled("labels", json!({})).await;
+    let change = json!({ "metadata": {
+        "labels": { "app.kubernetes.io/part-of": null, "team": "blue" },
+        "annotations": { "example.com/note": "mine" },
+    } });
+    namespace.patch::<Service>("redis", change.clone()).await;
+    namespace.patch::<Deployment>("redis", change).await;
+    let has_label = |labels: &std::collections::BTreeMap<String, String>| {
+        labels.contains_key("app.kubernetes.io/part-of")
+    };
+    let service = namespace
+        .until("redis", "the Service's label is back", |s: &Service| {
+            has_label(s.labels())
+        })
+        .await;
+    let deployment = namespace
+        .until(
+            "redis",
+            "the Deployment's label is back",
+            |d: &Deployment| has_label(d.labels()),
+        )
+        .await;
+    for (labels, annotations) in [
+        (service.labels(), service.annotations()),
+        (deployment.labels(), deployment.annotations()),
+    ] {
+        assert_eq!(labels.get("team").map(String::as_str), Some("blue"));
+        assert_eq!(
+            annotations.get("example.com/note").map(String::as_str),
+            Some("mine")
+        );
+    }
+    let note = namespace
+        .until_event("Healed", |note| note.starts_with("Service redis"))
+        .await;
+    assert_eq!(
+        note,
+        "Service redis: someone had changed metadata.labels[app.kubernetes.io/part-of] to nothing, and it was \
+         changed back to dockercoins. The operator decides this field"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn our_variable_is_healed_and_another_s_stays() {
+    let (namespace, _operator) = settled(
+        "env",
+        json!({ "worker": { "env": [{ "name": "OURS", "value": "1" }] } }),
+    )
+    .await;
+    namespace
+        .kubectl(&["set", "env", "deployment/worker", "OURS=2", "THEIRS=3"])
+        .await;
+    let env = |d: &Deployment| json!(d)["spec"]["template"]["spec"]["containers"][0]["env"].clone();
+    let wanted = json!([{ "name": "OURS", "value": "1" }, { "name": "THEIRS", "value": "3" }]);
+    namespace
+        .until("worker", "OURS is 1 and THEIRS is 3", |d: &Deployment| {
+            env(d) == wanted
+        })
+        .await;
+    let note = namespace.until_event("Healed", |_| true).await;
+    assert_eq!(
+        note,
+        "Deployment worker: kubectl-set had changed spec.template.spec.containers[worker].env[OURS].value to 2, and it \
+         was changed back to 1. To change it, set spec.worker.env of DockerCoins dockercoins"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn changed_ports_of_a_service_are_healed() {
+    let (namespace, _operator) = settled("ports", json!({})).await;
+    namespace
+        .patch::<Service>(
+            "rng",
+            json!({ "spec": { "selector": { "app": "mine" }, "ports": [{ "port": 81 }] } }),
+        )
+        .await;
+    let is_ours = |s: &Service| {
+        let spec = json!(s.spec);
+        spec["selector"] == json!({ "app": "rng" })
+            && spec["ports"]
+                .as_array()
+                .is_some_and(|ports| ports.iter().any(|p| p["port"] == 80))
+    };
+    namespace
+        .until("rng", "the Service selects and listens as before", is_ours)
+        .await;
+    namespace
+        .until_event("Healed", |note| note.contains("spec.selector.app"))
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_removed_stamp_is_written_again() {
+    let (namespace, _operator) = settled("stamp", json!({})).await;
+    let stamp = |s: &Service| s.annotations().get("dockercoins.dev/applied").cloned();
+    let before = stamp(&namespace.get("rng").await);
+    assert!(before.is_some());
+    namespace
+        .patch::<Service>(
+            "rng",
+            json!({ "metadata": { "annotations": { "dockercoins.dev/applied": null } } }),
+        )
+        .await;
+    namespace
+        .until("rng", "the stamp is as before", |s: &Service| {
+            stamp(s) == before
+        })
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_removed_owner_makes_an_object_a_stranger_s_and_the_annotation_hands_it_back() {
+    let (namespace, _operator) = settled("disowned", json!({})).await;
+    namespace
+        .patch::<Service>("rng", json!({ "metadata": { "ownerReferences": null } }))
+        .await;
+    namespace
+        .until_told(COINS, "Ready", "False", "ForeignObject")
+        .await;
+    let service: Service = namespace.get("rng").await;
+    assert_eq!(service.owner_references(), []);
+
+    namespace
+        .kubectl(&[
+            "annotate",
+            "service",
+            "rng",
+            "dockercoins.dev/adopt=dockercoins",
+        ])
+        .await;
+    namespace
+        .until("rng", "the Service is ours again", |s: &Service| {
+            s.owner_references().len() == 1
+        })
+        .await;
+    namespace
+        .until_told(COINS, "Ready", "False", "RolloutInProgress")
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn what_happened_while_the_operator_was_away_is_healed_when_it_starts() {
+    let (namespace, operator) = settled("away", json!({})).await;
+    let ours = namespace.image("rng").await;
+    drop(operator);
+    namespace
+        .kubectl(&["set", "image", "deployment/rng", "rng=example.com/rng:mine"])
+        .await;
+    namespace.delete::<Service>("webui").await;
+    let _operator = Operator::start(&namespace);
+    namespace.until_image("rng", &ours).await;
+    namespace.until_children(&nine()).await;
+    namespace
+        .until_event("Healed", |note| {
+            note.starts_with("Service webui had been deleted")
+        })
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn who_undoes_every_heal_is_named_and_the_writes_become_few() {
+    let (namespace, _operator) = settled("contended", json!({})).await;
+    let ours = namespace.image("rng").await;
+    let rival = "example.com/rng:rival";
+    let mut changes = 0;
+    let coins = until("the fight is told", async || {
+        let coins: DockerCoins = namespace.get(COINS).await;
+        if conditions(&coins).iter().any(|c| c.reason == "Contended") {
+            return Ok(coins);
+        }
+        let deployment: Deployment = namespace.get("rng").await;
+        if image_of(&deployment) != rival {
+            let change = json!({ "spec": { "template": { "spec": { "containers": [{ "name": "rng", "image": rival }] } } } });
+            let params = kube::api::PatchParams { field_manager: Some("rival".into()), ..Default::default() };
+            let change = kube::api::Patch::Strategic(change);
+            namespace.api::<Deployment>().patch("rng", &params, &change).await.unwrap();
+            changes += 1;
+        }
+        Err(format!("{changes} changes, {:#?}", conditions(&coins)))
+    })
+    .await;
+    assert_eq!(
+        reasons(&coins),
+        [
+            ("Ready", "False", "Contended"),
+            ("ImagesResolved", "True", "Resolved"),
+            ("Stalled", "True", "Contended"),
+        ]
+    );
+    assert_eq!(
+        message_of(&coins, "Ready"),
+        "rival keeps changing spec.template.spec.containers[rng].image of Deployment rng, and the operator changes it \
+         back ever more slowly: stop that, or set spec.tag instead"
+    );
+    let writes = namespace.requests_about("patch", "deployments", "rng");
+    assert!(
+        writes <= 8,
+        "{writes} writes in a fight of {changes} changes"
+    );
+
+    // The rival has stopped: the next heal holds, and is the end of it.
+    namespace.until_image("rng", &ours).await;
+    let coins = namespace
+        .until_told(COINS, "Ready", "False", "RolloutInProgress")
+        .await;
+    assert_eq!(reason_of(&coins, "Reconciling"), "RolloutInProgress");
+}

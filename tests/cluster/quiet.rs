@@ -1,0 +1,143 @@
+//! How much the operator asks of the API server, by the API server's own audit log.
+
+use serde_json::json;
+
+use crate::support::audit::Requests;
+use crate::support::coins::nine;
+use crate::support::namespace::COINS;
+use crate::support::{Namespace, Operator, until};
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_new_resource_costs_nine_applies_and_no_read() {
+    let namespace = Namespace::new("cost").await;
+    let images = namespace.push_images().await;
+    let _operator = Operator::start(&namespace);
+    until_watching(&namespace).await;
+    let before = namespace.requests();
+    assert_eq!(
+        before.keys().collect::<Vec<_>>(),
+        ["list deployments", "list dockercoins", "list services"]
+    );
+
+    namespace.create(COINS, &images, json!({})).await;
+    namespace.until_children(&nine()).await;
+    namespace.run_pods(COINS).await;
+    let cost = cost_since(&namespace, &before);
+    let (variable, fixed): (Requests, Requests) = cost.into_iter().partition(|(kind, _)| {
+        ["patch dockercoins/status", "create events"].contains(&kind.as_str())
+    });
+    assert_eq!(
+        fixed,
+        [
+            ("patch deployments".into(), 5),
+            ("patch services".into(), 4)
+        ]
+        .into()
+    );
+    // The digests, the first state, its progress at most once a second, and the last.
+    let writes = variable["patch dockercoins/status"];
+    assert!((2..=12).contains(&writes), "{writes} status writes");
+    // Pinned, Created, Ready.
+    assert_eq!(
+        variable["create events"],
+        3,
+        "{:#?}",
+        namespace.events().await
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn at_rest_the_operator_sends_nothing() {
+    let namespace = Namespace::new("rest").await;
+    let images = namespace.push_images().await;
+    let _operator = Operator::start(&namespace);
+    namespace
+        .create(COINS, &images, json!({ "resolve": { "interval": "1h" } }))
+        .await;
+    namespace.run_pods(COINS).await;
+    let at_rest = namespace.acts();
+
+    // As long as it takes another operator to do all its work.
+    let other = Namespace::new("rest-meanwhile").await;
+    let images = other.push_images().await;
+    let _other_operator = Operator::start(&other);
+    other.create(COINS, &images, json!({})).await;
+    other.run_pods(COINS).await;
+    assert_eq!(namespace.acts(), at_rest);
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn an_operator_that_starts_on_a_converged_resource_writes_nothing() {
+    let namespace = Namespace::new("restart").await;
+    let images = namespace.push_images().await;
+    let first = Operator::start(&namespace);
+    namespace
+        .create(
+            COINS,
+            &images,
+            json!({ "rng": { "resources": { "requests": { "cpu": 0.5 } } } }),
+        )
+        .await;
+    namespace.run_pods(COINS).await;
+    drop(first);
+    let before = namespace.acts();
+
+    let second = Operator::start(&namespace);
+    second
+        .until_logged(&format!(
+            "reconciled resource=DockerCoins.v1alpha1.dockercoins.dev/{COINS}.{}",
+            namespace.name
+        ))
+        .await;
+    assert_eq!(namespace.acts(), before);
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_change_of_one_component_is_one_apply() {
+    let namespace = Namespace::new("one").await;
+    let images = namespace.push_images().await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    namespace.run_pods(COINS).await;
+    let before = namespace.requests();
+    namespace
+        .edit(
+            COINS,
+            json!({ "rng": { "env": [{ "name": "A", "value": "1" }] } }),
+        )
+        .await;
+    namespace.run_pods(COINS).await;
+    let mut cost = cost_since(&namespace, &before);
+    cost.remove("patch dockercoins/status");
+    cost.remove("create events");
+    assert_eq!(cost, [("patch deployments".into(), 1)].into());
+    assert_eq!(namespace.requests_about("patch", "deployments", "rng"), 2);
+}
+
+/// Waits until all three watches are open.
+async fn until_watching(namespace: &Namespace) {
+    // A watch is in the audit log when it ends; the list before it, when it was answered.
+    until("everything has been listed", async || {
+        let requests = namespace.requests();
+        if requests.len() == 3 {
+            Ok(())
+        } else {
+            Err(format!("{requests:?}"))
+        }
+    })
+    .await;
+}
+
+/// What was asked for since `before`, but for watches.
+fn cost_since(namespace: &Namespace, before: &Requests) -> Requests {
+    let mut cost = namespace.requests();
+    for (kind, count) in before {
+        *cost.get_mut(kind).expect("counts don't shrink") -= count;
+    }
+    cost.retain(|kind, count| *count > 0 && !kind.starts_with("watch "));
+    cost
+}
