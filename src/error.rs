@@ -36,7 +36,7 @@ pub enum Error {
     },
 
     /// A tag has no digest yet.
-    #[error("{component}: {error}")]
+    #[error("{component}: {error}{}", advice(error))]
     Unresolved {
         /// Whose image.
         component: Component,
@@ -238,6 +238,17 @@ fn join(faults: &[Invalid]) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join("; ")
+}
+
+/// What an administrator of this operator can do, which the resolver can't know.
+fn advice(error: &ResolveError) -> String {
+    match &error.failure {
+        Failure::AddressNotAllowed { address, .. } => {
+            let bits = if address.is_ipv4() { 32 } else { 128 };
+            format!(". The operator's flag for that is --allow-registry-network {address}/{bits}")
+        }
+        _ => String::new(),
+    }
 }
 
 fn belongs_to(owner: &Option<String>) -> String {

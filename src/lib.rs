@@ -1,4 +1,26 @@
-//! The DockerCoins operator.
+//! The DockerCoins operator: from one custom resource to five Deployments and four Services, with every image
+//! tag resolved to a digest.
+//!
+//! [`reconcile`] is the story; the rooms are told in the order in which it walks through them.
+//!
+//! | room | what it decides or does | |
+//! |---|---|---|
+//! | [`api`] | the resource as people write it | pure |
+//! | [`component`] | the five components: names and ports | pure |
+//! | [`desired`] | the resource → what is wanted, free of contradictions | pure |
+//! | [`images`] | what registries must be asked, and what runs by their answers | pure |
+//! | [`plan`] | what is wanted → the objects | pure |
+//! | [`diff`] | the objects and what is there → what to write | pure |
+//! | [`rollout`] | how far a Deployment has come | pure |
+//! | [`status`] | the outcome → conditions | pure |
+//! | [`error`] | what can go wrong, by what a person would do about it | pure |
+//! | [`memory`] | what is kept in mind between two reconciles: timing | |
+//! | [`cluster`] | the API server: what was seen, and every write | IO |
+//! | [`reconcile`] | the story | IO |
+//! | [`controller`] | what wakes it | IO |
+//!
+//! Registries are asked by the crate `resolver`, which knows nothing of Kubernetes.
+
 pub mod api;
 pub mod cluster;
 pub mod component;
