@@ -41,7 +41,7 @@ pub struct Drift {
     pub path: String,
     /// What is there; `None` if the field is gone.
     pub found: Option<Value>,
-    /// What we wrote.
+    /// What we wrote; null where nothing may be.
     pub wanted: Value,
     /// The field manager that last changed it, where the API server knows.
     pub by: Option<String>,
@@ -70,10 +70,9 @@ pub fn judge<K: Resource + Serialize>(
                 return Verdict::Leaving;
             }
             if live.annotations().get(APPLIED) != wanted.annotations().get(APPLIED) {
-                return if live.annotations().contains_key(APPLIED) {
-                    Verdict::Update
-                } else {
-                    Verdict::Heal(drift(wanted, live))
+                return match is_stamp_ours(live) {
+                    true => Verdict::Update,
+                    false => Verdict::Heal(drift(wanted, live)),
                 };
             }
             match drift(wanted, live) {
@@ -103,7 +102,15 @@ pub fn judge<K: Resource + Serialize>(
     }
 }
 
-/// The fields of `wanted` that `live` has otherwise.
+/// Whether the hash in a live object is one that we wrote there. Others remove it, and `kubectl rollout undo`
+/// brings an old one back together with the old pods: then it wasn't the resource that changed.
+fn is_stamp_ours<K: Resource>(live: &K) -> bool {
+    let path = ["metadata", "annotations", APPLIED].map(|name| Step::Field(name.to_owned()));
+    live.annotations().contains_key(APPLIED)
+        && last_manager(live.managed_fields(), &Path(path.into())).is_none()
+}
+
+/// The fields of `wanted` that `live` has otherwise. The hash is none of them where any other is.
 fn drift<K: Resource + Serialize>(wanted: &K, live: &K) -> Vec<Drift> {
     let to_json = |object: &K| serde_json::to_value(object).expect("a Kubernetes object is JSON");
     let mut found = Vec::new();
@@ -113,6 +120,11 @@ fn drift<K: Resource + Serialize>(wanted: &K, live: &K) -> Vec<Drift> {
         &mut Path::default(),
         &mut found,
     );
+    let is_stamp =
+        |path: &Path| matches!(path.0.last(), Some(Step::Field(name)) if name == APPLIED);
+    if !found.iter().all(|(path, _, _)| is_stamp(path)) {
+        found.retain(|(path, _, _)| !is_stamp(path));
+    }
     found
         .into_iter()
         .map(|(path, live_value, wanted)| Drift {
@@ -133,6 +145,13 @@ fn compare(wanted: &Value, live: Option<&Value>, path: &mut Path, found: &mut Fo
                 path.within(Step::Field(key.clone()), |path| {
                     compare(value, live.get(key), path, found)
                 });
+            }
+            if path.is_service_selector() {
+                for (key, value) in live.iter().filter(|(key, _)| !wanted.contains_key(*key)) {
+                    path.within(Step::Field(key.clone()), |path| {
+                        found.push((path.clone(), Some(value.clone()), Value::Null));
+                    });
+                }
             }
         }
         (Value::Array(wanted), Some(Value::Array(live))) if let Some(key) = merge_key(wanted) => {
@@ -195,6 +214,12 @@ impl Path {
         self.0.pop();
     }
 
+    /// Whether it is what a Service selects pods by. One label more selects fewer pods, so here what others add
+    /// is a difference.
+    fn is_service_selector(&self) -> bool {
+        matches!(&self.0[..], [Step::Field(spec), Step::Field(selector)] if spec == "spec" && selector == "selector")
+    }
+
     /// Whether it is an amount in `resources.requests` or `resources.limits`, where `0.5` is `500m`.
     fn is_quantity(&self) -> bool {
         matches!(&self.0[..], [.., Step::Field(resources), Step::Field(_), Step::Field(_)] if resources == "resources")
@@ -254,7 +279,9 @@ fn has_field(fields: &Value, path: &[Step]) -> bool {
             })
         }),
     };
-    below.is_some_and(|below| has_field(below, rest))
+    // One that is recorded as a whole is named whatever is below it.
+    let is_whole = |below: &Value| below.as_object().is_some_and(|fields| fields.is_empty());
+    below.is_some_and(|below| is_whole(below) || has_field(below, rest))
 }
 
 /// The field of the resource by which people change what they changed in the object, for the event that tells

@@ -66,7 +66,7 @@ pub enum Error {
 
     /// Someone undoes every heal.
     #[error(
-        "{rival} keeps changing {field} of {object}, and the operator changes it back ever more slowly: stop that, or set {edit} instead"
+        "{rival} keeps changing {field} of {object}, and the operator changes it back ever more slowly: stop that{}", or_set(.edit)
     )]
     Contended {
         /// The object.
@@ -75,7 +75,7 @@ pub enum Error {
         field: String,
         /// Who changes it.
         rival: String,
-        /// The field of the resource that decides it.
+        /// The field of the resource that decides it, if any does.
         edit: String,
     },
 
@@ -248,6 +248,13 @@ fn advice(error: &ResolveError) -> String {
             format!(". The operator's flag for that is --allow-registry-network {address}/{bits}")
         }
         _ => String::new(),
+    }
+}
+
+fn or_set(field: &str) -> String {
+    match field.starts_with("spec.") {
+        true => format!(", or set {field} instead"),
+        false => String::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Only timing: when to ask again, what was just written, who fights a heal. What must outlive the process is
 //! in the resource's status.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub struct Memory {
     pub told: Option<Told>,
     /// What was last said of a resource that can't be read.
     pub unreadable: Option<String>,
+    /// The objects that have been seen to be the resource's, or were written, by their titles.
+    pub ours: BTreeSet<String>,
     heals: HashMap<String, Heals>,
 }
 
@@ -173,23 +175,24 @@ impl Memory {
     }
 
     /// Until when a heal of this object must wait, because someone undoes every one; `None` if it may go
-    /// ahead, which counts it.
-    pub fn heal(&mut self, object: &str, now: Instant, chance: f64) -> Option<Instant> {
+    /// ahead. `chance` is from 0 to 1.
+    pub fn heal_waits_until(&mut self, object: &str, now: Instant, chance: f64) -> Option<Instant> {
         self.heals
             .retain(|_, heals| now.duration_since(heals.last) < PEACE);
+        let heals = self.heals.get(object)?;
+        let beyond = heals.count.checked_sub(PATIENCE)?;
+        let until = heals.last + backoff(beyond + 1, chance.max(0.5));
+        (now < until).then_some(until)
+    }
+
+    /// Counts a heal of this object. One that the API server refused is none.
+    pub fn healed(&mut self, object: &str, now: Instant) {
         let heals = self.heals.entry(object.to_owned()).or_insert(Heals {
             count: 0,
             last: now,
         });
-        if let Some(beyond) = heals.count.checked_sub(PATIENCE) {
-            let until = heals.last + backoff(beyond + 1, chance.max(0.5));
-            if now < until {
-                return Some(until);
-            }
-        }
         heals.count += 1;
         heals.last = now;
-        None
     }
 }
 
@@ -225,33 +228,30 @@ mod tests {
     #[test]
     fn a_fight_slows_the_heals_down_and_peace_forgets_it() {
         let start = Instant::now();
+        let second = Duration::from_secs(1);
         let mut memory = Memory::default();
         for _ in 0..PATIENCE {
-            assert_eq!(memory.heal("Deployment rng", start, 1.0), None);
+            assert_eq!(memory.heal_waits_until("Deployment rng", start, 1.0), None);
+            memory.healed("Deployment rng", start);
         }
-        let second = Duration::from_secs(1);
+        let mut at = |object: &str, now| memory.heal_waits_until(object, now, 1.0);
+        assert_eq!(at("Deployment rng", start), Some(start + second));
+        assert_eq!(at("Deployment rng", start + second), None);
         assert_eq!(
-            memory.heal("Deployment rng", start, 1.0),
-            Some(start + second)
-        );
-        assert_eq!(memory.heal("Deployment rng", start + second, 1.0), None);
-        assert_eq!(
-            memory.heal("Deployment rng", start + second, 1.0),
-            Some(start + 3 * second)
-        );
-        assert_eq!(
-            memory.heal("Service rng", start, 1.0),
+            at("Service rng", start),
             None,
             "another object is not in that fight"
         );
+        memory.healed("Deployment rng", start + second);
+        let mut at = |object: &str, now| memory.heal_waits_until(object, now, 1.0);
         assert_eq!(
-            memory.heal("Deployment rng", start + second + PEACE, 1.0),
-            None
+            at("Deployment rng", start + second),
+            Some(start + 3 * second)
         );
-        assert_eq!(
-            memory.heal("Deployment rng", start + second + PEACE, 1.0),
-            None
-        );
+        assert_eq!(at("Deployment rng", start + second + PEACE), None);
+        memory.healed("Deployment rng", start + second + PEACE);
+        let again = memory.heal_waits_until("Deployment rng", start + second + PEACE, 1.0);
+        assert_eq!(again, None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Service, ServicePort};
 use kube::api::Patch;
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
@@ -58,6 +58,36 @@ pub struct Step {
 impl Child for Service {
     fn cache(cluster: &Cluster) -> &Cache<Self> {
         &cluster.services
+    }
+
+    /// A port whose number someone changed is another port to server-side apply. It would put ours beside that,
+    /// with the same name or node port, and be refused. So the ports are set as a whole first; the node port
+    /// comes with the apply, so that it stays ours to take back.
+    fn before_apply(&self, live: &Self) -> Vec<Step> {
+        let ports = |service: &Self| -> Vec<ServicePort> {
+            let spec = service.spec.as_ref();
+            spec.and_then(|spec| spec.ports.clone()).unwrap_or_default()
+        };
+        let (wanted, there) = (ports(self), ports(live));
+        let is_there = |port: &ServicePort| {
+            there
+                .iter()
+                .any(|other| (other.port, &other.protocol) == (port.port, &port.protocol))
+        };
+        if wanted.iter().all(is_there) {
+            return Vec::new();
+        }
+        let without_node_port = |port| ServicePort {
+            node_port: None,
+            ..port
+        };
+        let ports: Vec<_> = wanted.into_iter().map(without_node_port).collect();
+        vec![Step {
+            why: "a port with another number is in the way of ours",
+            patch: Patch::Merge(
+                json!({ "metadata": { "uid": live.uid() }, "spec": { "ports": ports } }),
+            ),
+        }]
     }
 }
 

@@ -83,9 +83,11 @@ fn healed(resource: &str, title: &str, drift: &Drift, field: &str) -> String {
 
 /// A value as people would write it, cut short.
 fn brief(value: &Value) -> String {
-    let text = value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned);
+    let text = match value {
+        Value::Null => "nothing".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
     match text.char_indices().nth(160) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,

@@ -27,10 +27,14 @@ impl Case<'_> {
             deployments,
         } = plan;
         let deployments = deployments.as_deref().unwrap_or_default();
+        let ours = self.memory.ours.clone();
         let mut written = self.write_kind(desired, services, outcome).await;
         written.extend(self.write_kind(desired, deployments, outcome).await);
         let field = |object: &str, drift: &Drift| edit_field(desired, object, drift);
-        let was_there = |title: &str| self.was_there(title);
+        let was_there = |title: &str| match ours.is_empty() {
+            true => self.is_remembered(title),
+            false => ours.contains(title),
+        };
         let told = news::of_writes(&desired.name, &written, was_there, field);
         self.news.extend(told);
     }
@@ -49,7 +53,7 @@ impl Case<'_> {
             let verdict = self.judge(desired, object, live.as_deref());
             match self.why(desired, object, &verdict) {
                 Ok(Some(why)) => writes.push((object, live, verdict, why)),
-                Ok(None) => {}
+                Ok(None) => drop(self.memory.ours.insert(object.title())),
                 Err(fault) => outcome.faults.push(fault),
             }
         }
@@ -61,7 +65,13 @@ impl Case<'_> {
         let mut written = Vec::new();
         for ((object, _, verdict, _), result) in writes.iter().zip(done.await) {
             match result {
-                Ok(()) => written.push((object.title(), verdict.clone())),
+                Ok(()) => {
+                    if matches!(verdict, Verdict::Heal(_)) {
+                        self.memory.healed(&object.title(), Instant::now());
+                    }
+                    self.memory.ours.insert(object.title());
+                    written.push((object.title(), verdict.clone()));
+                }
                 Err(fault) => outcome.faults.push(fault),
             }
         }
@@ -96,7 +106,8 @@ impl Case<'_> {
                 name: desired.name.clone(),
             }),
             Verdict::Heal(drift) => {
-                let Some(until) = self.memory.heal(&title, Instant::now(), chance()) else {
+                let now = Instant::now();
+                let Some(until) = self.memory.heal_waits_until(&title, now, chance()) else {
                     let paths: Vec<&str> = drift.iter().map(|drift| drift.path.as_str()).collect();
                     return Ok(Some(format!("someone changed {}", paths.join(", "))));
                 };
@@ -115,8 +126,8 @@ impl Case<'_> {
         }
     }
 
-    /// Whether this object had been written before, so that its absence is a change that someone made.
-    fn was_there(&self, title: &str) -> bool {
+    /// Whether status tells of this object, or of a time when it was there: what is known of it after a restart.
+    fn is_remembered(&self, title: &str) -> bool {
         let name = title.split_once(' ').map_or(title, |(_, name)| name);
         let component = Component::named(name)
             .and_then(|component| images::remembered(&self.started_with, component));

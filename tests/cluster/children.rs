@@ -223,7 +223,7 @@ async fn every_setting_of_a_component_reaches_its_deployment_and_goes_when_it_is
             { "matchExpressions": [{ "key": "training", "operator": "Exists" }] },
         ] } } },
         "rng": {
-            "resources": { "requests": { "cpu": 0.5, "memory": "16Mi" }, "limits": { "memory": "64Mi" } },
+            "resources": { "requests": { "cpu": "0.5", "memory": "16Mi" }, "limits": { "memory": "64Mi" } },
             "env": [{ "name": "A", "value": "1" }, { "name": "B" }],
             "podLabels": { "team": "blue", "app": "not-this" },
             "podAnnotations": { "note": "hello" },

@@ -46,6 +46,16 @@ async fn an_edited_image_is_healed_and_the_event_says_what_to_edit_instead() {
 #[ignore = "needs a cluster: make test"]
 async fn an_undone_rollout_is_healed() {
     let (namespace, _operator) = settled("undo", json!({})).await;
+    let revision = |number: &'static str| {
+        move |d: &Deployment| {
+            d.annotations()
+                .get("deployment.kubernetes.io/revision")
+                .is_some_and(|r| r == number)
+        }
+    };
+    namespace
+        .until("rng", "the first revision is known", revision("1"))
+        .await;
     namespace
         .edit(
             COINS,
@@ -58,13 +68,8 @@ async fn an_undone_rollout_is_healed() {
     namespace
         .until("rng", "rng has its variable", has_env)
         .await;
-    let two = |d: &Deployment| {
-        d.annotations()
-            .get("deployment.kubernetes.io/revision")
-            .is_some_and(|r| r == "2")
-    };
     namespace
-        .until("rng", "the second revision is known", two)
+        .until("rng", "the second revision is known", revision("2"))
         .await;
 
     namespace
@@ -193,26 +198,66 @@ async fn our_variable_is_healed_and_another_s_stays() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn changed_ports_of_a_service_are_healed() {
-    let (namespace, _operator) = settled("ports", json!({})).await;
-    namespace
-        .patch::<Service>(
-            "rng",
-            json!({ "spec": { "selector": { "app": "mine" }, "ports": [{ "port": 81 }] } }),
-        )
-        .await;
+async fn a_service_that_someone_pointed_elsewhere_is_healed() {
+    let (namespace, _operator) = settled("selector", json!({})).await;
+    let change = json!({ "spec": { "selector": { "app": "mine", "tier": "front" }, "ports": [
+        { "name": "rng", "port": 80, "targetPort": 8080 },
+    ] } });
+    namespace.patch::<Service>("rng", change).await;
     let is_ours = |s: &Service| {
         let spec = json!(s.spec);
-        spec["selector"] == json!({ "app": "rng" })
-            && spec["ports"]
-                .as_array()
-                .is_some_and(|ports| ports.iter().any(|p| p["port"] == 80))
+        spec["selector"] == json!({ "app": "rng" }) && spec["ports"][0]["targetPort"] == 80
     };
     namespace
-        .until("rng", "the Service selects and listens as before", is_ours)
+        .until("rng", "the Service selects and forwards as before", is_ours)
         .await;
+    let note = namespace
+        .until_event("Healed", |note| note.contains("selector.app"))
+        .await;
+    assert_eq!(
+        note,
+        "Service rng: tester had changed spec.selector.app to mine, and it was changed back to rng. \
+         The operator decides this field"
+    );
+    let note = namespace
+        .until_event("Healed", |note| note.contains("selector.tier"))
+        .await;
+    assert_eq!(
+        note,
+        "Service rng: tester had changed spec.selector.tier to front, and it was changed back to nothing. \
+         The operator decides this field"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_renumbered_port_is_healed_and_the_node_port_stays_ours() {
+    let service = json!({ "webui": { "service": { "type": "NodePort" } } });
+    let (namespace, _operator) = settled("ports", service).await;
+    for change in [
+        json!([{ "name": "webui", "port": 81 }]),
+        json!([{ "port": 82 }]),
+        json!([{ "name": "a", "port": 83 }, { "name": "b", "port": 84 }]),
+    ] {
+        namespace
+            .patch::<Service>("webui", json!({ "spec": { "ports": change } }))
+            .await;
+        let is_ours = |s: &Service| {
+            let ports = json!(s)["spec"]["ports"].clone();
+            ports
+                .as_array()
+                .is_some_and(|ports| ports.len() == 1 && ports[0]["port"] == 80)
+        };
+        namespace
+            .until("webui", "the Service listens as before", is_ours)
+            .await;
+    }
     namespace
-        .until_event("Healed", |note| note.contains("spec.selector.app"))
+        .edit(COINS, json!({ "webui": { "service": null } }))
+        .await;
+    let is_closed = |s: &Service| json!(s)["spec"]["ports"][0]["nodePort"].is_null();
+    namespace
+        .until("webui", "the Service has no node port", is_closed)
         .await;
 }
 

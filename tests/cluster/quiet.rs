@@ -78,7 +78,7 @@ async fn an_operator_that_starts_on_a_converged_resource_writes_nothing() {
         .create(
             COINS,
             &images,
-            json!({ "rng": { "resources": { "requests": { "cpu": 0.5 } } } }),
+            json!({ "rng": { "resources": { "requests": { "cpu": "0.5" } } } }),
         )
         .await;
     namespace.run_pods(COINS).await;
