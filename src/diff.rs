@@ -105,9 +105,13 @@ pub fn judge<K: Resource + Serialize>(
 /// Whether the hash in a live object is one that we wrote there. Others remove it, and `kubectl rollout undo`
 /// brings an old one back together with the old pods: then it wasn't the resource that changed.
 fn is_stamp_ours<K: Resource>(live: &K) -> bool {
-    let path = ["metadata", "annotations", APPLIED].map(|name| Step::Field(name.to_owned()));
     live.annotations().contains_key(APPLIED)
-        && last_manager(live.managed_fields(), &Path(path.into())).is_none()
+        && last_manager(live.managed_fields(), &stamp_path()).is_none()
+}
+
+fn stamp_path() -> Path {
+    let path = ["metadata", "annotations", APPLIED].map(|name| Step::Field(name.to_owned()));
+    Path(path.into())
 }
 
 /// The fields of `wanted` that `live` has otherwise. The hash is none of them where any other is.

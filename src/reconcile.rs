@@ -3,7 +3,9 @@
 //! [`pursue`] goes as far as it can and stops at what it can't pass; [`reconcile`] then tells how it ended,
 //! whatever that was.
 
+mod ask;
 mod news;
+mod tell;
 mod write;
 
 use std::any::Any;
@@ -15,11 +17,10 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
-use resolver::{Request, Resolver};
+use resolver::Resolver;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -28,16 +29,12 @@ use crate::cluster::{Cluster, News, Sibling};
 use crate::component::Component;
 use crate::desired::Desired;
 use crate::error::Error;
-use crate::images::{self, Answers, Images};
-use crate::memory::{Memory, Told, backoff};
+use crate::memory::{Memory, backoff};
 use crate::plan;
-use crate::status::{self, Outcome};
+use crate::status::Outcome;
 
 /// A resource as it comes from the API server, readable or not.
 pub type Guarded = DeserializeGuard<DockerCoins>;
-
-/// While nothing but numbers of pods changes, status is written at most this often.
-const STATUS_PACE: Duration = Duration::from_secs(1);
 
 /// How long a resource that was listed before its children waits for them.
 const UNTIL_LISTED: Duration = Duration::from_millis(100);
@@ -100,7 +97,7 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
             let error = Error::Undecodable {
                 message: unreadable.error.clone(),
             };
-            tell_unreadable(
+            tell::unreadable(
                 object.meta().generation,
                 &reference_to(object.as_ref()),
                 error,
@@ -252,92 +249,6 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Finds the digests of the images, in status where it has them, at the registries where it doesn't.
-    async fn resolve(&mut self, desired: &Desired) -> Images {
-        let answers = match desired.suspend {
-            true => Answers::new(),
-            false => self.ask(desired).await,
-        };
-        images::settle(desired, &self.before, &answers, Timestamp::now())
-    }
-
-    /// Asks the registries what must be asked now, and notes when to ask again.
-    async fn ask(&mut self, desired: &Desired) -> Answers {
-        let now = Instant::now();
-        let generation = self.coins.metadata.generation;
-        let due = self.memory.is_refresh_due(desired.interval, now, chance());
-        let questions = images::questions(desired, &self.before, due, Timestamp::now());
-        let answers = if questions.is_empty() {
-            self.memory.refusal = None;
-            Answers::new()
-        } else if let Some(answers) = self.memory.standing_refusal(&questions, generation, now) {
-            answers
-        } else {
-            let (keyring, notes) = self
-                .context
-                .cluster
-                .keyring(&desired.namespace, &desired.pull_secrets)
-                .await;
-            self.memory.notes = Some(notes);
-            let (keyring, resolver) = (&keyring, &self.context.resolver);
-            let asked = questions.iter().map(|(component, reference)| async move {
-                let endpoint = desired.endpoint_for(reference);
-                let request = Request {
-                    reference,
-                    endpoint,
-                    keyring,
-                };
-                let answer = resolver.resolve(&request).await;
-                debug!(%component, %reference, ?answer, "asked a registry");
-                let digest = answer.map(|resolved| resolved.digest);
-                (*component, digest.map_err(Arc::new))
-            });
-            let answers: Answers = futures::future::join_all(asked).await.into_iter().collect();
-            let now = Instant::now();
-            self.memory.keep_answers(
-                &questions,
-                &answers,
-                generation,
-                desired.interval,
-                now,
-                chance(),
-            );
-            answers
-        };
-        self.wakes.extend(self.memory.asks_again_at());
-        answers
-    }
-
-    /// Stores new digests before anything runs by them: a restart must find what it may have rolled out.
-    async fn store_pins(&mut self, outcome: &mut Outcome) -> Result<(), Error> {
-        let Some(images) = &outcome.images else {
-            return Ok(());
-        };
-        let Some(set) = &images.set else {
-            return Ok(());
-        };
-        let is_stored = Component::ALL
-            .into_iter()
-            .zip(set)
-            .all(|(component, pinned)| {
-                let memory = images::remembered(&self.before, component);
-                memory.is_some_and(|memory| {
-                    let digest = images.components[component as usize]
-                        .answer
-                        .as_ref()
-                        .map(|(digest, _)| digest.to_string());
-                    memory.pinned.as_ref() == Some(pinned) && memory.digest == digest
-                })
-            });
-        if is_stored {
-            return Ok(());
-        }
-        self.see(outcome);
-        let status = self.status_of(outcome);
-        self.write_status(status, "the images' digests must be stored before they run")
-            .await
-    }
-
     /// Notes how our Deployments are now.
     fn see(&self, outcome: &mut Outcome) {
         let namespace = self.coins.namespace().unwrap_or_default();
@@ -353,49 +264,6 @@ impl<'a> Case<'a> {
                 None => outcome.deployments.remove(&component),
             };
         }
-    }
-
-    fn status_of(&self, outcome: &Outcome) -> DockerCoinsStatus {
-        status::status(
-            self.coins.metadata.generation,
-            &self.before,
-            outcome,
-            Timestamp::now(),
-        )
-    }
-
-    /// Writes the status if it changed. Gives how long to wait where it is too early to write it.
-    async fn tell(&mut self, outcome: &Outcome) -> Result<Option<Duration>, Error> {
-        let status = self.status_of(outcome);
-        if status == self.before {
-            return Ok(None);
-        }
-        if is_mere_progress(&self.before, &status)
-            && let Some(told) = &self.memory.told
-            && let Some(wait) = STATUS_PACE.checked_sub(told.at.elapsed())
-            && !wait.is_zero()
-        {
-            return Ok(Some(wait));
-        }
-        let news = news::of_status(&self.before, &status);
-        self.write_status(status, "what is told has changed")
-            .await?;
-        self.news.extend(news);
-        Ok(None)
-    }
-
-    async fn write_status(&mut self, status: DockerCoinsStatus, why: &str) -> Result<(), Error> {
-        let cluster = &self.context.cluster;
-        let version = cluster.write_status(&self.reference, &status, why).await?;
-        self.news.extend(news::of_pins(&self.before, &status));
-        self.reference.resource_version = version.clone();
-        self.before = status.clone();
-        self.memory.told = Some(Told {
-            version,
-            status,
-            at: Instant::now(),
-        });
-        Ok(())
     }
 
     /// When to come back without being woken: for a failure, a status that waits its turn, a refresh.
@@ -423,35 +291,6 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Says of a resource that can't be read that it can't, once.
-async fn tell_unreadable(
-    generation: Option<i64>,
-    reference: &ObjectReference,
-    error: Error,
-    memory: &mut Memory,
-    context: &Context,
-) -> Result<Action, Error> {
-    let text = error.to_string();
-    if memory.unreadable.as_ref() == Some(&text) {
-        return Ok(Action::await_change());
-    }
-    warn!("{text}");
-    let conditions = status::unreadable(generation, &error, Timestamp::now());
-    context
-        .cluster
-        .write_conditions(reference, generation, &conditions)
-        .await?;
-    let news = News {
-        warning: true,
-        reason: error.reason().to_owned(),
-        action: "Read",
-        note: text.clone(),
-    };
-    context.cluster.publish(reference, &news).await;
-    memory.unreadable = Some(text);
-    Ok(Action::await_change())
-}
-
 /// Which of a namespace's resources has the names: the one that controls what is there, else the first.
 fn holder<'a>(siblings: &'a [Sibling], owners: &[String]) -> Option<&'a Sibling> {
     siblings
@@ -474,25 +313,6 @@ fn controller_uid<K: kube::Resource>(object: &K) -> Option<&String> {
         .iter()
         .find(|owner| owner.controller == Some(true))
         .map(|owner| &owner.uid)
-}
-
-/// Whether two statuses differ in how far things are, and in nothing that anyone waits for.
-fn is_mere_progress(before: &DockerCoinsStatus, after: &DockerCoinsStatus) -> bool {
-    let gist = |status: &DockerCoinsStatus| {
-        let conditions: Vec<_> = status
-            .conditions
-            .iter()
-            .map(|condition| {
-                (
-                    condition.type_.clone(),
-                    condition.status.clone(),
-                    condition.reason.clone(),
-                )
-            })
-            .collect();
-        (status.observed_generation, conditions)
-    };
-    gist(before) == gist(after)
 }
 
 #[cfg(test)]

@@ -1,0 +1,145 @@
+//! The telling part of a reconcile: the status, when it changed and not too often, and what is remembered by it.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action;
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::api::DockerCoinsStatus;
+use crate::cluster::News;
+use crate::component::Component;
+use crate::error::Error;
+use crate::images;
+use crate::memory::{Memory, Told};
+use crate::status::{self, Outcome};
+
+use super::{Case, Context, news};
+
+/// While nothing but numbers of pods changes, status is written at most this often.
+const STATUS_PACE: Duration = Duration::from_secs(1);
+
+impl Case<'_> {
+    /// Stores new digests before anything runs by them: a restart must find what it may have rolled out.
+    pub(super) async fn store_pins(&mut self, outcome: &mut Outcome) -> Result<(), Error> {
+        let Some(images) = &outcome.images else {
+            return Ok(());
+        };
+        let Some(set) = &images.set else {
+            return Ok(());
+        };
+        let is_stored = Component::ALL
+            .into_iter()
+            .zip(set)
+            .all(|(component, pinned)| {
+                let memory = images::remembered(&self.before, component);
+                memory.is_some_and(|memory| {
+                    let digest = images.components[component as usize]
+                        .answer
+                        .as_ref()
+                        .map(|(digest, _)| digest.to_string());
+                    memory.pinned.as_ref() == Some(pinned) && memory.digest == digest
+                })
+            });
+        if is_stored {
+            return Ok(());
+        }
+        self.see(outcome);
+        let status = self.status_of(outcome);
+        self.write_status(status, "the images' digests must be stored before they run")
+            .await
+    }
+
+    fn status_of(&self, outcome: &Outcome) -> DockerCoinsStatus {
+        status::status(
+            self.coins.metadata.generation,
+            &self.before,
+            outcome,
+            Timestamp::now(),
+        )
+    }
+
+    /// Writes the status if it changed. Gives how long to wait where it is too early to write it.
+    pub(super) async fn tell(&mut self, outcome: &Outcome) -> Result<Option<Duration>, Error> {
+        let status = self.status_of(outcome);
+        if status == self.before {
+            return Ok(None);
+        }
+        if is_mere_progress(&self.before, &status)
+            && let Some(told) = &self.memory.told
+            && let Some(wait) = STATUS_PACE.checked_sub(told.at.elapsed())
+            && !wait.is_zero()
+        {
+            return Ok(Some(wait));
+        }
+        let news = news::of_status(&self.before, &status);
+        self.write_status(status, "what is told has changed")
+            .await?;
+        self.news.extend(news);
+        Ok(None)
+    }
+
+    async fn write_status(&mut self, status: DockerCoinsStatus, why: &str) -> Result<(), Error> {
+        let cluster = &self.context.cluster;
+        let version = cluster.write_status(&self.reference, &status, why).await?;
+        self.news.extend(news::of_pins(&self.before, &status));
+        self.reference.resource_version = version.clone();
+        self.before = status.clone();
+        self.memory.told = Some(Told {
+            version,
+            status,
+            at: Instant::now(),
+        });
+        Ok(())
+    }
+}
+
+/// Says of a resource that can't be read that it can't, once.
+pub(super) async fn unreadable(
+    generation: Option<i64>,
+    reference: &ObjectReference,
+    error: Error,
+    memory: &mut Memory,
+    context: &Context,
+) -> Result<Action, Error> {
+    let text = error.to_string();
+    if memory.unreadable.as_ref() == Some(&text) {
+        return Ok(Action::await_change());
+    }
+    warn!("{text}");
+    let conditions = status::unreadable(generation, &error, Timestamp::now());
+    context
+        .cluster
+        .write_conditions(reference, generation, &conditions)
+        .await?;
+    let news = News {
+        warning: true,
+        reason: error.reason().to_owned(),
+        action: "Read",
+        note: text.clone(),
+    };
+    context.cluster.publish(reference, &news).await;
+    memory.unreadable = Some(text);
+    Ok(Action::await_change())
+}
+
+/// Whether two statuses differ in how far things are, and in nothing that anyone waits for.
+fn is_mere_progress(before: &DockerCoinsStatus, after: &DockerCoinsStatus) -> bool {
+    let gist = |status: &DockerCoinsStatus| {
+        let conditions: Vec<_> = status
+            .conditions
+            .iter()
+            .map(|condition| {
+                (
+                    condition.type_.clone(),
+                    condition.status.clone(),
+                    condition.reason.clone(),
+                )
+            })
+            .collect();
+        (status.observed_generation, conditions)
+    };
+    gist(before) == gist(after)
+}

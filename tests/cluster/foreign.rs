@@ -1,0 +1,313 @@
+//! Objects with our names that aren't ours.
+
+use dockercoins_operator::api::DockerCoins;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use kube::ResourceExt as _;
+use kube::api::DeleteParams;
+use serde_json::{Value, json};
+
+use crate::support::coins::{message_of, nine, reasons};
+use crate::support::namespace::COINS;
+use crate::support::{COMPONENTS, Namespace, Operator, SERVED};
+
+fn stranger_s_service() -> Value {
+    json!({
+        "metadata": { "name": "redis", "labels": { "team": "blue" } },
+        "spec": { "selector": { "app": "redis" }, "ports": [{ "port": 6379 }] },
+    })
+}
+
+fn stranger_s_deployment() -> Value {
+    let labels = json!({ "app": "rng" });
+    json!({
+        "metadata": { "name": "rng", "labels": labels },
+        "spec": {
+            "replicas": 0,
+            "selector": { "matchLabels": labels },
+            "template": {
+                "metadata": { "labels": labels },
+                "spec": { "containers": [{ "name": "rng", "image": "dockercoins/rng:v0.1" }] },
+            },
+        },
+    })
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_stranger_s_service_is_left_byte_identical_and_named_and_the_rest_is_written() {
+    let namespace = Namespace::new("foreign").await;
+    let images = namespace.push_images().await;
+    let before: Service = namespace.make(stranger_s_service()).await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    let coins = namespace
+        .until_told(COINS, "Ready", "False", "ForeignObject")
+        .await;
+    namespace.until_children(&nine()).await;
+    assert_eq!(
+        reasons(&coins),
+        [
+            ("Ready", "False", "ForeignObject"),
+            ("ImagesResolved", "True", "Resolved"),
+            ("Stalled", "True", "ForeignObject"),
+        ]
+    );
+    assert_eq!(
+        message_of(&coins, "Ready"),
+        "Service redis is not the operator's: delete it, or hand it over with \
+         `kubectl annotate service redis dockercoins.dev/adopt=dockercoins`"
+    );
+    assert_eq!(
+        json!(namespace.get::<Service>("redis").await),
+        json!(before)
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn an_annotated_service_is_adopted_and_then_healed_like_any_other() {
+    let namespace = Namespace::new("adopt").await;
+    let images = namespace.push_images().await;
+    let before: Service = namespace.make(stranger_s_service()).await;
+    let _operator = Operator::start(&namespace);
+    let coins = namespace.create(COINS, &images, json!({})).await;
+    namespace
+        .until_told(COINS, "Ready", "False", "ForeignObject")
+        .await;
+
+    namespace
+        .kubectl(&[
+            "annotate",
+            "service",
+            "redis",
+            "dockercoins.dev/adopt=dockercoins",
+        ])
+        .await;
+    namespace
+        .until_told(COINS, "Ready", "False", "RolloutInProgress")
+        .await;
+    let adopted: Service = namespace.get("redis").await;
+    assert_eq!(adopted.uid(), before.uid());
+    assert_eq!(adopted.owner_references()[0].uid, coins.uid().unwrap());
+    assert_eq!(
+        adopted.labels().get("team").map(String::as_str),
+        Some("blue")
+    );
+    let note = namespace.until_event("Adopted", |_| true).await;
+    assert_eq!(
+        note,
+        "Service redis was handed over to DockerCoins dockercoins by annotation, and now is as it says"
+    );
+
+    namespace.delete::<DockerCoins>(COINS).await;
+    namespace.until_children(&Default::default()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_stranger_s_deployment_is_left_alone_until_it_is_annotated() {
+    let namespace = Namespace::new("foreign-rng").await;
+    let images = namespace.push_images().await;
+    let before: Deployment = namespace.make(stranger_s_deployment()).await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    let coins = namespace
+        .until_told(COINS, "Ready", "False", "ForeignObject")
+        .await;
+    assert_eq!(
+        message_of(&coins, "Stalled"),
+        "Deployment rng is not the operator's: delete it, or hand it over with \
+         `kubectl annotate deployment rng dockercoins.dev/adopt=dockercoins`"
+    );
+    let now: Deployment = namespace.get("rng").await;
+    assert_eq!(
+        (json!(now.spec), now.owner_references()),
+        (json!(before.spec), [].as_slice())
+    );
+
+    namespace
+        .kubectl(&[
+            "annotate",
+            "deployment",
+            "rng",
+            "dockercoins.dev/adopt=dockercoins",
+        ])
+        .await;
+    namespace
+        .until_told(COINS, "Ready", "False", "RolloutInProgress")
+        .await;
+    let adopted: Deployment = namespace.get("rng").await;
+    assert_eq!(
+        (adopted.uid(), adopted.owner_references().len()),
+        (before.uid(), 1)
+    );
+    assert!(
+        namespace
+            .image("rng")
+            .await
+            .starts_with(&images.name("rng", "v0.1@sha256:"))
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn an_annotation_that_names_another_resource_hands_nothing_over() {
+    let namespace = Namespace::new("adopt-not").await;
+    let images = namespace.push_images().await;
+    let mut service = stranger_s_service();
+    service["metadata"]["annotations"] = json!({ "dockercoins.dev/adopt": "another" });
+    let before: Service = namespace.make(service).await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    namespace
+        .until_told(COINS, "Ready", "False", "ForeignObject")
+        .await;
+    assert_eq!(
+        json!(namespace.get::<Service>("redis").await),
+        json!(before)
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn an_object_that_another_controller_has_is_not_handed_over_by_an_annotation() {
+    let namespace = Namespace::new("controlled").await;
+    let images = namespace.push_images().await;
+    let owner: Deployment = namespace
+        .make({
+            let mut deployment = stranger_s_deployment();
+            deployment["metadata"]["name"] = json!("someone");
+            deployment
+        })
+        .await;
+    let mut service = stranger_s_service();
+    service["metadata"]["annotations"] = json!({ "dockercoins.dev/adopt": COINS });
+    service["metadata"]["ownerReferences"] = json!([{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "someone", "uid": owner.uid(), "controller": true }]);
+    let before: Service = namespace.make(service).await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    let coins = namespace
+        .until_told(COINS, "Ready", "False", "ForeignObject")
+        .await;
+    assert!(
+        message_of(&coins, "Ready").starts_with("Service redis belongs to Deployment someone"),
+        "{}",
+        message_of(&coins, "Ready")
+    );
+    assert_eq!(
+        json!(namespace.get::<Service>("redis").await),
+        json!(before)
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn when_the_stranger_s_object_goes_ours_comes() {
+    let namespace = Namespace::new("freed").await;
+    let images = namespace.push_images().await;
+    let before: Service = namespace.make(stranger_s_service()).await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    namespace
+        .until_told(COINS, "Ready", "False", "ForeignObject")
+        .await;
+    namespace.delete::<Service>("redis").await;
+    namespace
+        .until("redis", "the Service is ours", |s: &Service| {
+            s.uid() != before.uid()
+        })
+        .await;
+    namespace
+        .until_told(COINS, "Ready", "False", "RolloutInProgress")
+        .await;
+    // Nothing of ours had been deleted.
+    let events = namespace.events().await;
+    assert!(
+        events.iter().all(|(_, reason, _)| reason != "Healed"),
+        "{events:#?}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn orphaned_children_are_strangers_to_a_new_resource_until_they_are_annotated() {
+    let namespace = Namespace::new("orphans").await;
+    let images = namespace.push_images().await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    namespace.until_children(&nine()).await;
+    let orphan = DeleteParams {
+        propagation_policy: Some(kube::api::PropagationPolicy::Orphan),
+        ..Default::default()
+    };
+    namespace
+        .api::<DockerCoins>()
+        .delete(COINS, &orphan)
+        .await
+        .unwrap();
+    for name in COMPONENTS {
+        namespace
+            .until(name, "the Deployment is an orphan", |d: &Deployment| {
+                d.owner_references().is_empty()
+            })
+            .await;
+    }
+    for name in SERVED {
+        namespace
+            .until(name, "the Service is an orphan", |s: &Service| {
+                s.owner_references().is_empty()
+            })
+            .await;
+    }
+    assert_eq!(namespace.children().await, nine());
+
+    let coins = namespace.create(COINS, &images, json!({})).await;
+    let told = namespace
+        .until_told(COINS, "Ready", "False", "ForeignObject")
+        .await;
+    for object in nine() {
+        assert!(
+            message_of(&told, "Ready").contains(&format!("{object} is not the operator's")),
+            "{}",
+            message_of(&told, "Ready")
+        );
+    }
+    for kind in ["services", "deployments"] {
+        namespace
+            .kubectl(&[
+                "annotate",
+                kind,
+                "--all",
+                "dockercoins.dev/adopt=dockercoins",
+            ])
+            .await;
+    }
+    let uid = coins.uid().unwrap();
+    for name in COMPONENTS {
+        namespace
+            .until(
+                name,
+                "the Deployment is the new resource's",
+                |d: &Deployment| is_owned_by(d, &uid),
+            )
+            .await;
+    }
+    for name in SERVED {
+        namespace
+            .until(name, "the Service is the new resource's", |s: &Service| {
+                is_owned_by(s, &uid)
+            })
+            .await;
+    }
+    namespace
+        .until_told(COINS, "Ready", "False", "RolloutInProgress")
+        .await;
+}
+
+fn is_owned_by<K: kube::Resource>(object: &K, uid: &str) -> bool {
+    object
+        .owner_references()
+        .iter()
+        .any(|owner| owner.uid == uid)
+}
