@@ -155,6 +155,23 @@ impl Error {
         }
     }
 
+    /// What it is about, where the same may happen to others: a component, or an object.
+    pub fn subject(&self) -> Option<String> {
+        match self {
+            Self::Unresolved { component, .. } => Some(component.to_string()),
+            Self::Foreign { object, .. } | Self::Leaving { object } => Some(object.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether what is said of this failure serves for the other, but for its subject.
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Foreign { owner: a, .. }, Self::Foreign { owner: b, .. }) => a == b,
+            _ => self.subject().is_some() && self.reason() == other.reason(),
+        }
+    }
+
     /// Whether it stays as it is until a person changes something. What isn't, is tried again and may pass by
     /// itself.
     pub fn needs_a_person(&self) -> bool {

@@ -157,9 +157,8 @@ fn ready(outcome: &Outcome) -> (Told, Option<Told>) {
         .find(|fault| fault.needs_a_person())
         .or(faults.first());
     if let Some(worst) = worst {
-        let mut told: Vec<String> = outcome.faults.iter().map(ToString::to_string).collect();
+        let mut told = vec![told_once(faults.iter().copied())];
         if !image_faults.is_empty() {
-            told.push(told_once(&image_faults));
             told.push(meanwhile(outcome).to_owned());
         }
         return not_ready(
@@ -349,23 +348,20 @@ fn component_status(
     told
 }
 
-/// What went wrong with images, in full once for each reason: a tag that isn't there is missing four times.
-fn told_once(failures: &[Error]) -> String {
-    let mut by_reason: Vec<(&Error, Vec<&'static str>)> = Vec::new();
-    for failure in failures {
-        let Error::Unresolved { component, .. } = failure else {
-            continue;
-        };
-        match by_reason
-            .iter_mut()
-            .find(|(first, _)| first.reason() == failure.reason())
-        {
-            Some((_, others)) => others.push(component.name()),
-            None => by_reason.push((failure, Vec::new())),
+/// What went wrong, in full once for each kind of failure: a tag that isn't there is missing for four images,
+/// and someone else's manifests are nine objects.
+fn told_once<'a>(faults: impl IntoIterator<Item = &'a Error>) -> String {
+    let mut kinds: Vec<(&Error, Vec<String>)> = Vec::new();
+    for fault in faults {
+        let subject = fault.subject();
+        let like = |(first, _): &&mut (&Error, _)| first.is_like(fault);
+        match (subject, kinds.iter_mut().find(like)) {
+            (Some(subject), Some((_, others))) => others.push(subject),
+            _ => kinds.push((fault, Vec::new())),
         }
     }
     sentences(
-        by_reason
+        kinds
             .into_iter()
             .map(|(first, others)| match others.as_slice() {
                 [] => first.to_string(),

@@ -268,7 +268,7 @@ async fn orphaned_children_are_strangers_to_a_new_resource_until_they_are_annota
         .await;
     for object in nine() {
         assert!(
-            message_of(&told, "Ready").contains(&format!("{object} is not the operator's")),
+            message_of(&told, "Ready").contains(&object),
             "{}",
             message_of(&told, "Ready")
         );
