@@ -124,16 +124,17 @@ fn drift<K: Resource + Serialize>(wanted: &K, live: &K) -> Vec<Drift> {
         &mut Path::default(),
         &mut found,
     );
-    let is_stamp =
-        |path: &Path| matches!(path.0.last(), Some(Step::Field(name)) if name == APPLIED);
-    if !found.iter().all(|(path, _, _)| is_stamp(path)) {
-        found.retain(|(path, _, _)| !is_stamp(path));
+    let stamp = stamp_path();
+    if found.iter().any(|(path, _, _)| *path != stamp) {
+        found.retain(|(path, _, _)| *path != stamp);
     }
+    let records = live.managed_fields();
     found
         .into_iter()
         .map(|(path, live_value, wanted)| Drift {
             path: path.to_string(),
-            by: last_manager(live.managed_fields(), &path),
+            // Of a field that is gone there is no record, but of a hash that came with the change there is.
+            by: last_manager(records, &path).or_else(|| last_manager(records, &stamp)),
             found: live_value,
             wanted,
         })

@@ -76,11 +76,10 @@ async fn an_undone_rollout_is_healed() {
         .kubectl(&["rollout", "undo", "deployment/rng"])
         .await;
     let note = namespace.until_event("Healed", |_| true).await;
-    assert!(
-        note.ends_with(&format!(
-            "To change it, set spec.rng.env of DockerCoins {COINS}"
-        )),
-        "{note}"
+    assert_eq!(
+        note,
+        "Deployment rng: kubectl had changed spec.template.spec.containers[rng].env to nothing, and it was changed \
+         back to [{\"name\":\"ROUND\",\"value\":\"2\"}]. To change it, set spec.rng.env of DockerCoins dockercoins"
     );
     namespace
         .until("rng", "rng has its variable again", has_env)
