@@ -1,1 +1,354 @@
+use serde_json::{Value, json};
 
+use super::*;
+
+fn from(spec: Value) -> Result<Desired, Vec<Invalid>> {
+    let mut coins = DockerCoins::new("dockercoins", serde_json::from_value(spec).unwrap());
+    coins.metadata.namespace = Some("demo".into());
+    Desired::from_resource(&coins)
+}
+
+/// The five images, by the field that sets each.
+fn images(spec: Value) -> Vec<(String, String)> {
+    let desired = from(spec).unwrap();
+    desired
+        .components
+        .iter()
+        .map(|c| (c.image_field.clone(), c.image.to_string()))
+        .collect()
+}
+
+/// What is refused, as people read it.
+fn refused(spec: Value) -> Vec<String> {
+    from(spec)
+        .unwrap_err()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn nothing_written_means_upstream_s_images_and_the_official_redis() {
+    let expected = [
+        ("spec.tag", "docker.io/dockercoins/hasher:v0.1"),
+        ("spec.redis.image", "docker.io/library/redis:7"),
+        ("spec.tag", "docker.io/dockercoins/rng:v0.1"),
+        ("spec.tag", "docker.io/dockercoins/webui:v0.1"),
+        ("spec.tag", "docker.io/dockercoins/worker:v0.1"),
+    ];
+    assert_eq!(
+        images(json!({})),
+        expected.map(|(field, image)| (field.into(), image.into()))
+    );
+}
+
+#[test]
+fn redis_is_exempt_from_the_prefix_and_the_common_tag() {
+    let spec = json!({ "registry": { "prefix": "127.0.0.1:5000" }, "tag": "v2" });
+    let images: Vec<_> = images(spec).into_iter().map(|(_, image)| image).collect();
+    assert_eq!(
+        images,
+        [
+            "127.0.0.1:5000/hasher:v2",
+            "docker.io/library/redis:7",
+            "127.0.0.1:5000/rng:v2",
+            "127.0.0.1:5000/webui:v2",
+            "127.0.0.1:5000/worker:v2",
+        ]
+    );
+}
+
+#[test]
+fn a_prefix_is_a_host_a_port_a_path_or_a_namespace_of_docker_hub() {
+    for (prefix, worker) in [
+        ("dockercoins", "docker.io/dockercoins/worker:v0.1"),
+        ("dockercoins/", "docker.io/dockercoins/worker:v0.1"),
+        ("127.0.0.1:5000", "127.0.0.1:5000/worker:v0.1"),
+        (
+            "ghcr.io/jpetazzo/dockercoins",
+            "ghcr.io/jpetazzo/dockercoins/worker:v0.1",
+        ),
+        ("localhost/training", "localhost/training/worker:v0.1"),
+        ("[::1]:5000/a/b/", "[::1]:5000/a/b/worker:v0.1"),
+    ] {
+        assert_eq!(
+            images(json!({ "registry": { "prefix": prefix } }))[4].1,
+            worker,
+            "{prefix}"
+        );
+    }
+}
+
+#[test]
+fn a_component_s_own_tag_or_image_wins_and_is_the_field_to_edit() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let spec = json!({
+        "hasher": { "tag": "v3" },
+        "redis": { "tag": "7.2" },
+        "rng": { "image": "quay.io/me/rng" },
+        "webui": { "image": "quay.io/me/webui:v9" },
+        "worker": { "image": format!("quay.io/me/worker@{digest}") },
+    });
+    let expected = [
+        (
+            "spec.hasher.tag",
+            "docker.io/dockercoins/hasher:v3".to_owned(),
+        ),
+        ("spec.redis.tag", "docker.io/library/redis:7.2".to_owned()),
+        ("spec.rng.image", "quay.io/me/rng:latest".to_owned()),
+        ("spec.webui.image", "quay.io/me/webui:v9".to_owned()),
+        ("spec.worker.image", format!("quay.io/me/worker@{digest}")),
+    ];
+    assert_eq!(
+        images(spec),
+        expected.map(|(field, image)| (field.to_owned(), image))
+    );
+}
+
+#[test]
+fn an_endpoint_speaks_only_for_the_prefix_s_host() {
+    let registry = json!({ "prefix": "127.0.0.1:5000", "endpoint": "http://registry:5000" });
+    let desired = from(json!({ "registry": registry })).unwrap();
+    let asked = |component| {
+        desired
+            .endpoint_for(&desired.component(component).image)
+            .map(ToString::to_string)
+    };
+    assert_eq!(
+        asked(Component::Rng).as_deref(),
+        Some("http://registry:5000")
+    );
+    assert_eq!(asked(Component::Redis), None);
+}
+
+#[test]
+fn a_component_s_policy_wins_over_the_common_one() {
+    let spec = json!({ "resolve": { "policy": "BestEffort" }, "worker": { "resolve": { "policy": "Never" } } });
+    let desired = from(spec).unwrap();
+    assert_eq!(
+        desired.components.map(|c| c.policy),
+        [
+            ResolvePolicy::BestEffort,
+            ResolvePolicy::BestEffort,
+            ResolvePolicy::BestEffort,
+            ResolvePolicy::BestEffort,
+            ResolvePolicy::Never,
+        ]
+    );
+}
+
+#[test]
+fn an_interval_is_a_duration_of_go_s_and_at_least_ten_seconds() {
+    let interval = |text: &str| {
+        from(json!({ "resolve": { "interval": text } })).map(|desired| desired.interval)
+    };
+    assert_eq!(interval("10s"), Ok(Some(Duration::from_secs(10))));
+    assert_eq!(interval("1h30m"), Ok(Some(Duration::from_secs(5400))));
+    for (text, problem) in [
+        ("0s", r#""0s" is too short: write at least 10s"#),
+        ("9.9s", r#""9.9s" is too short: write at least 10s"#),
+        ("-10m", r#""-10m" is too short: write at least 10s"#),
+        (
+            "often",
+            r#""often" is no interval: write a number and a unit, such as 10m, or leave the field out"#,
+        ),
+    ] {
+        let field = "spec.resolve.interval".to_owned();
+        let problem = problem.to_owned();
+        assert_eq!(
+            interval(text),
+            Err(vec![Invalid { field, problem }]),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn image_and_tag_exclude_each_other() {
+    assert_eq!(
+        refused(json!({ "rng": { "image": "a/b", "tag": "v1" } })),
+        [
+            "spec.rng.image: it excludes spec.rng.tag: write the whole reference in image, or only a tag in tag"
+        ]
+    );
+}
+
+#[test]
+fn every_contradiction_is_told_at_once() {
+    let spec = json!({
+        "resolve": { "interval": "0s" },
+        "webui": { "service": { "nodePort": 30080 } },
+        "rng": { "replicas": -1 },
+        "redis": { "replicas": 2 },
+        "worker": { "strategy": { "type": "Recreate", "rollingUpdate": { "maxSurge": 1 } } },
+    });
+    assert_eq!(
+        refused(spec),
+        [
+            r#"spec.resolve.interval: "0s" is too short: write at least 10s"#,
+            "spec.webui.service.nodePort: only NodePort and LoadBalancer have one: write type: NodePort beside it, or leave it out",
+            "spec.redis.replicas: two Redis pods would split the counters between them: write 1, 0, or leave it out",
+            "spec.rng.replicas: -1 is negative: write 0 or more, or leave it out",
+            "spec.worker.strategy.rollingUpdate: it belongs to type RollingUpdate: write that type, or leave it out",
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_prefix_image_tag_or_endpoint_is_refused_by_its_field() {
+    for (spec, field) in [
+        (
+            json!({ "registry": { "prefix": "https://a.example.com" } }),
+            "spec.registry.prefix",
+        ),
+        (
+            json!({ "registry": { "prefix": "" } }),
+            "spec.registry.prefix",
+        ),
+        (
+            json!({ "registry": { "prefix": "a b" } }),
+            "spec.registry.prefix",
+        ),
+        (
+            json!({ "registry": { "prefix": "a.example.com/b:v1" } }),
+            "spec.registry.prefix",
+        ),
+        (
+            json!({ "registry": { "endpoint": "ftp://a" } }),
+            "spec.registry.endpoint",
+        ),
+        (
+            json!({ "rng": { "image": "quay.io/UPPER" } }),
+            "spec.rng.image",
+        ),
+        (json!({ "rng": { "tag": "-v1" } }), "spec.rng.tag"),
+        (json!({ "redis": { "tag": "a b" } }), "spec.redis.tag"),
+    ] {
+        let fields: Vec<_> = from(spec.clone())
+            .unwrap_err()
+            .into_iter()
+            .map(|invalid| invalid.field)
+            .collect();
+        assert_eq!(fields, [field], "{spec}");
+    }
+    let tag = "v".repeat(129);
+    let fields: Vec<_> = from(json!({ "tag": tag }))
+        .unwrap_err()
+        .into_iter()
+        .map(|i| i.field)
+        .collect();
+    assert_eq!(fields, ["spec.tag"; 4]);
+}
+
+#[test]
+fn a_name_too_long_for_a_label_is_refused() {
+    let coins = DockerCoins::new(&"a".repeat(64), DockerCoinsSpec::default());
+    let fields: Vec<_> = Desired::from_resource(&coins)
+        .unwrap_err()
+        .into_iter()
+        .map(|i| i.field)
+        .collect();
+    assert!(fields.contains(&"metadata.name".to_owned()), "{fields:?}");
+}
+
+/// The checks of a component, each as it is written in YAML, roughly.
+fn checks(component: Component, probes: Value) -> Result<[Option<Check>; 3], Vec<String>> {
+    let spec = json!({ component.name(): { "probes": probes } });
+    match from(spec) {
+        Ok(desired) => {
+            let checks = desired.component(component).checks.clone();
+            Ok([checks.startup, checks.readiness, checks.liveness])
+        }
+        Err(faults) => Err(faults.iter().map(ToString::to_string).collect()),
+    }
+}
+
+fn check(kind: CheckKind, period_seconds: i32, timeout_seconds: i32) -> Check {
+    Check {
+        kind,
+        initial_delay_seconds: None,
+        period_seconds,
+        timeout_seconds,
+        failure_threshold: 3,
+    }
+}
+
+#[test]
+fn each_component_has_the_default_checks_that_suit_it() {
+    let http = |path: &str| CheckKind::Http(path.into(), 80);
+    let ping = || CheckKind::Exec(vec!["redis-cli".into(), "ping".into()]);
+    let both = |kind: CheckKind| {
+        [
+            None,
+            Some(check(kind.clone(), 2, 5)),
+            Some(check(kind, 10, 5)),
+        ]
+    };
+    assert_eq!(checks(Component::Hasher, json!({})), Ok(both(http("/"))));
+    assert_eq!(
+        checks(Component::Webui, json!({})),
+        Ok(both(http("/index.html")))
+    );
+    assert_eq!(checks(Component::Redis, json!({})), Ok(both(ping())));
+    assert_eq!(
+        checks(Component::Rng, json!({})),
+        Ok([None, Some(check(CheckKind::Tcp(80), 2, 5)), None])
+    );
+    assert_eq!(checks(Component::Worker, json!({})), Ok([None, None, None]));
+}
+
+#[test]
+fn timings_alone_change_those_of_the_default_check() {
+    let probes = json!({ "readiness": { "initialDelaySeconds": 3, "periodSeconds": 7, "failureThreshold": 9 } });
+    let [_, readiness, liveness] = checks(Component::Hasher, probes).unwrap();
+    assert_eq!(
+        readiness,
+        Some(Check {
+            initial_delay_seconds: Some(3),
+            period_seconds: 7,
+            failure_threshold: 9,
+            ..check(CheckKind::Http("/".into(), 80), 0, 5)
+        })
+    );
+    assert_eq!(
+        liveness,
+        Some(check(CheckKind::Http("/".into(), 80), 10, 5))
+    );
+}
+
+#[test]
+fn one_s_own_check_replaces_the_default_and_takes_the_component_s_port() {
+    let probes = json!({
+        "startup": { "exec": { "command": ["true"] } },
+        "readiness": { "tcpSocket": {} },
+        "liveness": { "httpGet": { "path": "/health", "port": 8080 }, "timeoutSeconds": 4 },
+    });
+    assert_eq!(
+        checks(Component::Redis, probes),
+        Ok([
+            Some(check(CheckKind::Exec(vec!["true".into()]), 10, 1)),
+            Some(check(CheckKind::Tcp(6379), 10, 1)),
+            Some(check(CheckKind::Http("/health".into(), 8080), 10, 4)),
+        ])
+    );
+}
+
+#[test]
+fn a_disabled_check_is_none_at_all() {
+    let probes = json!({ "readiness": { "disabled": true }, "liveness": { "disabled": true } });
+    assert_eq!(checks(Component::Hasher, probes), Ok([None, None, None]));
+}
+
+#[test]
+fn a_check_that_can_t_be_made_is_refused() {
+    assert_eq!(
+        checks(Component::Worker, json!({ "liveness": { "tcpSocket": {} } })),
+        Err(vec!["spec.worker.probes.liveness: the worker listens on nothing: name a port, or write exec".into()])
+    );
+    assert_eq!(
+        checks(Component::Rng, json!({ "liveness": { "periodSeconds": 1 } })),
+        Err(vec![
+            "spec.rng.probes.liveness: rng has no default check: write one of httpGet, tcpSocket or exec".into()
+        ])
+    );
+}

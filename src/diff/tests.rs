@@ -1,1 +1,288 @@
+use k8s_openapi::api::apps::v1::Deployment;
+use serde_json::json;
 
+use super::*;
+
+const OURS: &str = "uid-of-the-resource";
+
+fn owner() -> OwnerReference {
+    OwnerReference {
+        api_version: "dockercoins.dev/v1alpha1".into(),
+        kind: "DockerCoins".into(),
+        name: "dockercoins".into(),
+        uid: OURS.into(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+/// What we write.
+fn wanted() -> Value {
+    json!({
+        "metadata": {
+            "name": "rng",
+            "annotations": { APPLIED: "hash" },
+            "labels": { "app": "rng" },
+            "ownerReferences": [owner()],
+        },
+        "spec": {
+            "selector": { "matchLabels": { "app": "rng" } },
+            "template": { "spec": { "containers": [{
+                "name": "rng",
+                "image": "rng:v1",
+                "args": ["--save", ""],
+                "env": [{ "name": "A", "value": "1" }],
+                "resources": { "limits": { "cpu": "0.5" } },
+            }] } },
+        },
+    })
+}
+
+/// What is there, after `change`: what we wrote, and what the API server and others put beside it.
+fn live(change: impl FnOnce(&mut Value)) -> Value {
+    let mut live = wanted();
+    live["metadata"]["uid"] = json!("uid-of-the-object");
+    live["metadata"]["annotations"]["example.com/note"] = json!("someone's");
+    live["metadata"]["labels"]["team"] = json!("blue");
+    live["spec"]["replicas"] = json!(4);
+    let container = &mut live["spec"]["template"]["spec"]["containers"][0];
+    container["terminationMessagePath"] = json!("/dev/termination-log");
+    container["env"] = json!([{ "name": "B", "value": "2" }, { "name": "A", "value": "1" }]);
+    container["resources"]["limits"]["cpu"] = json!("500m");
+    change(&mut live);
+    live
+}
+
+fn judged(live: Option<Value>) -> Verdict {
+    let deployment = |json| serde_json::from_value::<Deployment>(json).unwrap();
+    let live = live.map(deployment);
+    judge(&deployment(wanted()), live.as_ref(), &owner(), |uid| {
+        uid == "uid-of-another-that-lives"
+    })
+}
+
+fn healed(path: &str, found: Option<Value>, wanted: Value) -> Verdict {
+    Verdict::Heal(vec![Drift {
+        path: path.into(),
+        found,
+        wanted,
+        by: None,
+    }])
+}
+
+#[test]
+fn what_is_not_there_is_created() {
+    assert_eq!(judged(None), Verdict::Create);
+}
+
+#[test]
+fn defaults_of_the_api_server_and_what_others_add_are_no_difference() {
+    assert_eq!(judged(Some(live(|_| {}))), Verdict::Keep);
+}
+
+#[test]
+fn another_hash_means_that_the_resource_changed() {
+    let live = live(|live| live["metadata"]["annotations"][APPLIED] = json!("an older one"));
+    assert_eq!(judged(Some(live)), Verdict::Update);
+}
+
+#[test]
+fn a_hash_that_someone_else_put_there_means_that_the_object_changed() {
+    let live = live(|live| {
+        live["metadata"]["annotations"][APPLIED] = json!("an older one");
+        live["spec"]["template"]["spec"]["containers"][0]["image"] = json!("rng:v0");
+        live["metadata"]["managedFields"] = json!([{
+            "manager": "kubectl-rollout",
+            "fieldsV1": { "f:metadata": { "f:annotations": { format!("f:{APPLIED}"): {} } } },
+        }]);
+    });
+    let drift = Drift {
+        path: "spec.template.spec.containers[rng].image".into(),
+        found: Some(json!("rng:v0")),
+        wanted: json!("rng:v1"),
+        by: Some("kubectl-rollout".into()),
+    };
+    assert_eq!(judged(Some(live)), Verdict::Heal(vec![drift]));
+}
+
+#[test]
+fn an_edited_field_is_healed_and_the_last_who_took_it_is_named() {
+    let live = live(|live| {
+        let container = &mut live["spec"]["template"]["spec"]["containers"][0];
+        container["image"] = json!("nginx");
+        let image = json!({ "f:spec": { "f:template": { "f:spec": { "f:containers": {
+            "k:{\"name\":\"rng\"}": { "f:image": {} },
+        } } } } });
+        let other = json!({ "f:spec": { "f:replicas": {} } });
+        live["metadata"]["managedFields"] = json!([
+            { "manager": "kubectl-edit", "time": "2026-11-24T08:00:00Z", "fieldsV1": image },
+            { "manager": "kubectl-set", "time": "2026-11-24T09:00:00Z", "fieldsV1": image },
+            { "manager": "kubectl-scale", "time": "2026-11-24T10:00:00Z", "fieldsV1": other },
+            { "manager": MANAGER, "time": "2026-11-24T11:00:00Z", "fieldsV1": image },
+        ]);
+    });
+    let drift = Drift {
+        path: "spec.template.spec.containers[rng].image".into(),
+        found: Some(json!("nginx")),
+        wanted: json!("rng:v1"),
+        by: Some("kubectl-set".into()),
+    };
+    assert_eq!(judged(Some(live)), Verdict::Heal(vec![drift]));
+}
+
+#[test]
+fn a_field_taken_away_is_healed() {
+    let live = live(|live| {
+        live["metadata"]["labels"]
+            .as_object_mut()
+            .unwrap()
+            .remove("app");
+    });
+    assert_eq!(
+        judged(Some(live)),
+        healed("metadata.labels.app", None, json!("rng"))
+    );
+}
+
+#[test]
+fn an_item_of_a_list_is_compared_by_its_key_wherever_it_stands() {
+    let live = live(|live| {
+        live["spec"]["template"]["spec"]["containers"][0]["env"][1]["value"] = json!("3");
+    });
+    let path = "spec.template.spec.containers[rng].env[A].value";
+    assert_eq!(
+        judged(Some(live)),
+        healed(path, Some(json!("3")), json!("1"))
+    );
+}
+
+#[test]
+fn a_list_without_keys_is_compared_in_its_order() {
+    let changed = live(|live| {
+        live["spec"]["template"]["spec"]["containers"][0]["args"] = json!(["--save", "60 1"]);
+    });
+    let path = "spec.template.spec.containers[rng].args[1]";
+    assert_eq!(
+        judged(Some(changed)),
+        healed(path, Some(json!("60 1")), json!(""))
+    );
+
+    let shorter = live(|live| {
+        live["spec"]["template"]["spec"]["containers"][0]["args"] = json!(["--save"]);
+    });
+    let path = "spec.template.spec.containers[rng].args";
+    assert_eq!(
+        judged(Some(shorter)),
+        healed(path, Some(json!(["--save"])), json!(["--save", ""]))
+    );
+}
+
+#[test]
+fn an_object_that_is_being_deleted_is_waited_for() {
+    let live = live(|live| live["metadata"]["deletionTimestamp"] = json!("2026-11-24T08:00:00Z"));
+    assert_eq!(judged(Some(live)), Verdict::Leaving);
+}
+
+#[test]
+fn the_object_of_a_resource_that_is_gone_is_waited_for_and_of_one_that_lives_is_foreign() {
+    let of = |uid: &str| live(|live| live["metadata"]["ownerReferences"][0]["uid"] = json!(uid));
+    assert_eq!(
+        judged(Some(of("uid-of-one-that-is-gone"))),
+        Verdict::Leaving
+    );
+    assert_eq!(
+        judged(Some(of("uid-of-another-that-lives"))),
+        Verdict::Foreign(Some("DockerCoins dockercoins".into()))
+    );
+}
+
+#[test]
+fn an_object_without_a_controller_is_foreign_until_it_is_handed_over_to_this_resource() {
+    let annotated = |name: Option<&str>| {
+        live(|live| {
+            live["metadata"]["ownerReferences"] = json!([]);
+            if let Some(name) = name {
+                live["metadata"]["annotations"][ADOPT] = json!(name);
+            }
+        })
+    };
+    assert_eq!(judged(Some(annotated(None))), Verdict::Foreign(None));
+    assert_eq!(
+        judged(Some(annotated(Some("another")))),
+        Verdict::Foreign(None)
+    );
+    assert_eq!(judged(Some(annotated(Some("dockercoins")))), Verdict::Adopt);
+}
+
+#[test]
+fn an_object_of_another_controller_can_t_be_handed_over() {
+    let live = live(|live| {
+        live["metadata"]["ownerReferences"][0] = json!({
+            "apiVersion": "v1", "kind": "Helm", "name": "chart", "uid": "x", "controller": true,
+        });
+        live["metadata"]["annotations"][ADOPT] = json!("dockercoins");
+    });
+    assert_eq!(
+        judged(Some(live)),
+        Verdict::Foreign(Some("Helm chart".into()))
+    );
+}
+
+#[test]
+fn the_field_to_edit_is_named_for_everything_that_can_be_set() {
+    for (path, field) in [
+        ("spec.template.spec.containers[rng].image", "spec.tag"),
+        (
+            "spec.template.spec.containers[rng].env[A].value",
+            "spec.rng.env",
+        ),
+        (
+            "spec.template.spec.containers[rng].resources.limits.cpu",
+            "spec.rng.resources",
+        ),
+        (
+            "spec.template.spec.containers[rng].livenessProbe",
+            "spec.rng.probes",
+        ),
+        (
+            "spec.template.spec.containers[rng].securityContext.readOnlyRootFilesystem",
+            "spec.rng.securityContext",
+        ),
+        (
+            "spec.template.spec.securityContext.runAsUser",
+            "spec.rng.securityContext",
+        ),
+        ("spec.template.spec.nodeSelector", "spec.nodeSelector"),
+        (
+            "spec.template.spec.imagePullSecrets[regcred].name",
+            "spec.imagePullSecrets",
+        ),
+        ("spec.template.metadata.labels.team", "spec.rng.podLabels"),
+        (
+            "spec.template.metadata.annotations[example.com/a]",
+            "spec.rng.podAnnotations",
+        ),
+        ("spec.replicas", "spec.rng.replicas"),
+        ("spec.strategy.type", "spec.rng.strategy"),
+        ("spec.type", "nothing: the operator decides this field"),
+        (
+            "metadata.labels.app",
+            "nothing: the operator decides this field",
+        ),
+    ] {
+        let drift = Drift {
+            path: path.into(),
+            found: None,
+            wanted: Value::Null,
+            by: None,
+        };
+        assert_eq!(field_to_edit("rng", &drift, "spec.tag"), field, "{path}");
+    }
+    let drift = Drift {
+        path: "spec.type".into(),
+        found: None,
+        wanted: Value::Null,
+        by: None,
+    };
+    assert_eq!(field_to_edit("webui", &drift, ""), "spec.webui.service");
+}

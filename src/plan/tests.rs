@@ -1,1 +1,224 @@
+use std::path::Path;
 
+use k8s_openapi::api::core::v1::PodSpec;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::DockerCoins;
+
+/// A DockerCoins with these settings.
+fn desired(spec: Value) -> Desired {
+    let mut coins: DockerCoins = serde_json::from_value(json!({
+        "apiVersion": "dockercoins.dev/v1alpha1",
+        "kind": "DockerCoins",
+        "metadata": { "name": "dockercoins" },
+        "spec": spec,
+    }))
+    .unwrap();
+    coins.metadata.namespace = Some("demo".into());
+    coins.metadata.uid = Some("11111111-2222-3333-4444-555555555555".into());
+    Desired::from_resource(&coins).unwrap()
+}
+
+/// What the five are pinned to in these tests.
+fn pinned() -> [String; 5] {
+    Component::ALL.map(|c| format!("registry.example.com/{c}:v0.1@sha256:{}", "ab".repeat(32)))
+}
+
+fn pods(desired: &Desired, images: &[String; 5]) -> Vec<PodSpec> {
+    let deployments = plan(desired, Some(images)).deployments.unwrap();
+    deployments
+        .into_iter()
+        .map(|d| d.spec.template.spec.unwrap())
+        .collect()
+}
+
+/// Compares the whole plan with a file of it. `UPDATE=1 cargo test` writes the file anew, for `git diff` to show.
+fn is_as_in_file(name: &str, spec: Value) {
+    let Plan {
+        services,
+        deployments,
+    } = plan(&desired(spec), Some(&pinned()));
+    let mut text = String::new();
+    let services = services
+        .iter()
+        .map(|object| serde_json::to_value(object).unwrap());
+    let deployments = deployments
+        .iter()
+        .flatten()
+        .map(|object| serde_json::to_value(object).unwrap());
+    for object in services.chain(deployments) {
+        text += "---\n";
+        text += &serde_saphyr::to_string(&object).unwrap();
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/plan/fixtures")
+        .join(name);
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&file).unwrap();
+    let difference = text
+        .lines()
+        .zip(expected.lines())
+        .enumerate()
+        .find(|(_, (a, b))| a != b);
+    assert!(text == expected, "{name}: first difference: {difference:?}");
+}
+
+#[test]
+fn a_resource_without_settings_becomes_exactly_these_nine_objects() {
+    is_as_in_file("minimal.objects.yaml", json!({}));
+}
+
+#[test]
+fn a_resource_with_every_setting_becomes_exactly_these_nine_objects() {
+    let example: Value =
+        serde_saphyr::from_str(include_str!("../../examples/every-field.yaml")).unwrap();
+    is_as_in_file("every-field.objects.yaml", example["spec"].clone());
+}
+
+#[test]
+fn without_images_there_are_services_and_no_deployments() {
+    let plan = plan(&desired(json!({})), None);
+    let names: Vec<_> = plan
+        .services
+        .iter()
+        .map(|s| s.metadata.name.clone().unwrap())
+        .collect();
+    assert_eq!(names, ["hasher", "redis", "rng", "webui"]);
+    assert_eq!(plan.deployments, None);
+}
+
+#[test]
+fn the_operator_s_labels_win_over_the_user_s_and_others_stay() {
+    let labels = json!({ "app": "mine", "app.kubernetes.io/managed-by": "me", "team": "blue" });
+    let desired = desired(json!({ "rng": { "podLabels": labels } }));
+    let deployment = &plan(&desired, Some(&pinned())).deployments.unwrap()[2];
+    let labels = deployment
+        .spec
+        .template
+        .metadata
+        .clone()
+        .unwrap()
+        .labels
+        .unwrap();
+    assert_eq!(
+        labels,
+        BTreeMap::from(
+            [
+                ("app", "rng"),
+                ("app.kubernetes.io/component", "rng"),
+                ("app.kubernetes.io/instance", "dockercoins"),
+                ("app.kubernetes.io/managed-by", "dockercoins-operator"),
+                ("app.kubernetes.io/name", "dockercoins"),
+                ("app.kubernetes.io/part-of", "dockercoins"),
+                ("team", "blue"),
+            ]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        )
+    );
+}
+
+#[test]
+fn the_service_s_annotations_can_t_say_what_the_operator_s_own_say() {
+    let annotations = json!({ APPLIED: "mine", ADOPT: "mine", "example.com/a": "b" });
+    let plan = plan(
+        &desired(json!({ "webui": { "service": { "annotations": annotations } } })),
+        None,
+    );
+    let written = plan.services[3].metadata.annotations.clone().unwrap();
+    assert_eq!(written["example.com/a"], "b");
+    assert!(!written.contains_key(ADOPT));
+    assert_ne!(written[APPLIED], "mine");
+}
+
+#[test]
+fn every_pod_passes_pod_security_restricted() {
+    for pod in pods(&desired(json!({})), &pinned()) {
+        let of_pod = pod.security_context.unwrap();
+        assert_eq!(of_pod.run_as_non_root, Some(true));
+        assert_ne!(of_pod.run_as_user, Some(0));
+        assert_eq!(of_pod.seccomp_profile.unwrap().type_, "RuntimeDefault");
+        for container in pod.containers {
+            let of_container = container.security_context.unwrap();
+            assert_eq!(of_container.allow_privilege_escalation, Some(false));
+            assert_eq!(
+                of_container.capabilities.unwrap().drop,
+                Some(vec!["ALL".to_owned()])
+            );
+        }
+        assert_eq!(pod.automount_service_account_token, Some(false));
+    }
+}
+
+#[test]
+fn an_image_with_a_digest_is_pulled_once_and_one_without_each_time() {
+    let mut images = pinned();
+    images[4] = "registry.example.com/worker:v0.1".to_owned();
+    let policies: Vec<_> = pods(&desired(json!({})), &images)
+        .iter()
+        .map(|pod| pod.containers[0].image_pull_policy.clone().unwrap())
+        .collect();
+    assert_eq!(
+        policies,
+        [
+            "IfNotPresent",
+            "IfNotPresent",
+            "IfNotPresent",
+            "IfNotPresent",
+            "Always"
+        ]
+    );
+}
+
+#[test]
+fn the_stamp_is_the_same_for_the_same_object_and_another_for_any_change() {
+    let stamp = |spec: Value| {
+        let deployment = plan(&desired(spec), Some(&pinned()))
+            .deployments
+            .unwrap()
+            .remove(4);
+        deployment.metadata.annotations.unwrap()[APPLIED].clone()
+    };
+    assert_eq!(stamp(json!({})), stamp(json!({ "rng": { "replicas": 3 } })));
+    assert_ne!(
+        stamp(json!({})),
+        stamp(json!({ "worker": { "replicas": 1 } }))
+    );
+}
+
+#[test]
+fn redis_is_recreated_and_the_others_roll_unless_the_resource_says_otherwise() {
+    let strategies = |spec: Value| {
+        let deployments = plan(&desired(spec), Some(&pinned())).deployments.unwrap();
+        deployments
+            .into_iter()
+            .map(|d| d.spec.strategy.unwrap().type_.unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        strategies(json!({})),
+        [
+            "RollingUpdate",
+            "Recreate",
+            "RollingUpdate",
+            "RollingUpdate",
+            "RollingUpdate"
+        ]
+    );
+    let other = json!({
+        "redis": { "strategy": { "rollingUpdate": { "maxSurge": 0, "maxUnavailable": 1 } } },
+        "worker": { "strategy": { "type": "Recreate" } },
+    });
+    assert_eq!(
+        strategies(other),
+        [
+            "RollingUpdate",
+            "RollingUpdate",
+            "RollingUpdate",
+            "RollingUpdate",
+            "Recreate"
+        ]
+    );
+}

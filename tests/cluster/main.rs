@@ -13,19 +13,19 @@
 
 mod support;
 
-// mod bad_input;
+mod bad_input;
 mod children;
 mod drift;
 mod foreign;
-// mod images;
-// mod lifecycle;
-// mod login;
+mod images;
+mod lifecycle;
+mod login;
 // mod older_schema;
-// mod policies;
+mod policies;
 mod quiet;
-// mod registry_failures;
+mod registry_failures;
 mod replicas;
-// mod rollout;
+mod rollout;
 // mod schema;
 mod siblings;
-// mod suspend;
+mod suspend;

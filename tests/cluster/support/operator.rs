@@ -85,6 +85,11 @@ impl Operator {
         let id = self.process.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
         assert!(sent.success());
+        self.end().await
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn end(&mut self) -> ExitStatus {
         until("the operator has ended", async || {
             self.process.try_wait().unwrap().ok_or("it runs")
         })

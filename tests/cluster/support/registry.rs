@@ -45,6 +45,17 @@ impl Registry {
         }
     }
 
+    /// What answers at an address, whatever it is.
+    pub fn at(address: &str) -> Self {
+        let (_, host) = address.split_once("://").expect("an address has a scheme");
+        Self {
+            host: host.to_owned(),
+            process: None,
+            folder: None,
+            has_login: false,
+        }
+    }
+
     /// A registry of the test's own, which asks for no login.
     pub async fn start() -> Self {
         Self::start_as(false).await

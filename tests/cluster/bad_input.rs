@@ -1,0 +1,183 @@
+//! Input that passes the schema and can't work, and input that doesn't: the last good workload stays, the
+//! message says what to write, and mending the input heals.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::support::coins::{message_of, nine, reasons};
+use crate::support::namespace::{COINS, resource};
+use crate::support::{COMPONENTS, Namespace, Operator};
+
+/// What the operator says to input that only it can judge.
+async fn told_of(subject: &str, bad: Value, mended: Value) -> String {
+    let namespace = Namespace::new(subject).await;
+    let images = namespace.push_images().await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    namespace.until_children(&nine()).await;
+    namespace
+        .until_told(COINS, "ImagesResolved", "True", "Resolved")
+        .await;
+    let generations = generations(&namespace).await;
+
+    namespace.edit(COINS, bad).await;
+    let coins = namespace
+        .until_told(COINS, "Ready", "False", "InvalidSpec")
+        .await;
+    assert_eq!(
+        reasons(&coins),
+        [
+            ("Ready", "False", "InvalidSpec"),
+            ("ImagesResolved", "Unknown", "InvalidSpec"),
+            ("Stalled", "True", "InvalidSpec")
+        ]
+    );
+    assert_eq!(
+        self::generations(&namespace).await,
+        generations,
+        "the last good workload is untouched"
+    );
+    namespace.edit(COINS, mended).await;
+    namespace
+        .until_told(COINS, "Ready", "False", "RolloutInProgress")
+        .await;
+    namespace
+        .until_told(COINS, "ImagesResolved", "True", "Resolved")
+        .await;
+    message_of(&coins, "Stalled").to_owned()
+}
+
+async fn generations(namespace: &Namespace) -> Vec<Option<i64>> {
+    let mut generations = Vec::new();
+    for name in COMPONENTS {
+        generations.push(namespace.get::<Deployment>(name).await.metadata.generation);
+    }
+    generations
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn an_image_that_is_no_reference_is_told() {
+    let told = told_of(
+        "reference",
+        json!({ "rng": { "image": "UPPER/case:v1" } }),
+        json!({ "rng": null }),
+    )
+    .await;
+    assert!(told.starts_with("spec.rng.image: "), "{told}");
+    assert!(told.contains("UPPER/case"), "{told}");
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_probe_of_the_worker_without_a_port_is_told() {
+    let bad = json!({ "worker": { "probes": { "readiness": { "tcpSocket": {} } } } });
+    let told = told_of("probe", bad, json!({ "worker": { "probes": null } })).await;
+    assert_eq!(
+        told,
+        "spec.worker.probes.readiness: the worker listens on nothing: name a port, or write exec"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn timings_of_a_check_that_isn_t_there_are_told() {
+    let bad = json!({ "rng": { "probes": { "liveness": { "periodSeconds": 5 } } } });
+    let told = told_of("timings", bad, json!({ "rng": { "probes": null } })).await;
+    assert_eq!(
+        told,
+        "spec.rng.probes.liveness: rng has no default check: write one of httpGet, tcpSocket or exec"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn every_fault_is_told_and_not_only_the_first() {
+    let bad = json!({
+        "rng": { "image": "UPPER" },
+        "worker": { "probes": { "readiness": { "tcpSocket": {} } } },
+    });
+    let told = told_of("two", bad, json!({ "rng": null, "worker": null })).await;
+    assert!(
+        told.contains("spec.rng.image: ") && told.contains("; spec.worker.probes.readiness: "),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_label_that_kubernetes_refuses_is_told_by_the_api_server_s_words_and_mending_it_heals() {
+    let namespace = Namespace::new("label").await;
+    let images = namespace.push_images().await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    namespace.until_children(&nine()).await;
+    let before = generations(&namespace).await;
+    namespace
+        .edit(
+            COINS,
+            json!({ "rng": { "podLabels": { "team": "not a label" } } }),
+        )
+        .await;
+    let coins = namespace
+        .until_told(COINS, "Ready", "False", "Rejected")
+        .await;
+    let told = message_of(&coins, "Stalled");
+    assert!(
+        told.contains("spec.template.labels: Invalid value: \"not a label\""),
+        "{told}"
+    );
+    assert_eq!(generations(&namespace).await, before);
+    namespace.edit(COINS, json!({ "rng": null })).await;
+    namespace
+        .until_told(COINS, "Ready", "False", "RolloutInProgress")
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn input_that_the_api_server_refuses_leaves_everything_as_it_was() {
+    let namespace = Namespace::new("refused-input").await;
+    let images = namespace.push_images().await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    namespace.until_children(&nine()).await;
+    let before = generations(&namespace).await;
+    let bad = json!({ "spec": { "worker": { "image": "a/b:c", "tag": "v2" } } });
+    let params = PatchParams::default();
+    let refused = namespace
+        .raw_coins()
+        .patch(COINS, &params, &Patch::Merge(bad))
+        .await;
+    let kube::Error::Api(status) = refused.unwrap_err() else {
+        panic!("the API server has refused it")
+    };
+    assert_eq!(status.code, 422);
+    namespace
+        .edit(COINS, json!({ "worker": { "replicas": 2 } }))
+        .await;
+    namespace
+        .until("worker", "a good change goes through", |d: &Deployment| {
+            d.spec.replicas == Some(2)
+        })
+        .await;
+    assert_eq!(generations(&namespace).await[..4], before[..4]);
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn kubectl_s_strict_validation_names_an_unknown_field() {
+    let namespace = Namespace::new("strict").await;
+    let yaml =
+        serde_saphyr::to_string(&resource(COINS, json!({ "worker": { "replica": 3 } }))).unwrap();
+    let said = namespace
+        .try_kubectl(&["apply", "--validate=strict", "-f", "-"], &yaml)
+        .await;
+    assert!(!said.success);
+    assert!(
+        said.err.contains(r#"unknown field "spec.worker.replica""#),
+        "{}",
+        said.err
+    );
+}

@@ -1,0 +1,255 @@
+//! From tags to digests against a registry that works: what is asked, when, and what follows.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use serde_json::json;
+
+use crate::support::coins::{component, message_of, nine};
+use crate::support::namespace::COINS;
+use crate::support::registry::Registry;
+use crate::support::{COMPONENTS, Namespace, Operator};
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_moved_tag_rolls_nothing_and_a_restart_asks_nothing_and_writes_nothing() {
+    let namespace = Namespace::new("moved").await;
+    let registry = Registry::start().await;
+    let images = registry.images("team");
+    images.push_all().await;
+    let operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    namespace.run_pods(COINS).await;
+    let before = namespace.image("rng").await;
+    let asked = registry.questions();
+    let acts = namespace.acts();
+    assert_eq!(asked, 5, "one question for each image");
+
+    images.push("rng", "v0.1", "moved").await;
+    drop(operator);
+    let operator = Operator::start(&namespace);
+    operator.until_logged("reconciled resource=").await;
+    assert_eq!(registry.questions(), asked);
+    assert_eq!(namespace.acts(), acts);
+    assert_eq!(namespace.image("rng").await, before);
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_changed_tag_rolls_all_four_and_leaves_redis() {
+    let namespace = Namespace::new("changed").await;
+    let images = namespace.push_images().await;
+    images.push_tag("v0.2").await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    namespace.run_pods(COINS).await;
+    let redis = namespace.image("redis").await;
+    namespace.edit(COINS, json!({ "tag": "v0.2" })).await;
+    for name in ["hasher", "rng", "webui", "worker"] {
+        let digest = images.push(name, "v0.2", "v0.2").await;
+        namespace
+            .until_image(name, &images.pinned(name, "v0.2", &digest))
+            .await;
+    }
+    assert_eq!(namespace.image("redis").await, redis);
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_tag_that_is_missing_for_one_rolls_none_and_pushing_it_heals() {
+    let namespace = Namespace::new("missing").await;
+    let images = namespace.push_images().await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    namespace.until_children(&nine()).await;
+    let mut before = Vec::new();
+    for name in COMPONENTS {
+        before.push(namespace.image(name).await);
+    }
+    for name in ["hasher", "rng", "webui"] {
+        images.push(name, "v0.2", "v0.2").await;
+    }
+    namespace
+        .edit(COINS, json!({ "tag": "v0.2", "worker": { "replicas": 2 } }))
+        .await;
+    let coins = namespace
+        .until_told(COINS, "ImagesResolved", "False", "NotFoundOrNoAccess")
+        .await;
+    let told = message_of(&coins, "ImagesResolved");
+    assert!(
+        told.starts_with(&format!("worker: {}", images.name("worker", "v0.2"))),
+        "{told}"
+    );
+    assert!(
+        told.ends_with("The last complete set of images runs on"),
+        "{told}"
+    );
+    assert_eq!(message_of(&coins, "Stalled"), told);
+    // What isn't about images is done all the same.
+    namespace
+        .until("worker", "worker has two replicas", |d: &Deployment| {
+            d.spec.replicas == Some(2)
+        })
+        .await;
+    for (name, image) in COMPONENTS.iter().zip(&before) {
+        assert_eq!(&namespace.image(name).await, image);
+    }
+    // The resolved part of the new set is known, and waits.
+    let rng = component(&coins, "rng");
+    assert_eq!(rng.image.as_deref(), Some(&*images.name("rng", "v0.2")));
+    assert!(rng.digest.is_some());
+    assert_eq!(rng.pinned.as_deref(), Some(&*before[2]));
+
+    let digest = images.push("worker", "v0.2", "v0.2").await;
+    namespace
+        .until_image("worker", &images.pinned("worker", "v0.2", &digest))
+        .await;
+    namespace
+        .until_told(COINS, "ImagesResolved", "True", "Resolved")
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_tag_that_was_never_there_gives_services_and_no_deployment() {
+    let namespace = Namespace::new("never-there").await;
+    let images = namespace.push_images().await;
+    let _operator = Operator::start(&namespace);
+    namespace
+        .create(COINS, &images, json!({ "tag": "v9" }))
+        .await;
+    let coins = namespace
+        .until_told(COINS, "Ready", "False", "NotFoundOrNoAccess")
+        .await;
+    namespace
+        .until_children(&crate::support::coins::services())
+        .await;
+    let told = message_of(&coins, "Ready");
+    assert!(
+        told.ends_with("Nothing is deployed before every image is resolved"),
+        "{told}"
+    );
+    namespace.edit(COINS, json!({ "tag": "v0.1" })).await;
+    namespace.until_children(&nine()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn an_interval_asks_again_and_rolls_what_has_moved() {
+    let namespace = Namespace::new("interval").await;
+    let images = namespace.push_images().await;
+    let _operator = Operator::start(&namespace);
+    namespace
+        .create(COINS, &images, json!({ "resolve": { "interval": "10s" } }))
+        .await;
+    namespace.until_children(&nine()).await;
+    let before = namespace.image("hasher").await;
+    let moved = images.push("rng", "v0.1", "moved").await;
+    namespace
+        .until_image("rng", &images.pinned("rng", "v0.1", &moved))
+        .await;
+    assert_eq!(namespace.image("hasher").await, before);
+    let note = namespace
+        .until_event("Pinned", |note| note.contains("moved from"))
+        .await;
+    let image = images.name("rng", "v0.1");
+    assert!(
+        note.starts_with(&format!("{image} moved from sha256:")),
+        "{note}"
+    );
+    assert!(note.ends_with(&moved.to_string()[..19]), "{note}");
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_failed_refresh_keeps_the_digests_and_says_so() {
+    let namespace = Namespace::new("refresh").await;
+    let mut registry = Registry::start().await;
+    let images = registry.images("team");
+    images.push_all().await;
+    let _operator = Operator::start(&namespace);
+    namespace
+        .create(COINS, &images, json!({ "resolve": { "interval": "10s" } }))
+        .await;
+    namespace.run_pods(COINS).await;
+    let before = namespace.image("rng").await;
+    registry.shut_down();
+    let coins = namespace
+        .until_told(COINS, "ImagesResolved", "True", "RefreshFailed")
+        .await;
+    let told = message_of(&coins, "ImagesResolved");
+    assert!(
+        told.starts_with("the last good digests stay, since asking again failed: "),
+        "{told}"
+    );
+    namespace.until_told(COINS, "Ready", "True", "Ready").await;
+    assert_eq!(namespace.image("rng").await, before);
+    registry.bring_up().await;
+    namespace
+        .until_told(COINS, "ImagesResolved", "True", "Resolved")
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn an_image_with_a_digest_is_never_asked_for() {
+    let namespace = Namespace::new("digest").await;
+    let registry = Registry::start().await;
+    let images = registry.images("team");
+    images.push_all().await;
+    let image = format!("registry.invalid/team/rng:v7@sha256:{}", "ab".repeat(32));
+    let _operator = Operator::start(&namespace);
+    namespace
+        .create(COINS, &images, json!({ "rng": { "image": image } }))
+        .await;
+    namespace.until_image("rng", &image).await;
+    assert_eq!(registry.questions(), 4);
+    namespace
+        .until_told(COINS, "ImagesResolved", "True", "Resolved")
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn one_component_may_have_a_tag_or_an_image_of_its_own() {
+    let namespace = Namespace::new("own").await;
+    let images = namespace.push_images().await;
+    let tagged = images.push("rng", "v0.3", "another").await;
+    let latest = images.push("hasher", "latest", "latest").await;
+    let _operator = Operator::start(&namespace);
+    let hasher = format!("{}/hasher", images.prefix());
+    let settings = json!({ "rng": { "tag": "v0.3" }, "hasher": { "image": hasher } });
+    namespace.create(COINS, &images, settings).await;
+    namespace
+        .until_image("rng", &images.pinned("rng", "v0.3", &tagged))
+        .await;
+    namespace
+        .until_image("hasher", &images.pinned("hasher", "latest", &latest))
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn what_others_pull_by_another_address_is_asked_at_the_endpoint() {
+    let namespace = Namespace::new("endpoint").await;
+    let images = namespace.push_images().await;
+    let digest = images.push("rng", "v0.1", "v0.1").await;
+    let _operator = Operator::start(&namespace);
+    // Redis is on another host than the prefix, and is asked there.
+    let (host, path) = images
+        .prefix()
+        .split_once('/')
+        .map(|(h, p)| (h.to_owned(), p.to_owned()))
+        .unwrap();
+    let settings = json!({ "registry": {
+        "prefix": format!("registry.example.com/{path}"),
+        "endpoint": format!("http://{host}"),
+    } });
+    namespace.create(COINS, &images, settings).await;
+    let pinned = format!("registry.example.com/{path}/rng:v0.1@{digest}");
+    namespace.until_image("rng", &pinned).await;
+    assert!(
+        namespace
+            .image("redis")
+            .await
+            .starts_with(&images.name("redis", "v0.1@"))
+    );
+}

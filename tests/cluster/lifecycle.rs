@@ -1,0 +1,144 @@
+//! The process: how it starts and how it ends.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::coins::nine;
+use crate::support::namespace::COINS;
+use crate::support::server::{Answer, Server};
+use crate::support::{Namespace, Operator, Registry, until};
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn sigterm_ends_it_at_once_with_0() {
+    let namespace = Namespace::new("sigterm").await;
+    let images = namespace.push_images().await;
+    let mut operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    namespace.run_pods(COINS).await;
+    let began = Instant::now();
+    let status = operator.terminate().await;
+    assert_eq!(status.code(), Some(0), "{}", operator.log());
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "it took {:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn sigterm_in_the_middle_of_a_reconcile_lets_it_finish_and_ends_with_0() {
+    let namespace = Namespace::new("drain").await;
+    // A registry that is heard of no more once it was asked.
+    let server =
+        Server::start(|_| Answer::Endless(Vec::new(), Vec::new(), Duration::from_secs(3600))).await;
+    let options = [
+        "--allow-registry-network",
+        "127.0.0.0/8",
+        "--registry-deadline",
+        "4",
+    ];
+    let mut operator = Operator::start_with(&[&namespace], &options);
+    namespace
+        .create_spec(COINS, Registry::at(&server.address).images("team").spec())
+        .await;
+    until("the registry is asked", async || {
+        if server.heard().is_empty() {
+            Err("not yet")
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+    let status = operator.terminate().await;
+    assert_eq!(status.code(), Some(0), "{}", operator.log());
+    // What had been begun was brought to its end and told.
+    let coins = namespace
+        .until_told(COINS, "Ready", "False", "Timeout")
+        .await;
+    assert_eq!(coins.metadata.generation, Some(1));
+    assert_eq!(
+        namespace.children().await,
+        crate::support::coins::services()
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn killed_again_and_again_while_it_works_it_ends_up_where_an_undisturbed_one_does() {
+    let namespace = Namespace::new("killed").await;
+    let images = namespace.push_images().await;
+    namespace
+        .create(COINS, &images, json!({ "worker": { "replicas": 2 } }))
+        .await;
+    let mut undone = nine();
+    // Each life ends as soon as one more thing is there.
+    while !undone.is_empty() {
+        let _operator = Operator::start(&namespace);
+        let before = undone.len();
+        until("one more thing is there", async || {
+            for child in namespace.children().await {
+                undone.remove(&child);
+            }
+            if undone.len() < before {
+                Ok(())
+            } else {
+                Err(format!("{undone:?}"))
+            }
+        })
+        .await;
+    }
+    let _operator = Operator::start(&namespace);
+    namespace.run_pods(COINS).await;
+    assert_eq!(namespace.children().await, nine());
+    let events = namespace.events().await;
+    assert!(
+        events.iter().all(|(_, reason, _)| reason != "Healed"),
+        "{events:#?}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn an_operator_without_the_crd_s_api_server_says_what_to_do() {
+    let kubeconfig = tempfile::NamedTempFile::new().unwrap();
+    let config = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "nowhere",
+        "contexts": [{ "name": "nowhere", "context": { "cluster": "nowhere", "user": "nobody" } }],
+        "clusters": [{ "name": "nowhere", "cluster": { "server": "http://127.0.0.1:1" } }],
+        "users": [{ "name": "nobody", "user": {} }],
+    });
+    std::fs::write(kubeconfig.path(), config.to_string()).unwrap();
+    let mut operator = Operator::start_at(kubeconfig.path().to_str().unwrap());
+    let status = operator.end().await;
+    assert_eq!(status.code(), Some(1));
+    assert!(
+        operator.log().contains("the API server did not answer"),
+        "{}",
+        operator.log()
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn one_operator_looks_after_several_namespaces_and_no_other() {
+    let first = Namespace::new("several-a").await;
+    let second = Namespace::new("several-b").await;
+    let other = Namespace::new("several-not").await;
+    let _operator = Operator::start_with(
+        &[&first, &second],
+        &["--allow-registry-network", "127.0.0.0/8"],
+    );
+    for namespace in [&other, &first, &second] {
+        let images = namespace.push_images().await;
+        namespace.create(COINS, &images, json!({})).await;
+    }
+    first.until_children(&nine()).await;
+    second.until_children(&nine()).await;
+    assert_eq!(other.children().await, Default::default());
+    assert_eq!(other.requests(), Default::default());
+}

@@ -1,0 +1,220 @@
+//! What is told while pods don't come, and what happens when the API server refuses what we write.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::ResourceQuota;
+use serde_json::json;
+
+use crate::support::coins::{component, message_of, nine, reasons};
+use crate::support::namespace::COINS;
+use crate::support::{Namespace, Operator, until};
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_rollout_past_its_deadline_is_stalled_and_heals_when_the_pods_come() {
+    let namespace = Namespace::new("deadline").await;
+    let images = namespace.push_images().await;
+    let _operator = Operator::start(&namespace);
+    namespace
+        .create(
+            COINS,
+            &images,
+            json!({ "rng": { "progressDeadlineSeconds": 1 } }),
+        )
+        .await;
+    let coins = namespace
+        .until_told(COINS, "Ready", "False", "ProgressDeadlineExceeded")
+        .await;
+    assert_eq!(
+        reasons(&coins),
+        [
+            ("Ready", "False", "ProgressDeadlineExceeded"),
+            ("ImagesResolved", "True", "Resolved"),
+            ("Stalled", "True", "ProgressDeadlineExceeded"),
+        ]
+    );
+    assert_eq!(
+        message_of(&coins, "Stalled"),
+        "rng: 0 of 1 pods are available. That has not changed for longer than the progress deadline: \
+         `kubectl describe pods -l app=NAME` tells why"
+    );
+    assert_eq!(
+        component(&coins, "rng").message.as_deref(),
+        Some("0 of 1 pods are available")
+    );
+    let coins = namespace.run_pods(COINS).await;
+    assert_eq!(
+        reasons(&coins),
+        [
+            ("Ready", "True", "Ready"),
+            ("ImagesResolved", "True", "Resolved")
+        ]
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_quota_that_refuses_pods_is_quoted() {
+    let namespace = Namespace::new("quota").await;
+    let images = namespace.push_images().await;
+    let quota = json!({ "metadata": { "name": "none" }, "spec": { "hard": { "pods": "0" } } });
+    namespace.make::<ResourceQuota>(quota).await;
+    let enforced = |q: &ResourceQuota| q.status.as_ref().is_some_and(|s| s.hard.is_some());
+    namespace
+        .until("none", "the quota is enforced", enforced)
+        .await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    let coins = namespace
+        .until_coins(COINS, "the quota is told for all five", |coins| {
+            let told = coins.status.iter().flat_map(|s| &s.components);
+            told.filter(|c| {
+                c.message
+                    .as_ref()
+                    .is_some_and(|m| m.contains("exceeded quota: none"))
+            })
+            .count()
+                == 5
+        })
+        .await;
+    let told = component(&coins, "rng").message.as_deref().unwrap();
+    assert!(
+        told.starts_with("0 of 1 pods are of the new version; pods can't be created: pods \"rng-"),
+        "{told}"
+    );
+    assert_eq!(reasons(&coins)[0], ("Ready", "False", "RolloutInProgress"));
+
+    namespace.delete::<ResourceQuota>("none").await;
+    namespace.run_pods(COINS).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_deployment_that_the_api_server_refuses_is_told_and_stops_none_of_the_others() {
+    let namespace = Namespace::new("refused").await;
+    let images = namespace.push_images().await;
+    let _operator = Operator::start(&namespace);
+    let resources = json!({ "requests": { "cpu": "2" }, "limits": { "cpu": "1" } });
+    namespace
+        .create(
+            COINS,
+            &images,
+            json!({ "hasher": { "resources": resources } }),
+        )
+        .await;
+    let coins = namespace
+        .until_told(COINS, "Ready", "False", "Rejected")
+        .await;
+    assert_eq!(
+        reasons(&coins),
+        [
+            ("Ready", "False", "Rejected"),
+            ("ImagesResolved", "True", "Resolved"),
+            ("Stalled", "True", "Rejected")
+        ]
+    );
+    assert_eq!(
+        message_of(&coins, "Stalled"),
+        format!(
+            "the API server refused to apply Deployment {}/hasher: Deployment.apps \"hasher\" is invalid: \
+             spec.template.spec.containers[0].resources.requests: Invalid value: \"2\": \
+             must be less than or equal to cpu limit of 1",
+            namespace.name
+        )
+    );
+    let mut others = nine();
+    others.remove("Deployment hasher");
+    namespace.until_children(&others).await;
+
+    namespace
+        .edit(COINS, json!({ "hasher": { "resources": null } }))
+        .await;
+    namespace.until_children(&nine()).await;
+    namespace
+        .until_told(COINS, "Ready", "False", "RolloutInProgress")
+        .await;
+    // What had never been there was not deleted by anyone.
+    let events = namespace.events().await;
+    assert!(
+        events.iter().all(|(_, reason, _)| reason != "Healed"),
+        "{events:#?}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_refused_change_leaves_the_last_good_workload_and_is_told_once() {
+    let namespace = Namespace::new("refused-later").await;
+    let images = namespace.push_images().await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    namespace.run_pods(COINS).await;
+    let before: Deployment = namespace.get("rng").await;
+    let resources = json!({ "requests": { "memory": "2Gi" }, "limits": { "memory": "1Gi" } });
+    namespace
+        .edit(COINS, json!({ "rng": { "resources": resources } }))
+        .await;
+    namespace
+        .until_told(COINS, "Ready", "False", "Rejected")
+        .await;
+    // It is tried again, ever more slowly, and told no more.
+    until("it has been tried three times", async || {
+        let tries = namespace.requests_about("patch", "deployments", "rng") - 1;
+        if tries >= 3 {
+            Ok(())
+        } else {
+            Err(format!("{tries} tries"))
+        }
+    })
+    .await;
+    let told = namespace
+        .events()
+        .await
+        .into_iter()
+        .filter(|(_, reason, _)| reason == "Rejected")
+        .count();
+    assert_eq!(told, 1);
+    let now: Deployment = namespace.get("rng").await;
+    assert_eq!(
+        (json!(now.spec), now.metadata.generation),
+        (json!(before.spec), before.metadata.generation)
+    );
+
+    namespace
+        .edit(COINS, json!({ "rng": { "resources": null } }))
+        .await;
+    namespace.until_told(COINS, "Ready", "True", "Ready").await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_node_port_that_is_taken_is_told_and_another_one_heals() {
+    let namespace = Namespace::new("node-port").await;
+    let other = Namespace::new("node-port-taken").await;
+    let taken = json!({ "metadata": { "name": "taken" }, "spec": { "type": "NodePort", "ports": [{ "port": 80 }] } });
+    let taken: k8s_openapi::api::core::v1::Service = other.make(taken).await;
+    let port = json!(taken)["spec"]["ports"][0]["nodePort"].clone();
+    let images = namespace.push_images().await;
+    let _operator = Operator::start(&namespace);
+    let service = json!({ "type": "NodePort", "nodePort": port });
+    namespace
+        .create(COINS, &images, json!({ "webui": { "service": service } }))
+        .await;
+    let coins = namespace
+        .until_told(COINS, "Ready", "False", "Rejected")
+        .await;
+    let told = message_of(&coins, "Stalled");
+    assert!(
+        told.contains("provided port is already allocated"),
+        "{told}"
+    );
+    namespace
+        .edit(
+            COINS,
+            json!({ "webui": { "service": { "nodePort": null } } }),
+        )
+        .await;
+    namespace.until_children(&nine()).await;
+    namespace
+        .until_told(COINS, "Ready", "False", "RolloutInProgress")
+        .await;
+}
