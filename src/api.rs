@@ -238,3 +238,6 @@ pub enum ResolvePolicy {
     /// Tags are written as they are, and no registry is asked.
     Never,
 }
+
+#[cfg(test)]
+mod tests;
