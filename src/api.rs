@@ -132,9 +132,9 @@ pub struct DockerCoinsSpec {
     #[serde(default)]
     pub webui: WebuiSpec,
 
-    /// Mines. Listens on nothing. Its replicas are the ones that `kubectl scale dockercoins` changes, which
-    /// answers an error until replicas is set here. A HorizontalPodAutoscaler that targets the Deployment
-    /// `worker` needs replicas left unset.
+    /// Mines. Listens on nothing. `kubectl scale dockercoins` sets its replicas. A HorizontalPodAutoscaler that
+    /// targets the Deployment `worker` needs them left unset; one that targets the DockerCoins needs them set,
+    /// since the scale subresource can't be read before.
     #[serde(default)]
     pub worker: ComponentSpec,
 }
@@ -229,6 +229,7 @@ pub struct Resolve {
 
 /// What happens with a tag.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(description = "")] // It would stand in `kubectl explain` in place of the field's.
 pub enum ResolvePolicy {
     /// Nothing new is rolled out until every image is pinned.
     #[default]

@@ -150,6 +150,7 @@ pub struct ServiceSpec {
 
 /// How a Service is reached.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(description = "")] // It would stand in `kubectl explain` in place of the field's.
 pub enum ServiceType {
     /// From inside the cluster.
     #[default]
@@ -319,6 +320,7 @@ pub struct Strategy {
 
 /// The kinds of replacement.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(description = "")] // It would stand in `kubectl explain` in place of the field's.
 pub enum StrategyType {
     /// Bit by bit.
     #[default]

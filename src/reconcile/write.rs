@@ -126,17 +126,13 @@ impl Case<'_> {
         }
     }
 
-    /// Whether status tells of this object, or of a time when it was there: what is known of it after a restart.
+    /// Whether status tells of a time when this object was there, which is all that is known after a restart: a
+    /// component that had pods had its Service too.
     fn is_remembered(&self, title: &str) -> bool {
         let name = title.split_once(' ').map_or(title, |(_, name)| name);
-        let component = Component::named(name)
-            .and_then(|component| images::remembered(&self.started_with, component));
-        match title.starts_with("Deployment") {
-            true => {
-                component.is_some_and(|memory| memory.replicas > 0 || memory.ready_replicas > 0)
-            }
-            false => self.started_with.observed_generation.is_some(),
-        }
+        Component::named(name)
+            .and_then(|component| images::remembered(&self.started_with, component))
+            .is_some_and(|memory| memory.replicas > 0 || memory.ready_replicas > 0)
     }
 
     /// What would be written if the resource weren't suspended.

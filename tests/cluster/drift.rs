@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt as _;
 use serde_json::json;
 
-use crate::support::coins::{message_of, nine, reasons};
+use crate::support::coins::{component, message_of, nine, reasons};
 use crate::support::namespace::{COINS, image_of};
 use crate::support::{Namespace, Operator, conditions, reason_of, until};
 
@@ -316,6 +316,11 @@ async fn a_removed_owner_makes_an_object_a_stranger_s_and_the_annotation_hands_i
 async fn what_happened_while_the_operator_was_away_is_healed_when_it_starts() {
     let (namespace, operator) = settled("away", json!({})).await;
     let ours = namespace.image("rng").await;
+    namespace
+        .until_coins(COINS, "webui has been told to be there", |coins| {
+            component(coins, "webui").replicas == 1
+        })
+        .await;
     drop(operator);
     namespace
         .kubectl(&["set", "image", "deployment/rng", "rng=example.com/rng:mine"])

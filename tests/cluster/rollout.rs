@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::coins::{component, message_of, nine, reasons};
 use crate::support::namespace::COINS;
-use crate::support::{Namespace, Operator, until};
+use crate::support::{Namespace, Operator, conditions, until};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
@@ -32,11 +32,15 @@ async fn a_rollout_past_its_deadline_is_stalled_and_heals_when_the_pods_come() {
             ("Stalled", "True", "ProgressDeadlineExceeded"),
         ]
     );
-    assert_eq!(
-        message_of(&coins, "Stalled"),
-        "rng: 0 of 1 pods are available. That has not changed for longer than the progress deadline: \
-         `kubectl describe pods -l app=NAME` tells why"
-    );
+    let whole = "rng: 0 of 1 pods are available. That has not changed for longer than the progress deadline: \
+                 `kubectl describe pods -l app=NAME` tells why";
+    let coins = namespace
+        .until_coins(COINS, "what rng waits for is told", |coins| {
+            conditions(coins)
+                .iter()
+                .any(|c| (c.type_, c.message) == ("Stalled", whole))
+        })
+        .await;
     assert_eq!(
         component(&coins, "rng").message.as_deref(),
         Some("0 of 1 pods are available")

@@ -148,6 +148,16 @@ impl Namespace {
             .unwrap()
     }
 
+    /// Changes the resource to something that need not be readable.
+    pub async fn patch_raw(&self, name: &str, change: Value) {
+        let params = PatchParams::default();
+        let patched = self
+            .raw_coins()
+            .patch(name, &params, &Patch::Merge(change))
+            .await;
+        patched.unwrap();
+    }
+
     /// Creates an object from JSON.
     pub async fn make<K>(&self, object: Value) -> K
     where

@@ -1,0 +1,222 @@
+//! Resources that were stored under another schema. For that the test has an API server of its own, whose CRD
+//! takes anything.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use dockercoins_operator::api;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::support::coins::{message_of, nine, reasons};
+use crate::support::namespace::{COINS, install_crd};
+use crate::support::registry::Images;
+use crate::support::{Namespace, Operator, Registry, until};
+
+/// A cluster without a node, which ends when this is dropped.
+struct OwnCluster {
+    name: String,
+}
+
+impl OwnCluster {
+    async fn start() -> Self {
+        let name = format!("older-{}", std::process::id());
+        let cluster = Self { name };
+        let up = Command::new(program("up"))
+            .args(["--name", &cluster.name, "--no-node"])
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        assert!(
+            up.status.success(),
+            "{}",
+            String::from_utf8_lossy(&up.stderr)
+        );
+        cluster
+    }
+
+    fn kubeconfig(&self) -> String {
+        format!(
+            "{}/.local/{}/kubeconfig",
+            env!("CARGO_MANIFEST_DIR"),
+            self.name
+        )
+    }
+
+    async fn client(&self) -> Client {
+        let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).unwrap();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .unwrap();
+        Client::try_from(config).unwrap()
+    }
+}
+
+impl Drop for OwnCluster {
+    fn drop(&mut self) {
+        let down = std::process::Command::new(program("down"))
+            .args(["--name", &self.name])
+            .output();
+        if !down.is_ok_and(|output| output.status.success()) {
+            eprintln!("the cluster {} could not be ended", self.name);
+        }
+        let folder = PathBuf::from(self.kubeconfig());
+        std::fs::remove_dir_all(folder.parent().expect("a file is in a folder")).ok();
+    }
+}
+
+fn program(name: &str) -> String {
+    format!("{}/local/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The CRD with a schema that takes everything and fills in nothing.
+fn loose_crd()
+-> k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition {
+    let mut crd = json!(api::crd());
+    let version = &mut crd["spec"]["versions"][0];
+    // It wants a number of replicas.
+    version["subresources"] = json!({ "status": {} });
+    let schema = &mut version["schema"]["openAPIV3Schema"];
+    schema["properties"]["spec"] =
+        json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    schema
+        .as_object_mut()
+        .expect("a schema is an object")
+        .remove("x-kubernetes-validations");
+    serde_json::from_value(crd).unwrap()
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn what_can_t_be_read_or_contradicts_itself_is_told_and_slows_no_other_and_heals() {
+    let cluster = OwnCluster::start().await;
+    let client = cluster.client().await;
+    install_crd(&client, &loose_crd()).await;
+    let registry = Registry::start().await;
+    let images = registry.images("team");
+    images.push_all().await;
+    let unreadable = Namespace::of(client.clone(), "unreadable").await;
+    let invalid = Namespace::of(client.clone(), "invalid").await;
+    let healthy = Namespace::of(client.clone(), "healthy").await;
+
+    create_raw(
+        &unreadable,
+        &images,
+        json!({ "worker": { "replicas": "many" } }),
+    )
+    .await;
+    create_raw(
+        &invalid,
+        &images,
+        json!({ "worker": { "image": "a/b:c", "tag": "v1" }, "redis": { "replicas": 2 } }),
+    )
+    .await;
+    let _operator = Operator::start_at(&cluster.kubeconfig());
+    create_raw(&healthy, &images, json!({})).await;
+    healthy.until_children(&nine()).await;
+    healthy.run_pods(COINS).await;
+
+    let told = until_raw_told(&unreadable, "InvalidSpec").await;
+    let types: Vec<(&str, &str)> = told
+        .iter()
+        .map(|c| (c["type"].as_str().unwrap(), c["status"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        types,
+        [
+            ("Ready", "False"),
+            ("ImagesResolved", "Unknown"),
+            ("Stalled", "True")
+        ]
+    );
+    let message = told[2]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("the resource can't be read: "),
+        "{message}"
+    );
+    assert!(message.contains("many"), "{message}");
+
+    let coins = invalid
+        .until_told(COINS, "Ready", "False", "InvalidSpec")
+        .await;
+    assert_eq!(
+        message_of(&coins, "Stalled"),
+        "spec.redis.replicas: two Redis pods would split the counters between them: write 1, 0, or leave it out; \
+         spec.worker.image: it excludes spec.worker.tag: write the whole reference in image, or only a tag in tag"
+    );
+    for namespace in [&unreadable, &invalid] {
+        assert_eq!(namespace.children().await, Default::default());
+    }
+
+    unreadable
+        .edit(COINS, json!({ "worker": { "replicas": 2 } }))
+        .await;
+    invalid
+        .edit(
+            COINS,
+            json!({ "worker": null, "redis": { "replicas": null } }),
+        )
+        .await;
+    for namespace in [&unreadable, &invalid] {
+        namespace.until_children(&nine()).await;
+        let coins = namespace.run_pods(COINS).await;
+        assert_eq!(
+            reasons(&coins),
+            [
+                ("Ready", "True", "Ready"),
+                ("ImagesResolved", "True", "Resolved")
+            ]
+        );
+    }
+
+    // One that was served, and then became unreadable, keeps what it has.
+    unreadable
+        .patch_raw(
+            COINS,
+            json!({ "spec": { "worker": { "replicas": "none" } } }),
+        )
+        .await;
+    until_raw_told(&unreadable, "InvalidSpec").await;
+    assert_eq!(unreadable.children().await, nine());
+    unreadable
+        .edit(COINS, json!({ "worker": { "replicas": 3 } }))
+        .await;
+    unreadable.run_pods(COINS).await;
+}
+
+async fn create_raw(namespace: &Namespace, images: &Images, settings: Value) {
+    let coins = crate::support::namespace::resource(COINS, images.spec_with(settings));
+    let coins = serde_json::from_value(coins).unwrap();
+    namespace
+        .raw_coins()
+        .create(&Default::default(), &coins)
+        .await
+        .unwrap();
+}
+
+/// Waits until a resource that this test can't read either has been told off, and gives its conditions.
+async fn until_raw_told(namespace: &Namespace, reason: &str) -> Vec<Value> {
+    until(&format!("the resource is told {reason}"), async || {
+        let coins = namespace
+            .raw_coins()
+            .get(COINS)
+            .await
+            .map_err(|error| error.to_string())?;
+        let conditions = coins.data["status"]["conditions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let is_told = conditions
+            .iter()
+            .any(|c| c["type"] == "Ready" && c["reason"] == reason);
+        if is_told {
+            Ok(conditions)
+        } else {
+            Err(json!(conditions).to_string())
+        }
+    })
+    .await
+}
