@@ -147,7 +147,7 @@ fn default_tag() -> String {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Registry {
-    /// What stands before /rng, /hasher, /webui and /worker: host[:port][/path], or a Docker Hub namespace.
+    /// What stands before /rng, /hasher, /webui and /worker: `host[:port][/path]`, or a Docker Hub namespace.
     /// The nodes pull from there. Default: docker.io/dockercoins.
     #[serde(default = "default_prefix")]
     #[schemars(length(max = 255))]
@@ -171,7 +171,7 @@ pub struct Registry {
     pub prefix: String,
 
     /// The address at which the operator asks for tags, where the nodes pull the same registry by another
-    /// one: http://registry:5000, or https://registry.example.com. Serves only images on the prefix's host;
+    /// one: `http://registry:5000`, or `https://registry.example.com`. Serves only images on the prefix's host;
     /// credentials are then matched against this address. Default: the prefix's own host, by HTTPS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]

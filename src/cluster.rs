@@ -1,6 +1,6 @@
 //! The API server, as the operator uses it: what it has seen, and every write it makes.
 //!
-//! Every request to the API server goes through [`Cluster::call`], which gives it a deadline, says at debug
+//! Every request to the API server goes through one function, which gives it a deadline, says at debug
 //! level why it was sent, and turns its failure into an [`Error`]. Nothing else in the operator writes.
 
 mod cache;

@@ -1,6 +1,6 @@
 //! The story of one reconcile: validate, resolve, plan, compare, apply, prune, tell.
 //!
-//! [`pursue`] goes as far as it can and stops at what it can't pass; [`reconcile`] then tells how it ended,
+//! `Case::pursue` goes as far as it can and stops at what it can't pass; [`reconcile`] then tells how it ended,
 //! whatever that was.
 
 mod ask;
