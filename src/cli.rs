@@ -1,5 +1,6 @@
 //! What the command line says, and what is done about it.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -149,14 +150,14 @@ impl Run {
             concurrency = self.concurrency,
             "started"
         );
-        controller::run(
-            client,
-            resolver,
-            &self.namespaces,
-            self.concurrency,
-            shutdown,
-        )
-        .await;
+        // A namespace that is named twice is still one.
+        let namespaces: BTreeSet<String> = self
+            .namespaces
+            .into_iter()
+            .filter(|n| !n.is_empty())
+            .collect();
+        let namespaces: Vec<String> = namespaces.into_iter().collect();
+        controller::run(client, resolver, &namespaces, self.concurrency, shutdown).await;
         Ok(())
     }
 

@@ -24,6 +24,7 @@ use tracing::debug;
 use crate::api::{DockerCoins, DockerCoinsStatus};
 use crate::error::Error;
 use crate::plan::MANAGER;
+use crate::status::clipped;
 pub use cache::Cache;
 pub use child::{Child, is_of_interest, slim};
 
@@ -279,7 +280,7 @@ impl Cluster {
             type_: Some(if news.warning { "Warning" } else { "Normal" }.to_owned()),
             reason: Some(news.reason.clone()),
             action: Some(news.action.to_owned()),
-            note: Some(news.note.chars().take(1000).collect()),
+            note: Some(clipped(news.note.clone())),
             regarding: Some(about.clone()),
             reporting_controller: Some(format!("dockercoins.dev/{MANAGER}")),
             reporting_instance: Some(MANAGER.to_owned()),

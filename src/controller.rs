@@ -126,25 +126,26 @@ async fn run_scope(
         .await;
 }
 
-/// Something happened in a namespace.
+/// Something happened.
 struct Wake {
-    namespace: String,
+    /// Where; `None` after a list, of which no one knows what it changed.
+    namespace: Option<String>,
     what: String,
 }
 
 /// The reconciles that a wake asks for.
 fn requests(context: &Context, wake: &Wake) -> Vec<ReconcileRequest<Guarded>> {
-    let siblings = context.cluster.siblings(&wake.namespace);
-    let request = |name: &str| ReconcileRequest {
-        obj_ref: ObjectRef::new(name).within(&wake.namespace),
+    let coins = match &wake.namespace {
+        Some(namespace) => context.cluster.coins.in_namespace(namespace),
+        None => context.cluster.coins.everywhere(),
+    };
+    let request = |coins: &PartialObjectMeta<DockerCoins>| ReconcileRequest {
+        obj_ref: ObjectRef::new(&coins.name_any()).within(&coins.namespace().unwrap_or_default()),
         reason: ReconcileReason::Custom {
             reason: wake.what.clone(),
         },
     };
-    siblings
-        .iter()
-        .map(|sibling| request(&sibling.name))
-        .collect()
+    coins.iter().map(|coins| request(coins)).collect()
 }
 
 /// Watches DockerCoins, and notes which there are.
@@ -154,12 +155,13 @@ fn coins_wakes(
 ) -> impl Stream<Item = Wake> + Send + 'static {
     logged("DockerCoins", events).filter_map(move |event| {
         let wake = match &event {
-            Event::InitApply(coins) | Event::Apply(coins) => Some(wake_of(coins)),
+            Event::Apply(coins) => Some(wake_of(coins)),
             Event::Delete(coins) => {
                 context.forget(&coins.uid().unwrap_or_default());
                 Some(wake_of(coins))
             }
-            Event::Init | Event::InitDone => None,
+            Event::Init | Event::InitApply(_) => None,
+            Event::InitDone => Some(listed::<DockerCoins>()),
         };
         context.cluster.coins.observe(identity(event));
         futures::future::ready(wake)
@@ -202,7 +204,8 @@ fn child_wakes<K: Child>(
                 is_of_interest(object).then(|| Some(wake_of(object)))
             }
             Event::InitApply(object) => is_of_interest(object).then_some(None),
-            Event::Init | Event::InitDone => Some(None),
+            Event::Init => Some(None),
+            Event::InitDone => Some(Some(listed::<K>())),
         };
         if wake.is_some() {
             K::cache(&context.cluster).observe(event);
@@ -213,8 +216,16 @@ fn child_wakes<K: Child>(
 
 fn wake_of<K: kube::Resource<DynamicType = ()>>(object: &K) -> Wake {
     Wake {
-        namespace: object.namespace().unwrap_or_default(),
+        namespace: object.namespace(),
         what: format!("{} {}", K::kind(&()), object.name_any()),
+    }
+}
+
+/// A list was read, for the first time or because the watch had lost its place.
+fn listed<K: kube::Resource<DynamicType = ()>>() -> Wake {
+    Wake {
+        namespace: None,
+        what: format!("list of {}", K::kind(&())),
     }
 }
 

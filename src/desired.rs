@@ -144,7 +144,11 @@ impl Desired {
                 suspend: spec.suspend,
                 node_selector: spec.node_selector.clone(),
                 tolerations: spec.tolerations.clone(),
-                affinity: spec.affinity.clone(),
+                // An empty one is dropped by the API server.
+                affinity: spec
+                    .affinity
+                    .clone()
+                    .filter(|affinity| *affinity != Affinity::default()),
                 webui_service,
                 components,
                 name,

@@ -121,8 +121,13 @@ pub fn settle(
     answers: &Answers,
     now: Timestamp,
 ) -> Images {
+    // One that must be asked again and gave nothing holds back what the others' tags have moved to.
+    let is_held = desired.components.iter().any(|wanted| {
+        wanted.policy == ResolvePolicy::Required
+            && matches!(answers.get(&wanted.component), Some(Err(_)))
+    });
     let components =
-        std::array::from_fn(|i| settle_one(&desired.components[i], status, answers, now));
+        std::array::from_fn(|i| settle_one(&desired.components[i], status, answers, is_held, now));
     let complete: Option<Vec<String>> = components
         .iter()
         .map(|image: &Image| image.wanted.clone())
@@ -139,6 +144,7 @@ fn settle_one(
     wanted: &DesiredComponent,
     status: &DockerCoinsStatus,
     answers: &Answers,
+    is_held: bool,
     now: Timestamp,
 ) -> Image {
     let written = wanted.image.to_string();
@@ -156,7 +162,7 @@ fn settle_one(
     image.answer = match answers.get(&wanted.component) {
         // The same digest again is no news: the time stays.
         Some(Ok(digest)) => match pin {
-            Some((pinned, since)) if pinned == *digest => Some((pinned, since)),
+            Some((pinned, since)) if is_held || pinned == *digest => Some((pinned, since)),
             _ => Some((digest.clone(), Time(now))),
         },
         Some(Err(failure)) => {

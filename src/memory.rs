@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::api::DockerCoinsStatus;
 use crate::component::Component;
+use crate::error::Error;
 use crate::images::Answers;
 
 /// The first wait after a failure.
@@ -41,6 +42,7 @@ pub struct Memory {
     /// The objects that have been seen to be the resource's, or were written, by their titles.
     pub ours: BTreeSet<String>,
     heals: HashMap<String, Heals>,
+    rejections: HashMap<String, Rejection>,
 }
 
 /// Answers without digests, and when they are asked for again.
@@ -53,6 +55,16 @@ pub struct Refusal {
     /// The resource's generation then: whoever changes the resource is answered at once.
     generation: Option<i64>,
     /// Until when the registries are left alone.
+    until: Instant,
+    failures: u32,
+}
+
+/// A write that the API server refused.
+#[derive(Debug)]
+struct Rejection {
+    /// The stamp of what was to be written: something else is tried at once.
+    stamp: Option<String>,
+    error: Error,
     until: Instant,
     failures: u32,
 }
@@ -174,6 +186,48 @@ impl Memory {
         });
     }
 
+    /// What the API server said when this was last to be written to the object, and until when it isn't asked
+    /// again. Every wake would ask it otherwise, and its answer, where the text varies, be the next wake.
+    pub fn standing_rejection(
+        &self,
+        object: &str,
+        stamp: Option<&String>,
+        now: Instant,
+    ) -> Option<(Error, Instant)> {
+        let rejection = self.rejections.get(object)?;
+        let stands = rejection.stamp.as_ref() == stamp && now < rejection.until;
+        stands.then(|| (rejection.error.clone(), rejection.until))
+    }
+
+    /// Keeps that the API server refused a write.
+    pub fn rejected(
+        &mut self,
+        object: &str,
+        stamp: Option<String>,
+        error: Error,
+        now: Instant,
+        chance: f64,
+    ) {
+        let before = self
+            .rejections
+            .remove(object)
+            .filter(|before| before.stamp == stamp);
+        let failures = before.map_or(0, |before| before.failures) + 1;
+        let until = now + backoff(failures, chance);
+        let rejection = Rejection {
+            stamp,
+            error,
+            until,
+            failures,
+        };
+        self.rejections.insert(object.to_owned(), rejection);
+    }
+
+    /// Forgets that a write was refused: one has gone through, or none is needed.
+    pub fn accepted(&mut self, object: &str) {
+        self.rejections.remove(object);
+    }
+
     /// Until when a heal of this object must wait, because someone undoes every one; `None` if it may go
     /// ahead. `chance` is from 0 to 1.
     pub fn heal_waits_until(&mut self, object: &str, now: Instant, chance: f64) -> Option<Instant> {
@@ -252,6 +306,31 @@ mod tests {
         memory.healed("Deployment rng", start + second + PEACE);
         let again = memory.heal_waits_until("Deployment rng", start + second + PEACE, 1.0);
         assert_eq!(again, None);
+    }
+
+    #[test]
+    fn a_refused_write_waits_ever_longer_and_another_is_tried_at_once() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let (what, message) = ("to apply Service rng".into(), "no".into());
+        let error = Error::Rejected { what, message };
+        let stamp = Some("one".to_owned());
+        let mut memory = Memory::default();
+        memory.rejected("Service rng", stamp.clone(), error.clone(), start, 1.0);
+        let until = |memory: &Memory, stamp: &str, now| {
+            let standing = memory.standing_rejection("Service rng", Some(&stamp.to_owned()), now);
+            standing.map(|(_, until)| until)
+        };
+        assert_eq!(until(&memory, "one", start), Some(start + second));
+        assert_eq!(until(&memory, "another", start), None);
+        assert_eq!(until(&memory, "one", start + second), None);
+        memory.rejected("Service rng", stamp, error, start + second, 1.0);
+        assert_eq!(
+            until(&memory, "one", start + second),
+            Some(start + 3 * second)
+        );
+        memory.accepted("Service rng");
+        assert_eq!(until(&memory, "one", start + second), None);
     }
 
     #[test]

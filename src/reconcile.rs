@@ -111,7 +111,8 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
         // Someone else wrote meanwhile; the watch brings what they wrote, and with it the next reconcile.
         Err(Error::Outdated { what, message }) => {
             debug!(what, message, "outdated");
-            Ok(Action::requeue(Duration::from_secs(1)))
+            memory.failures += 1;
+            Ok(Action::requeue(backoff(memory.failures, chance())))
         }
         Err(error) => {
             memory.failures += 1;

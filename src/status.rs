@@ -122,7 +122,8 @@ impl Told {
     }
 }
 
-fn clipped(message: String) -> String {
+/// A text cut to what a condition, or an event, takes.
+pub fn clipped(message: String) -> String {
     if message.len() <= LONGEST_MESSAGE {
         return message;
     }
@@ -326,7 +327,8 @@ fn component_status(
             Some((digest, since)) => (Some(digest.to_string()), Some(since.clone())),
             None => (None, None),
         };
-        if let Some(set) = &images.set {
+        // What is held back doesn't run, and must not pass for what did.
+        if let Some(set) = images.set.as_ref().filter(|_| outcome.held_back.is_none()) {
             told.pinned = Some(set[index].clone());
         }
         told.message = image

@@ -20,6 +20,8 @@ struct Seen<K> {
     listed: Option<HashSet<(String, String)>>,
     /// Whether a list has been read whole at least once.
     is_complete: bool,
+    /// The newest version that the watch has brought.
+    watched_to: u64,
 }
 
 impl<K> Default for Cache<K> {
@@ -28,6 +30,7 @@ impl<K> Default for Cache<K> {
             by_namespace: HashMap::new(),
             listed: None,
             is_complete: false,
+            watched_to: 0,
         };
         Self {
             seen: RwLock::new(seen),
@@ -51,19 +54,36 @@ impl<K: ResourceExt> Cache<K> {
             .unwrap_or_default()
     }
 
+    /// All objects, in every namespace.
+    pub fn everywhere(&self) -> Vec<Arc<K>> {
+        let seen = self.seen.read().expect("no panic while held");
+        let here = seen.by_namespace.values();
+        here.flat_map(|here| here.values().cloned()).collect()
+    }
+
     /// Whether a list has been read whole, so that what is not here isn't there.
     pub fn is_ready(&self) -> bool {
         self.seen.read().expect("no panic while held").is_complete
     }
 
-    /// Takes note of what the API server answered to a write.
+    /// Takes note of what the API server answered to a write, unless the watch has come past it: then the
+    /// object may have been deleted since, and nothing would ever take it out again.
     pub fn wrote(&self, object: K) {
-        self.seen.write().expect("no panic while held").keep(object);
+        let mut seen = self.seen.write().expect("no panic while held");
+        if version(&object).is_none_or(|version| version > seen.watched_to) {
+            seen.keep(object);
+        }
     }
 
     /// Takes note of an event of the watch.
     pub fn observe(&self, event: watcher::Event<K>) {
         let mut seen = self.seen.write().expect("no panic while held");
+        if let watcher::Event::Apply(object)
+        | watcher::Event::Delete(object)
+        | watcher::Event::InitApply(object) = &event
+        {
+            seen.watched_to = seen.watched_to.max(version(object).unwrap_or(0));
+        }
         match event {
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => seen.keep(object),
             watcher::Event::Delete(object) => seen.remove(&object),
@@ -123,14 +143,13 @@ fn key<K: ResourceExt>(object: &K) -> (String, String) {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
+fn version<K: ResourceExt>(object: &K) -> Option<u64> {
+    object.resource_version()?.parse().ok()
+}
+
 /// Whether `object` is an older state of what `known` is a state of. Resource versions of one kind can be
 /// compared as numbers (KEP-5504); where they can't, the later arrival counts.
 fn is_older<K: ResourceExt>(object: &K, known: &K) -> bool {
-    let version = |object: &K| {
-        object
-            .resource_version()
-            .and_then(|version| version.parse::<u64>().ok())
-    };
     object.uid() == known.uid() && version(object) < version(known)
 }
 
@@ -200,5 +219,16 @@ mod tests {
             versions(&cache),
             [("rng".into(), "1".into()), ("webui".into(), "2".into())]
         );
+    }
+
+    #[test]
+    fn a_late_answer_does_not_bring_back_what_was_deleted_since() {
+        let cache = Cache::default();
+        cache.observe(Event::Init);
+        cache.observe(Event::InitDone);
+        cache.observe(Event::Apply(service("rng", "a", "10")));
+        cache.observe(Event::Delete(service("rng", "a", "11")));
+        cache.wrote(service("rng", "a", "10"));
+        assert_eq!(versions(&cache), []);
     }
 }

@@ -13,8 +13,8 @@ pub fn are_equal(a: &Value, b: &Value) -> bool {
 /// A quantity as digits × 10^exponent × 2^exponent, in the lowest terms of ten, so that equal amounts in one
 /// family of suffixes have equal sizes; `None` if it isn't one, or too large to tell.
 fn size(text: &str) -> Option<i128> {
-    /// Everything is counted in billionths, the smallest unit that Kubernetes has.
-    const DECIMALS: i32 = 9;
+    /// Everything is counted in thousandths: the API server rounds the amounts of resources up to them.
+    const DECIMALS: i32 = 3;
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
@@ -45,7 +45,6 @@ fn size(text: &str) -> Option<i128> {
     let digits = digits.checked_mul(1 << two)?;
     match u32::try_from(scale) {
         Ok(scale) => digits.checked_mul(10i128.checked_pow(scale)?),
-        // Finer than a billionth: Kubernetes rounds up.
         Err(_) => {
             let divisor = 10i128.checked_pow(scale.unsigned_abs())?;
             Some(digits.div_euclid(divisor) + i128::from(digits.rem_euclid(divisor) != 0))
@@ -68,7 +67,9 @@ mod tests {
             ("1e3", "1k"),
             ("1E3", "1000"),
             ("1.5Gi", "1536Mi"),
-            ("100u", "0.1m"),
+            // The API server rounds up to thousandths.
+            ("100u", "1m"),
+            ("0.0005", "1m"),
         ] {
             assert!(are_equal(&a.into(), &b.into()), "{a} and {b}");
         }

@@ -252,3 +252,13 @@ fn never_writes_tags_as_they_are_for_one_component_or_for_all() {
     );
     assert_eq!(images.set.unwrap()[2], "docker.io/dockercoins/rng:v0.1");
 }
+
+#[test]
+fn a_refresh_that_fails_for_one_image_holds_back_what_the_other_tags_moved_to() {
+    let desired = desired(json!({ "resolve": { "interval": "10m" } }));
+    let status = resolved(&desired, 'a');
+    let mut answers = all('b');
+    answers.insert(Component::Hasher, Err(refusal()));
+    let images = settle(&desired, &status, &answers, now());
+    assert_eq!(images.set, set(V1, 'a'));
+}

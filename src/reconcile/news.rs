@@ -66,11 +66,20 @@ pub fn of_writes(
 
 fn healed(resource: &str, title: &str, drift: &Drift, field: &str) -> String {
     let by = drift.by.as_deref().unwrap_or("someone");
+    // People put passwords into variables, and everyone may read events.
+    let is_secret = drift.path.contains("].env");
+    let shown = |value: &Value| match is_secret {
+        true => "another value".to_owned(),
+        false => brief(value),
+    };
     let found = drift
         .found
         .as_ref()
-        .map_or_else(|| "nothing".to_owned(), brief);
-    let wanted = brief(&drift.wanted);
+        .map_or_else(|| "nothing".to_owned(), shown);
+    let wanted = match is_secret {
+        true => "what the resource says".to_owned(),
+        false => brief(&drift.wanted),
+    };
     let advice = match field.starts_with("spec.") {
         true => format!("To change it, set {field} of DockerCoins {resource}"),
         false => "The operator decides this field".to_owned(),

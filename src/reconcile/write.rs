@@ -11,7 +11,7 @@ use crate::desired::Desired;
 use crate::diff::{self, Drift, Verdict, judge};
 use crate::error::Error;
 use crate::images;
-use crate::plan::{MANAGER, Plan};
+use crate::plan::{APPLIED, MANAGER, Plan};
 use crate::status::Outcome;
 
 use super::{Case, chance, controller_uid, news};
@@ -53,7 +53,10 @@ impl Case<'_> {
             let verdict = self.judge(desired, object, live.as_deref());
             match self.why(desired, object, &verdict) {
                 Ok(Some(why)) => writes.push((object, live, verdict, why)),
-                Ok(None) => drop(self.memory.ours.insert(object.title())),
+                Ok(None) => {
+                    self.memory.ours.insert(object.title());
+                    self.memory.accepted(&object.title());
+                }
                 Err(fault) => outcome.faults.push(fault),
             }
         }
@@ -66,13 +69,23 @@ impl Case<'_> {
         for ((object, _, verdict, _), result) in writes.iter().zip(done.await) {
             match result {
                 Ok(()) => {
-                    if matches!(verdict, Verdict::Heal(_)) {
-                        self.memory.healed(&object.title(), Instant::now());
+                    let title = object.title();
+                    if self.is_heal(&title, verdict) {
+                        self.memory.healed(&title, Instant::now());
                     }
-                    self.memory.ours.insert(object.title());
+                    self.memory.accepted(&title);
+                    self.memory.ours.insert(title);
                     written.push((object.title(), verdict.clone()));
                 }
-                Err(fault) => outcome.faults.push(fault),
+                Err(fault) => {
+                    if matches!(fault, Error::Rejected { .. }) {
+                        let (stamp, error) = (stamp_of(*object), fault.clone());
+                        let now = Instant::now();
+                        self.memory
+                            .rejected(&object.title(), stamp, error, now, chance());
+                    }
+                    outcome.faults.push(fault);
+                }
             }
         }
         written
@@ -93,8 +106,32 @@ impl Case<'_> {
         verdict: &Verdict,
     ) -> Result<Option<String>, Error> {
         let title = object.title();
+        let now = Instant::now();
+        let stamp = stamp_of(object);
+        let standing = self.memory.standing_rejection(&title, stamp.as_ref(), now);
+        match verdict {
+            Verdict::Keep | Verdict::Leaving | Verdict::Foreign(_) => {}
+            Verdict::Create | Verdict::Update | Verdict::Adopt | Verdict::Heal(_) => {
+                if let Some((error, until)) = standing {
+                    self.wakes.push(until);
+                    return Err(error);
+                }
+            }
+        }
         match verdict {
             Verdict::Keep => Ok(None),
+            Verdict::Create if self.is_heal(&title, verdict) => {
+                let Some(until) = self.memory.heal_waits_until(&title, now, chance()) else {
+                    return Ok(Some("someone deleted it".into()));
+                };
+                self.wakes.push(until);
+                Err(Error::Contended {
+                    field: "the existence".into(),
+                    rival: "someone".into(),
+                    edit: "spec.suspend".into(),
+                    object: title,
+                })
+            }
             Verdict::Create => Ok(Some("it isn't there".into())),
             Verdict::Update => Ok(Some("the resource changed".into())),
             Verdict::Adopt => Ok(Some("it was handed over by annotation".into())),
@@ -106,7 +143,6 @@ impl Case<'_> {
                 name: desired.name.clone(),
             }),
             Verdict::Heal(drift) => {
-                let now = Instant::now();
                 let Some(until) = self.memory.heal_waits_until(&title, now, chance()) else {
                     let paths: Vec<&str> = drift.iter().map(|drift| drift.path.as_str()).collect();
                     return Ok(Some(format!("someone changed {}", paths.join(", "))));
@@ -123,6 +159,15 @@ impl Case<'_> {
                     object: title,
                 })
             }
+        }
+    }
+
+    /// Whether a write undoes what someone did to the object, by changing or by deleting it.
+    fn is_heal(&self, title: &str, verdict: &Verdict) -> bool {
+        match verdict {
+            Verdict::Heal(_) => true,
+            Verdict::Create => self.memory.ours.contains(title),
+            _ => false,
         }
     }
 
@@ -221,6 +266,11 @@ impl Case<'_> {
             }
         }
     }
+}
+
+/// The hash of what is to be written.
+fn stamp_of<K: Child>(object: &K) -> Option<String> {
+    object.annotations().get(APPLIED).cloned()
 }
 
 /// The field of the resource that decides what drifted.
