@@ -64,6 +64,25 @@ fn a_heal_tells_who_changed_what_and_the_field_to_edit() {
 }
 
 #[test]
+fn the_value_of_a_variable_is_never_told_since_it_may_be_a_password() {
+    let drift = Drift {
+        path: "spec.template.spec.containers[worker].env[TOKEN].value".into(),
+        found: Some(json!("hunter2")),
+        wanted: json!("hunter1"),
+        by: None,
+    };
+    let told = writes(&[("Deployment worker", Verdict::Heal(vec![drift]))], "");
+    assert_eq!(
+        told,
+        [
+            "W Healed: Deployment worker: someone had changed spec.template.spec.containers[worker].env[TOKEN].value to \
+             another value, and it was changed back to what the resource says. To change it, set spec.tag of DockerCoins \
+             dockercoins"
+        ]
+    );
+}
+
+#[test]
 fn an_object_that_had_been_there_was_deleted_and_that_is_told() {
     assert_eq!(
         writes(&[("Service rng", Verdict::Create)], "Service rng"),
