@@ -3,8 +3,11 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -33,6 +36,12 @@ impl Registry {
             .read_line(&mut address)
             .expect("local/registry tells its address");
         let address = address.trim().to_owned();
+        // It tells its address before it listens there.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while let Err(error) = TcpStream::connect(&address) {
+            assert!(Instant::now() < deadline, "{address}: {error}");
+            sleep(Duration::from_millis(20));
+        }
         Self { child, address }
     }
 
