@@ -381,7 +381,7 @@ fn wanted_labels(component: &str) -> serde_json::Value {
     })
 }
 
-fn is_owned_by<K: Resource>(object: &K, uid: &str) -> bool {
+pub fn is_owned_by<K: Resource>(object: &K, uid: &str) -> bool {
     object
         .owner_references()
         .iter()

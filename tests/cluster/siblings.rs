@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
 
+use crate::children::is_owned_by;
 use crate::support::coins::{message_of, nine, reasons};
 use crate::support::namespace::COINS;
 use crate::support::{COMPONENTS, Namespace, Operator, SERVED};
@@ -43,8 +44,23 @@ async fn a_second_resource_is_told_and_touches_nothing_and_is_woken_when_the_fir
     namespace
         .until_told("second", "Ready", "False", "RolloutInProgress")
         .await;
-    namespace.until_children(&nine()).await;
-    assert_eq!(owners(&namespace).await, [second.uid().unwrap()].into());
+    // The first's are there until the garbage collector has been.
+    let uid = second.uid().unwrap();
+    for name in COMPONENTS {
+        namespace
+            .until(name, "the Deployment is the second's", |d: &Deployment| {
+                is_owned_by(d, &uid)
+            })
+            .await;
+    }
+    for name in SERVED {
+        namespace
+            .until(name, "the Service is the second's", |s: &Service| {
+                is_owned_by(s, &uid)
+            })
+            .await;
+    }
+    assert_eq!(owners(&namespace).await, [uid].into());
     let coins = namespace.run_pods("second").await;
     assert_eq!(
         reasons(&coins),
