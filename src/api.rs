@@ -31,7 +31,7 @@ pub use status::{ComponentStatus, DockerCoinsStatus};
 pub const GROUP: &str = "dockercoins.dev";
 
 /// What DockerCoins should look like in this namespace.
-#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "dockercoins.dev",
     version = "v1alpha1",
@@ -110,6 +110,19 @@ pub struct DockerCoinsSpec {
     /// Taints that all of the pods tolerate. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
+    #[x_kube(
+        validation = Rule::new(
+            "self.all(t, (!has(t.operator) || t.operator in ['', 'Exists', 'Equal', 'Lt', 'Gt']) && (!has(t.effect) || t.effect in ['', 'NoSchedule', 'PreferNoSchedule', 'NoExecute']))"
+        ).message(
+            "a toleration's operator is Exists or Equal, and its effect NoSchedule, PreferNoSchedule or NoExecute: write one of these, or leave it out"
+        ),
+        validation = Rule::new(
+            "self.all(t, has(t.operator) && t.operator == 'Exists' ? !has(t.value) || t.value == '' : has(t.key) && t.key != '')"
+        ).message("a toleration with operator Exists has no value, and one without a key is of operator Exists: write key and value, or operator Exists"),
+        validation = Rule::new("self.all(t, !has(t.tolerationSeconds) || has(t.effect) && t.effect == 'NoExecute')").message(
+            "tolerationSeconds belongs to the effect NoExecute: write that effect, or leave it out"
+        )
+    )]
     pub tolerations: Vec<Toleration>,
 
     /// Scheduling preferences and demands of all of the pods. Default: none.
@@ -126,6 +139,11 @@ pub struct DockerCoinsSpec {
 
     /// Hands out random bytes, one request at a time. Listens on port 80.
     #[serde(default)]
+    #[x_kube(validation = Rule::new(
+        format!("!has(self.probes) || {}", schema::is_check_named("self.probes.liveness"))
+    ).message(
+        "rng has no default liveness check: write one of httpGet, tcpSocket and exec into probes.liveness, or leave it out"
+    ))]
     pub rng: ComponentSpec,
 
     /// The web page. Listens on port 80.
@@ -136,7 +154,22 @@ pub struct DockerCoinsSpec {
     /// targets the Deployment `worker` needs them left unset; one that targets the DockerCoins needs them set,
     /// since the scale subresource can't be read before.
     #[serde(default)]
+    #[x_kube(
+        validation = Rule::new(format!(
+            "!has(self.probes) || ({}) && ({})",
+            schema::is_check_named("self.probes.readiness"),
+            schema::is_check_named("self.probes.liveness"),
+        )).message(
+            "the worker has no default checks: write one of httpGet, tcpSocket and exec into each of its probes, or leave it out"
+        )
+    )]
     pub worker: ComponentSpec,
+}
+
+impl Default for DockerCoinsSpec {
+    fn default() -> Self {
+        serde_json::from_value(serde_json::json!({})).expect("every field has a default")
+    }
 }
 
 fn default_tag() -> String {

@@ -22,8 +22,8 @@ use crate::api::{
 use crate::component::Component;
 pub use probes::{Check, CheckKind, Checks};
 
-/// The image of Redis where nothing else is said: the official one.
-const REDIS_IMAGE: &str = "docker.io/library/redis";
+/// Where the image of Redis comes from where nothing else is said: the official one.
+const REDIS_PREFIX: &str = "docker.io/library";
 /// Its tag.
 const REDIS_TAG: &str = "7";
 /// The shortest interval in which a registry is asked again.
@@ -219,10 +219,14 @@ struct Faults(Vec<Invalid>);
 
 impl Faults {
     fn add(&mut self, field: impl Into<String>, problem: impl fmt::Display) {
-        self.0.push(Invalid {
+        let invalid = Invalid {
             field: field.into(),
             problem: problem.to_string(),
-        });
+        };
+        // The common tag is read for four components, and wrong once.
+        if !self.0.contains(&invalid) {
+            self.0.push(invalid);
+        }
     }
 
     fn take<T>(
@@ -275,6 +279,16 @@ impl Faults {
                 "it belongs to type RollingUpdate: write that type, or leave it out",
             );
         }
+        let deadline = written.progress_deadline_seconds.unwrap_or(600);
+        if written
+            .min_ready_seconds
+            .is_some_and(|ready| ready >= deadline)
+        {
+            self.add(
+                at("minReadySeconds"),
+                format!("it isn't below progressDeadlineSeconds, which is {deadline}: write that above it"),
+            );
+        }
         let checks = self.checks(written, component);
         let (image, image_field) = self.image(spec, prefix, component)?;
         Some(DesiredComponent {
@@ -320,7 +334,7 @@ impl Faults {
                 };
                 let image = if component == Component::Redis {
                     let tag = tag.as_deref().unwrap_or(REDIS_TAG);
-                    Reference::parse(&format!("{REDIS_IMAGE}:{tag}"))
+                    Prefix::parse(REDIS_PREFIX).and_then(|prefix| prefix.image("redis", tag))
                 } else {
                     prefix?.image(component.name(), tag.as_deref().unwrap_or(&spec.tag))
                 };

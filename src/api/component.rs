@@ -12,9 +12,16 @@ use super::{ResolvePolicy, schema};
 /// One component: its image, its replicas, and how its pods run.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!(has(self.image) && has(self.tag))").message(
-    "image and tag exclude each other: write the whole reference in image, or only a tag in tag"
-))]
+#[x_kube(
+    validation = Rule::new("!(has(self.image) && has(self.tag))").message(
+        "image and tag exclude each other: write the whole reference in image, or only a tag in tag"
+    ),
+    validation = Rule::new(
+        "!has(self.minReadySeconds) || self.minReadySeconds < (has(self.progressDeadlineSeconds) ? self.progressDeadlineSeconds : 600)"
+    ).message(
+        "a rollout would be reported as stuck before its pods count as available: write a progressDeadlineSeconds above minReadySeconds; left out, it is 600"
+    )
+)]
 pub struct ComponentSpec {
     /// The whole image reference, with or without a tag or digest, in place of the registry's prefix and the
     /// common tag. Without a tag it means latest; with a digest no registry is asked. Excludes tag.
@@ -171,8 +178,16 @@ pub struct ComponentResolve {
 }
 
 /// What a container asks for and may use: amounts such as 250m, "0.5" or 64Mi (a fraction needs the quotes).
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new(
+        "[has(self.requests) ? self.requests : {}, has(self.limits) ? self.limits : {}].all(amounts, amounts.all(name, type(amounts[name]) != int || int(amounts[name]) >= 0))"
+    ).message("an amount isn't negative: write one such as 250m or 64Mi"),
+    validation = Rule::new(
+        "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) || quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)"
+    ).message("more is asked for than may be used: write a request that isn't above its limit")
+)]
 pub struct Resources {
     /// What is reserved on the node, by resource (cpu, memory, ephemeral-storage …). Default: the limits.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -186,8 +201,11 @@ pub struct Resources {
 }
 
 /// The health checks of a container.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(schema::is_check_named("self.startup")).message(
+    "no component has a default startup check: write one of httpGet, tcpSocket and exec into it, or leave it out"
+))]
 pub struct Probes {
     /// Holds the other two back until it has succeeded once. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -332,9 +350,17 @@ pub enum StrategyType {
 /// How many pods are replaced at a time.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new(
+#[x_kube(
+    validation = Rule::new(schema::is_number_or_percentage("maxSurge", "[0-9]{1,4}")).message(
+        "maxSurge is a number of pods or a percentage of them: write 1 or 25%"
+    ),
+    validation = Rule::new(schema::is_number_or_percentage("maxUnavailable", "([0-9]{1,2}|100)")).message(
+        "maxUnavailable is a number of pods, or a percentage of them up to 100%: write 1 or 25%"
+    ),
+    validation = Rule::new(
     "!(has(self.maxSurge) && has(self.maxUnavailable)) || !((self.maxSurge == 0 || self.maxSurge == '0%') && (self.maxUnavailable == 0 || self.maxUnavailable == '0%'))"
-).message("with neither a surge nor an unavailable pod nothing can move: write at least 1 for maxSurge or maxUnavailable"))]
+).message("with neither a surge nor an unavailable pod nothing can move: write at least 1 for maxSurge or maxUnavailable")
+)]
 pub struct RollingUpdate {
     /// Pods above the number of replicas, as a number or a percentage. Default: 25%.
     #[serde(default, skip_serializing_if = "Option::is_none")]

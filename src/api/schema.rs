@@ -64,7 +64,15 @@ pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "maxProperties": 64,
-        "additionalProperties": { "type": "string", "maxLength": 63 },
+        "additionalProperties": {
+            "type": "string",
+            "maxLength": 63,
+            "pattern": "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$",
+        },
+        "x-kubernetes-validations": [{
+            "rule": "self.all(key, key.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
+            "message": "a label's key is letters, digits, '-', '_' and '.', at most 63 of them, with or without a domain and a slash before it: write one such as example.com/team",
+        }],
     })
 }
 
@@ -90,11 +98,26 @@ pub(super) fn quantities(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A number of pods that isn't negative, or a percentage of them.
+/// The rule that a check which has no default says what it does. `at` is where the check is, such as
+/// `self.liveness`.
+pub(super) fn is_check_named(at: &str) -> String {
+    format!(
+        "!has({at}) || has({at}.httpGet) || has({at}.tcpSocket) || has({at}.exec) || (has({at}.disabled) && {at}.disabled)"
+    )
+}
+
+/// The rule that a field which takes a number or a percentage has one, of which `percents` are the numbers that
+/// may stand before the sign.
+pub(super) fn is_number_or_percentage(field: &str, percents: &str) -> String {
+    format!(
+        "!has(self.{field}) || (type(self.{field}) == int ? int(self.{field}) >= 0 : string(self.{field}).matches('^{percents}%$'))"
+    )
+}
+
+/// A number of pods, or a percentage of them; the rest is [`is_number_or_percentage`].
 pub(super) fn number_or_percentage(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "x-kubernetes-int-or-string": true,
-        "pattern": "^[0-9]{1,4}%?$",
-        "maxLength": 5,
+        "maxLength": 8,
     })
 }

@@ -118,30 +118,76 @@ fn every_field_is_described() {
     assert_eq!(found, none());
 }
 
+/// The optional settings at any depth whose description names no default. A group of settings has none; nor
+/// has what Kubernetes describes.
+fn without_default(schema: &JSONSchemaProps, path: &str) -> Vec<String> {
+    let required = schema.required.clone().unwrap_or_default();
+    let mut found = Vec::new();
+    for (name, setting) in schema.properties.iter().flatten() {
+        let path = format!("{path}.{name}");
+        if ["spec.affinity", "spec.tolerations"].contains(&path.as_str()) {
+            continue;
+        }
+        let description = setting.description.clone().unwrap_or_default();
+        let is_group = setting.properties.is_some();
+        if !is_group && !required.contains(name) && !description.contains("Default:") {
+            found.push(path.clone());
+        }
+        found.extend(without_default(setting, &path));
+        if let Some(JSONSchemaPropsOrArray::Schema(items)) = &setting.items {
+            found.extend(without_default(items, &format!("{path}[]")));
+        }
+    }
+    found
+}
+
 #[test]
 fn every_optional_setting_names_its_default() {
     let root = schema();
     let spec = &root.properties.as_ref().unwrap()["spec"];
-    let mut found = Vec::new();
-    let mut check = |path: String, schema: &JSONSchemaProps| {
-        let is_group = schema.properties.is_some();
-        let description = schema.description.clone().unwrap_or_default();
-        if !is_group && !description.contains("Default:") {
-            found.push(path);
-        }
-    };
-    for (name, setting) in spec.properties.iter().flatten() {
-        check(format!("spec.{name}"), setting);
-        for (below, setting) in setting
-            .properties
-            .iter()
-            .flatten()
-            .filter(|_| name != "affinity")
-        {
-            check(format!("spec.{name}.{below}"), setting);
-        }
-    }
-    assert_eq!(found, none());
+    assert_eq!(without_default(spec, "spec"), none());
+}
+
+#[test]
+fn its_columns_tell_what_runs_since_when_and_wide_ones_tell_why() {
+    let columns = crd().spec.versions.remove(0).additional_printer_columns;
+    let columns: Vec<_> = columns
+        .unwrap()
+        .into_iter()
+        .map(|column| (column.name, column.priority.unwrap_or(0)))
+        .collect();
+    let expected = [
+        ("Ready", 0),
+        ("Reason", 0),
+        ("Registry", 0),
+        ("Tag", 0),
+        ("Workers", 0),
+        ("Images", 1),
+        ("Message", 1),
+        ("Age", 0),
+    ];
+    assert_eq!(
+        columns,
+        expected.map(|(name, priority)| (name.to_owned(), priority))
+    );
+}
+
+#[test]
+fn a_resource_that_says_nothing_is_one_with_every_default() {
+    let said_nothing: DockerCoinsSpec = serde_json::from_str("{}").unwrap();
+    assert_eq!(said_nothing.tag, "v0.1");
+    assert_eq!(said_nothing.registry, Registry::default());
+    assert_eq!(said_nothing.resolve.policy, ResolvePolicy::Required);
+    assert_eq!(
+        serde_json::to_value(&said_nothing).unwrap(),
+        serde_json::json!({
+            "registry": { "prefix": "docker.io/dockercoins" },
+            "tag": "v0.1",
+            "resolve": { "policy": "Required" },
+            "suspend": false,
+            "hasher": {}, "redis": {}, "rng": {}, "webui": {}, "worker": {},
+        })
+    );
 }
 
 #[test]

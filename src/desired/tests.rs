@@ -195,60 +195,123 @@ fn every_contradiction_is_told_at_once() {
 }
 
 #[test]
-fn what_is_no_prefix_image_tag_or_endpoint_is_refused_by_its_field() {
-    for (spec, field) in [
+fn what_is_no_prefix_is_refused_with_what_to_write() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let with_digest = format!("a.example.com/b@{digest}");
+    let no_digest = format!(
+        "the registry prefix `{with_digest}` has a digest: write `a.example.com/b`; a digest belongs to one image"
+    );
+    for (prefix, problem) in [
         (
-            json!({ "registry": { "prefix": "https://a.example.com" } }),
-            "spec.registry.prefix",
+            "https://a.example.com/b",
+            "`https://a.example.com/b` has a scheme: write `a.example.com/b`",
         ),
         (
-            json!({ "registry": { "prefix": "" } }),
-            "spec.registry.prefix",
+            "",
+            "the registry prefix is empty: write a host and path such as `registry.example.com/team`, or a Docker \
+             Hub namespace such as `dockercoins`",
         ),
+        ("a b", "`a b` has spaces in it: write `ab`"),
         (
-            json!({ "registry": { "prefix": "a b" } }),
-            "spec.registry.prefix",
+            "a.example.com/b:v1",
+            "the registry prefix `a.example.com/b:v1` has a tag: write `a.example.com/b`, and the tag in the field \
+             for it",
         ),
+        (&with_digest, &no_digest),
         (
-            json!({ "registry": { "prefix": "a.example.com/b:v1" } }),
-            "spec.registry.prefix",
+            "a.example.com/Team",
+            "`Team` has uppercase letters, which only a tag may have: write `team`",
         ),
-        (
-            json!({ "registry": { "endpoint": "ftp://a" } }),
-            "spec.registry.endpoint",
-        ),
-        (
-            json!({ "rng": { "image": "quay.io/UPPER" } }),
-            "spec.rng.image",
-        ),
-        (json!({ "rng": { "tag": "-v1" } }), "spec.rng.tag"),
-        (json!({ "redis": { "tag": "a b" } }), "spec.redis.tag"),
     ] {
-        let fields: Vec<_> = from(spec.clone())
-            .unwrap_err()
-            .into_iter()
-            .map(|invalid| invalid.field)
-            .collect();
-        assert_eq!(fields, [field], "{spec}");
+        let told = refused(json!({ "registry": { "prefix": prefix } }));
+        assert_eq!(told, [format!("spec.registry.prefix: {problem}")]);
     }
-    let tag = "v".repeat(129);
-    let fields: Vec<_> = from(json!({ "tag": tag }))
-        .unwrap_err()
-        .into_iter()
-        .map(|i| i.field)
-        .collect();
-    assert_eq!(fields, ["spec.tag"; 4]);
+}
+
+#[test]
+fn what_is_no_endpoint_is_refused_with_what_to_write_and_without_its_password() {
+    for (endpoint, problem) in [
+        (
+            "ftp://a",
+            "the endpoint `ftp://a` has the scheme `ftp`: only https:// and http:// are spoken",
+        ),
+        (
+            "",
+            "the endpoint is empty: write an address such as `https://registry.example.com`, or leave it out",
+        ),
+        (
+            "https://a.example.com/team",
+            "the endpoint `https://a.example.com/team` has more than an address: write `https://a.example.com`; a \
+             path belongs in the registry prefix",
+        ),
+        (
+            "https://me:secret@a.example.com",
+            "the endpoint has a login in it: write `https://a.example.com`, and keep the login in a pull secret",
+        ),
+    ] {
+        let told = refused(json!({ "registry": { "endpoint": endpoint } }));
+        assert_eq!(told, [format!("spec.registry.endpoint: {problem}")]);
+    }
+}
+
+#[test]
+fn what_is_no_image_is_refused_with_what_to_write() {
+    for (image, problem) in [
+        (
+            "quay.io/UPPER",
+            "`UPPER` has uppercase letters, which only a tag may have: write `upper`",
+        ),
+        (
+            "https://quay.io/a",
+            "`https://quay.io/a` has a scheme: write `quay.io/a`",
+        ),
+        (
+            "",
+            "an image name is missing: write one, for example `redis:7`",
+        ),
+    ] {
+        let told = refused(json!({ "rng": { "image": image } }));
+        assert_eq!(told, [format!("spec.rng.image: {problem}")]);
+    }
+}
+
+#[test]
+fn what_is_no_tag_is_refused_once_by_the_field_that_sets_it() {
+    let long = "v".repeat(129);
+    for (field, tag, spec) in [
+        ("spec.tag", long.as_str(), json!({ "tag": long })),
+        ("spec.tag", "", json!({ "tag": "" })),
+        ("spec.rng.tag", "-v1", json!({ "rng": { "tag": "-v1" } })),
+        (
+            "spec.redis.tag",
+            "a b",
+            json!({ "redis": { "tag": "a b" } }),
+        ),
+        (
+            "spec.redis.tag",
+            "7@sha256:0",
+            json!({ "redis": { "tag": "7@sha256:0" } }),
+        ),
+    ] {
+        let problem = "is not a tag: write at most 128 letters, digits, `_`, `.` and `-`, the first a letter, a digit \
+             or `_`";
+        assert_eq!(refused(spec), [format!("{field}: `{tag}` {problem}")]);
+    }
 }
 
 #[test]
 fn a_name_too_long_for_a_label_is_refused() {
-    let coins = DockerCoins::new(&"a".repeat(64), DockerCoinsSpec::default());
-    let fields: Vec<_> = Desired::from_resource(&coins)
+    let nothing_said = serde_json::from_value(json!({})).unwrap();
+    let coins = DockerCoins::new(&"a".repeat(64), nothing_said);
+    let told: Vec<_> = Desired::from_resource(&coins)
         .unwrap_err()
-        .into_iter()
-        .map(|i| i.field)
+        .iter()
+        .map(ToString::to_string)
         .collect();
-    assert!(fields.contains(&"metadata.name".to_owned()), "{fields:?}");
+    assert_eq!(
+        told,
+        ["metadata.name: it becomes a label's value: use a name of at most 63 characters"]
+    );
 }
 
 /// The checks of a component, each as it is written in YAML, roughly.
@@ -349,6 +412,13 @@ fn a_check_that_can_t_be_made_is_refused() {
         checks(Component::Rng, json!({ "liveness": { "periodSeconds": 1 } })),
         Err(vec![
             "spec.rng.probes.liveness: rng has no default check: write one of httpGet, tcpSocket or exec".into()
+        ])
+    );
+    let two = json!({ "liveness": { "tcpSocket": {}, "exec": { "command": ["true"] } } });
+    assert_eq!(
+        checks(Component::Rng, two),
+        Err(vec![
+            "spec.rng.probes.liveness: a probe checks in one way: write only one of httpGet, tcpSocket and exec".into()
         ])
     );
 }

@@ -113,7 +113,7 @@ fn pod(desired: &Desired, wanted: &DesiredComponent, image: &str) -> PodSpec {
                     })
                     .collect::<Vec<_>>(),
             ),
-            resources: wanted.spec.resources.as_ref().map(resources),
+            resources: wanted.spec.resources.as_ref().and_then(resources),
             startup_probe: wanted.checks.startup.as_ref().map(probe),
             readiness_probe: wanted.checks.readiness.as_ref().map(probe),
             liveness_probe: wanted.checks.liveness.as_ref().map(probe),
@@ -208,7 +208,7 @@ fn strategy(component: Component, written: Option<&Strategy>) -> DeploymentStrat
     }
 }
 
-fn resources(written: &Resources) -> ResourceRequirements {
+fn resources(written: &Resources) -> Option<ResourceRequirements> {
     let quantities = |amounts: &BTreeMap<String, IntOrString>| {
         non_empty(
             amounts
@@ -223,11 +223,12 @@ fn resources(written: &Resources) -> ResourceRequirements {
                 .collect::<BTreeMap<_, _>>(),
         )
     };
-    ResourceRequirements {
+    let resources = ResourceRequirements {
         requests: quantities(&written.requests),
         limits: quantities(&written.limits),
         ..ResourceRequirements::default()
-    }
+    };
+    (resources != ResourceRequirements::default()).then_some(resources)
 }
 
 fn probe(check: &Check) -> Probe {

@@ -58,12 +58,19 @@ fn is_as_in_file(name: &str, spec: Value) {
         std::fs::write(&file, &text).unwrap();
     }
     let expected = std::fs::read_to_string(&file).unwrap();
-    let difference = text
+    let line = text
         .lines()
         .zip(expected.lines())
-        .enumerate()
-        .find(|(_, (a, b))| a != b);
-    assert!(text == expected, "{name}: first difference: {difference:?}");
+        .take_while(|(a, b)| a == b)
+        .count();
+    let at = |text: &str| text.lines().nth(line).unwrap_or("(the end)").to_owned();
+    assert!(
+        text == expected,
+        "{name}, line {}: planned `{}`, in the file `{}`",
+        line + 1,
+        at(&text),
+        at(&expected)
+    );
 }
 
 #[test]
@@ -76,6 +83,47 @@ fn a_resource_with_every_setting_becomes_exactly_these_nine_objects() {
     let example: Value =
         serde_saphyr::from_str(include_str!("../../examples/every-field.yaml")).unwrap();
     is_as_in_file("every-field.objects.yaml", example["spec"].clone());
+}
+
+#[test]
+fn empty_lists_and_maps_are_not_sent() {
+    let spec = json!({
+        "imagePullSecrets": [], "nodeSelector": {}, "tolerations": [],
+        "rng": { "env": [], "podLabels": {}, "podAnnotations": {}, "resources": { "requests": {}, "limits": {} } },
+        "webui": { "service": { "annotations": {} } },
+    });
+    fn empty(value: &Value, path: &str) -> Vec<String> {
+        let below: Vec<(String, &Value)> = match value {
+            Value::Array(items) => items
+                .iter()
+                .map(|item| (format!("{path}[]"), item))
+                .collect(),
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(name, field)| (format!("{path}.{name}"), field))
+                .collect(),
+            _ => return Vec::new(),
+        };
+        match below.is_empty() {
+            true => vec![path.to_owned()],
+            false => below
+                .into_iter()
+                .flat_map(|(path, value)| empty(value, &path))
+                .collect(),
+        }
+    }
+    let plan = plan(&desired(spec), Some(&pinned()));
+    let services = plan
+        .services
+        .iter()
+        .map(|s| serde_json::to_value(s).unwrap());
+    let deployments = plan.deployments.iter().flatten();
+    let deployments = deployments.map(|d| serde_json::to_value(d).unwrap());
+    let found: Vec<_> = services
+        .chain(deployments)
+        .flat_map(|object| empty(&object, object["metadata"]["name"].as_str().unwrap()))
+        .collect();
+    assert_eq!(found, ["redis.spec.template.spec.volumes[].emptyDir"]);
 }
 
 #[test]

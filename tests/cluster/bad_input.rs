@@ -82,17 +82,6 @@ async fn a_probe_of_the_worker_without_a_port_is_told() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn timings_of_a_check_that_isn_t_there_are_told() {
-    let bad = json!({ "rng": { "probes": { "liveness": { "periodSeconds": 5 } } } });
-    let told = told_of("timings", bad, json!({ "rng": { "probes": null } })).await;
-    assert_eq!(
-        told,
-        "spec.rng.probes.liveness: rng has no default check: write one of httpGet, tcpSocket or exec"
-    );
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
 async fn every_fault_is_told_and_not_only_the_first() {
     let bad = json!({
         "rng": { "image": "example.com/UPPER" },
@@ -107,8 +96,9 @@ async fn every_fault_is_told_and_not_only_the_first() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_label_that_kubernetes_refuses_is_told_by_the_api_server_s_words_and_mending_it_heals() {
-    let namespace = Namespace::new("label").await;
+async fn an_annotation_that_kubernetes_refuses_is_told_by_the_api_server_s_words_and_mending_it_heals()
+ {
+    let namespace = Namespace::new("annotation").await;
     let images = namespace.push_images().await;
     let _operator = Operator::start(&namespace);
     namespace.create(COINS, &images, json!({})).await;
@@ -117,7 +107,7 @@ async fn a_label_that_kubernetes_refuses_is_told_by_the_api_server_s_words_and_m
     namespace
         .edit(
             COINS,
-            json!({ "rng": { "podLabels": { "team": "not a label" } } }),
+            json!({ "rng": { "podAnnotations": { "not a key": "" } } }),
         )
         .await;
     let coins = namespace
@@ -125,7 +115,7 @@ async fn a_label_that_kubernetes_refuses_is_told_by_the_api_server_s_words_and_m
         .await;
     let told = message_of(&coins, "Stalled");
     assert!(
-        told.contains("spec.template.labels: Invalid value: \"not a label\""),
+        told.contains("spec.template.annotations: Invalid value: \"not a key\""),
         "{told}"
     );
     assert_eq!(generations(&namespace).await, before);

@@ -97,7 +97,7 @@ async fn a_deployment_that_the_api_server_refuses_is_told_and_stops_none_of_the_
     let namespace = Namespace::new("refused").await;
     let images = namespace.push_images().await;
     let _operator = Operator::start(&namespace);
-    let resources = json!({ "requests": { "cpu": "2" }, "limits": { "cpu": "1" } });
+    let resources = json!({ "requests": { "example.com/cards": "2" } });
     namespace
         .create(
             COINS,
@@ -120,8 +120,8 @@ async fn a_deployment_that_the_api_server_refuses_is_told_and_stops_none_of_the_
         message_of(&coins, "Stalled"),
         format!(
             "the API server refused to apply Deployment {}/hasher: Deployment.apps \"hasher\" is invalid: \
-             spec.template.spec.containers[0].resources.requests: Invalid value: \"2\": \
-             must be less than or equal to cpu limit of 1",
+             spec.template.spec.containers[0].resources.limits: Required value: \
+             Limit must be set for non overcommitable resources",
             namespace.name
         )
     );
@@ -153,7 +153,7 @@ async fn a_refused_change_leaves_the_last_good_workload_and_is_told_once() {
     namespace.create(COINS, &images, json!({})).await;
     namespace.run_pods(COINS).await;
     let before: Deployment = namespace.get("rng").await;
-    let resources = json!({ "requests": { "memory": "2Gi" }, "limits": { "memory": "1Gi" } });
+    let resources = json!({ "requests": { "example.com/cards": "2" } });
     namespace
         .edit(COINS, json!({ "rng": { "resources": resources } }))
         .await;

@@ -224,6 +224,148 @@ fn rules() -> Vec<Rule> {
             ],
             message: "with neither a surge nor an unavailable pod nothing can move: write at least 1 for maxSurge or maxUnavailable",
         },
+        Rule {
+            path: "worker.strategy.rollingUpdate",
+            good: vec![json!({ "maxSurge": 3 }), json!({ "maxSurge": "150%" })],
+            bad: vec![
+                json!({ "maxSurge": "3" }),
+                json!({ "maxSurge": "-1%" }),
+                json!({ "maxSurge": "many" }),
+                json!({ "maxSurge": -1 }),
+            ],
+            message: "maxSurge is a number of pods or a percentage of them: write 1 or 25%",
+        },
+        Rule {
+            path: "worker.strategy.rollingUpdate",
+            good: vec![
+                json!({ "maxUnavailable": 3 }),
+                json!({ "maxUnavailable": "100%" }),
+            ],
+            bad: vec![
+                json!({ "maxUnavailable": "3" }),
+                json!({ "maxUnavailable": "101%" }),
+                json!({ "maxUnavailable": -1 }),
+            ],
+            message: "maxUnavailable is a number of pods, or a percentage of them up to 100%: write 1 or 25%",
+        },
+        Rule {
+            path: "hasher",
+            good: vec![
+                json!({ "minReadySeconds": 599 }),
+                json!({ "minReadySeconds": 600, "progressDeadlineSeconds": 601 }),
+            ],
+            bad: vec![
+                json!({ "minReadySeconds": 600 }),
+                json!({ "minReadySeconds": 30, "progressDeadlineSeconds": 30 }),
+            ],
+            message: "a rollout would be reported as stuck before its pods count as available: write a progressDeadlineSeconds above minReadySeconds; left out, it is 600",
+        },
+        Rule {
+            path: "rng.resources",
+            good: vec![json!({ "requests": { "cpu": 0 }, "limits": { "cpu": 2 } })],
+            bad: vec![
+                json!({ "requests": { "cpu": -1 } }),
+                json!({ "limits": { "memory": -1 } }),
+            ],
+            message: "an amount isn't negative: write one such as 250m or 64Mi",
+        },
+        Rule {
+            path: "rng.resources",
+            good: vec![
+                json!({ "requests": { "cpu": "1000m" }, "limits": { "cpu": 1 } }),
+                json!({ "requests": { "cpu": 1 }, "limits": { "memory": "1Ki" } }),
+            ],
+            bad: vec![
+                json!({ "requests": { "cpu": "1001m" }, "limits": { "cpu": 1 } }),
+                json!({ "requests": { "memory": "1Gi" }, "limits": { "memory": "1G" } }),
+            ],
+            message: "more is asked for than may be used: write a request that isn't above its limit",
+        },
+        Rule {
+            path: "redis.probes",
+            good: vec![
+                json!({ "startup": { "tcpSocket": {} } }),
+                json!({ "startup": { "disabled": true } }),
+                json!({ "liveness": { "periodSeconds": 3 } }),
+            ],
+            bad: vec![
+                json!({ "startup": {} }),
+                json!({ "startup": { "periodSeconds": 3 } }),
+                json!({ "startup": { "disabled": false } }),
+            ],
+            message: "no component has a default startup check: write one of httpGet, tcpSocket and exec into it, or leave it out",
+        },
+        Rule {
+            path: "rng",
+            good: vec![
+                json!({ "probes": { "liveness": { "tcpSocket": {} } } }),
+                json!({ "probes": { "readiness": { "periodSeconds": 3 } } }),
+            ],
+            bad: vec![json!({ "probes": { "liveness": { "periodSeconds": 3 } } })],
+            message: "rng has no default liveness check: write one of httpGet, tcpSocket and exec into probes.liveness, or leave it out",
+        },
+        Rule {
+            path: "worker",
+            good: vec![
+                json!({ "probes": { "liveness": { "exec": { "command": ["true"] } } } }),
+                json!({ "probes": { "readiness": { "disabled": true } } }),
+            ],
+            bad: vec![
+                json!({ "probes": { "liveness": {} } }),
+                json!({ "probes": { "readiness": { "periodSeconds": 3 } } }),
+            ],
+            message: "the worker has no default checks: write one of httpGet, tcpSocket and exec into each of its probes, or leave it out",
+        },
+        Rule {
+            path: "nodeSelector",
+            good: vec![
+                json!({ "a": "" }),
+                json!({ "topology.kubernetes.io/zone": "a-1" }),
+            ],
+            bad: vec![
+                json!({ "a b": "" }),
+                json!({ "/a": "" }),
+                json!({ "a/": "" }),
+                json!({ "A.example/b": "" }),
+                json!({ "a/b/c": "" }),
+                json!({ "a".repeat(64): "" }),
+            ],
+            message: "a label's key is letters, digits, '-', '_' and '.', at most 63 of them, with or without a domain and a slash before it: write one such as example.com/team",
+        },
+        Rule {
+            path: "tolerations",
+            good: vec![
+                json!([{ "operator": "Exists" }]),
+                json!([{ "key": "a" }]),
+                json!([{ "key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute" }]),
+            ],
+            bad: vec![
+                json!([{ "key": "a", "operator": "Maybe" }]),
+                json!([{ "key": "a", "effect": "Never" }]),
+            ],
+            message: "a toleration's operator is Exists or Equal, and its effect NoSchedule, PreferNoSchedule or NoExecute: write one of these, or leave it out",
+        },
+        Rule {
+            path: "tolerations",
+            good: vec![json!([{ "key": "a", "operator": "Exists" }])],
+            bad: vec![
+                json!([{ "operator": "Exists", "value": "a" }]),
+                json!([{ "value": "a" }]),
+                json!([{}]),
+            ],
+            message: "a toleration with operator Exists has no value, and one without a key is of operator Exists: write key and value, or operator Exists",
+        },
+        Rule {
+            path: "tolerations",
+            good: vec![json!([
+                { "key": "a", "effect": "NoExecute", "tolerationSeconds": 3 }
+            ])],
+            bad: vec![
+                json!([{ "key": "a", "tolerationSeconds": 3 }]),
+                json!([{ "key": "a", "effect": "NoSchedule", "tolerationSeconds": 3 }]),
+            ],
+            message: "tolerationSeconds belongs to the effect NoExecute: write that effect, or leave it out",
+        },
     ]
 }
 
@@ -245,7 +387,7 @@ async fn every_rule_takes_what_is_good_and_says_what_to_write_instead_of_what_is
                 .expect_err(&bad.to_string());
             // An object's value is not repeated.
             let shown = match &bad {
-                Value::Object(_) => String::new(),
+                Value::Object(_) | Value::Array(_) => String::new(),
                 other => format!("{other}: "),
             };
             let whole = format!(
@@ -402,16 +544,6 @@ async fn bounds_are_kept_and_named() {
             json!("Sometimes"),
             "Unsupported value: \"Sometimes\": supported values: \"RollingUpdate\", \"Recreate\"",
         ),
-        (
-            "rng.strategy.rollingUpdate.maxSurge",
-            json!("-1"),
-            "should match",
-        ),
-        (
-            "rng.strategy.rollingUpdate.maxSurge",
-            json!("many"),
-            "should match",
-        ),
         ("rng.resources.requests.cpu", json!("-1"), "should match"),
         ("rng.resources.limits.memory", json!("lots"), "should match"),
         (
@@ -466,6 +598,11 @@ async fn bounds_are_kept_and_named() {
             "rng.podLabels",
             json!({ "a": "b".repeat(64) }),
             "Too long: may not be more than 63 bytes",
+        ),
+        (
+            "nodeSelector",
+            json!({ "a": "b c" }),
+            "should match '^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$'",
         ),
         ("nodeSelector", json!({ "a": 1 }), "must be of type string"),
         ("suspend", json!("yes"), "must be of type boolean"),
