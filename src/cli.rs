@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dockercoins_operator::error::with_sources;
 use dockercoins_operator::{api, controller};
+use futures::FutureExt as _;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use resolver::{IpNet, Options, Resolver};
@@ -126,10 +127,11 @@ impl Run {
         let url = config.cluster_url.to_string();
         let client =
             Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
-        let version = client
-            .apiserver_version()
-            .await
-            .map_err(|error| CliError::Unreachable(with_sources(&error)))?;
+        let version = tokio::select! {
+            version = client.apiserver_version() => version,
+            () = shutdown.clone() => return Ok(()),
+        }
+        .map_err(|error| CliError::Unreachable(with_sources(&error)))?;
         let resolver = Resolver::new(Options {
             allow: self.allow_registry_networks,
             deadline: Duration::from_secs(self.registry_deadline),
@@ -210,14 +212,15 @@ impl Run {
 }
 
 /// Done when the process is told to stop, by SIGTERM or Ctrl-C.
-fn shutdown() -> Result<impl Future<Output = ()> + Send + 'static, CliError> {
+fn shutdown() -> Result<impl Future<Output = ()> + Clone + Send + 'static, CliError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;
-    Ok(async move {
+    let told = async move {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
         };
         info!("{name}: finishing what was begun");
-    })
+    };
+    Ok(told.shared())
 }

@@ -14,7 +14,9 @@ use k8s_openapi::api::core::v1::{ObjectReference, Secret, Service};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
+};
 use kube::core::PartialObjectMeta;
 use kube::{Client, ResourceExt as _};
 use resolver::{Format, Keyring};
@@ -23,6 +25,7 @@ use tracing::debug;
 
 use crate::api::{DockerCoins, DockerCoinsStatus};
 use crate::error::Error;
+use crate::news::News;
 use crate::plan::MANAGER;
 use crate::status::clipped;
 pub use cache::Cache;
@@ -64,19 +67,6 @@ impl Sibling {
             name: coins.name_any(),
         }
     }
-}
-
-/// Something that people should see in `kubectl describe` and `kubectl events`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
-    /// Whether it is a warning.
-    pub warning: bool,
-    /// The stable name of what happened.
-    pub reason: String,
-    /// What the operator was doing.
-    pub action: &'static str,
-    /// What happened, for a person.
-    pub note: String,
 }
 
 impl Cluster {
@@ -130,7 +120,9 @@ impl Cluster {
             None => body.meta_mut().resource_version = Some("1".to_owned()),
         }
         if let Some(live) = live {
-            self.make_way(wanted, live).await?;
+            let taken_over = self.take_over(live).await?;
+            self.make_way(wanted, taken_over.as_ref().unwrap_or(live))
+                .await?;
         }
         let api = self.api::<K>(wanted);
         let name = wanted.name_any();
@@ -139,8 +131,38 @@ impl Cluster {
         let written = self
             .call("apply", wanted, why, api.patch(&name, &params, &patch))
             .await?;
-        K::cache(self).wrote(written);
+        self.wrote(written);
         Ok(())
+    }
+
+    /// Makes all that others wrote into an object ours, if it is handed over: else an apply would add to what is
+    /// there, and the stranger's command, say, run on in our image. Now it takes away what it doesn't name.
+    async fn take_over<K: Child>(&self, live: &K) -> Result<Option<K>, Error> {
+        let is_ours = live
+            .owner_references()
+            .iter()
+            .any(|owner| owner.kind == "DockerCoins" && owner.controller == Some(true));
+        if is_ours {
+            return Ok(None);
+        }
+        let patch = json!({ "metadata": {
+            "uid": live.uid(),
+            "resourceVersion": live.resource_version(),
+            "managedFields": child::taken_over(live.managed_fields(), &K::api_version(&())),
+        } });
+        let api = self.api::<K>(live);
+        let name = live.name_any();
+        let params = PatchParams::default();
+        let patch = Patch::Merge(&patch);
+        let request = api.patch(&name, &params, &patch);
+        let why = "it was handed over by annotation, with all that is in it";
+        self.call("take over", live, why, request).await.map(Some)
+    }
+
+    /// Takes note of what the API server made of a write.
+    fn wrote<K: Child>(&self, mut object: K) {
+        slim(&mut object);
+        K::cache(self).wrote(object);
     }
 
     /// Does what server-side apply can't in one step, see [`Child::before_apply`].
@@ -174,7 +196,7 @@ impl Cluster {
                     .await?
                 }
             };
-            K::cache(self).wrote(done);
+            self.wrote(done);
         }
         Ok(())
     }
@@ -221,6 +243,20 @@ impl Cluster {
         self.patch_status(coins, status, why).await
     }
 
+    /// The conditions of a resource that can't be read as a whole, and the generation that they speak of.
+    pub async fn conditions(
+        &self,
+        coins: &ObjectReference,
+    ) -> Result<(Option<i64>, Vec<Condition>), Error> {
+        let (api, name, title) = self.untyped(coins);
+        let what = format!("to read DockerCoins {title}");
+        let why = "what it was told may not have changed";
+        let stored = self.send(what, why, api.get(&name)).await?;
+        let status = &stored.data["status"];
+        let conditions = serde_json::from_value(status["conditions"].clone()).unwrap_or_default();
+        Ok((status["observedGeneration"].as_i64(), conditions))
+    }
+
     /// Writes the conditions alone, to a resource whose status can't be read.
     pub async fn write_conditions(
         &self,
@@ -239,12 +275,7 @@ impl Cluster {
         status: serde_json::Value,
         why: &str,
     ) -> Result<Option<String>, Error> {
-        let namespace = coins.namespace.clone().unwrap_or_default();
-        let name = coins.name.clone().unwrap_or_default();
-        // Untyped, since the answer may be one that this operator can't read.
-        let kind = kube::api::ApiResource::erase::<DockerCoins>(&());
-        let api: Api<kube::api::DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &namespace, &kind);
+        let (api, name, title) = self.untyped(coins);
         let patch =
             json!({ "metadata": { "resourceVersion": coins.resource_version }, "status": status });
         let params = PatchParams {
@@ -255,12 +286,23 @@ impl Cluster {
         let request = api.patch_status(&name, &params, &patch);
         let written = self
             .send(
-                format!("to write the status of DockerCoins {namespace}/{name}"),
+                format!("to write the status of DockerCoins {title}"),
                 why,
                 request,
             )
             .await?;
         Ok(written.resource_version())
+    }
+
+    /// How to reach a resource without reading it as one, since it may be one that this operator can't read: the
+    /// requests for its namespace, its name, and what people call it.
+    fn untyped(&self, coins: &ObjectReference) -> (Api<DynamicObject>, String, String) {
+        let namespace = coins.namespace.clone().unwrap_or_default();
+        let name = coins.name.clone().unwrap_or_default();
+        let kind = ApiResource::erase::<DockerCoins>(&());
+        let title = format!("{namespace}/{name}");
+        let api = Api::namespaced_with(self.client.clone(), &namespace, &kind);
+        (api, name, title)
     }
 
     /// Tells people something. An event that can't be written is logged, and stops nothing.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll};
-use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
@@ -29,6 +29,7 @@ use kube::runtime::{WatchStreamExt as _, applier};
 use kube::{Client, Resource as _, ResourceExt as _};
 use resolver::Resolver;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 use tracing::{debug, info, warn};
 
 use crate::api::DockerCoins;
@@ -42,6 +43,9 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 /// After this long a watch is renewed, in seconds; one that went silent is noticed no later.
 const WATCH_TIMEOUT: u32 = 240;
 
+/// How many objects a list gives at a time: few, since each page is in memory whole, as bytes and as objects.
+const PAGE: u32 = 50;
+
 /// How long what was begun may take to finish, once the operator is told to stop: less than the 30 s that
 /// Kubernetes gives a pod.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -50,15 +54,14 @@ const DRAIN: Duration = Duration::from_secs(25);
 ///
 /// `namespaces` are those to look after; none means all of them. Each of them is watched by itself, so that
 /// one that can't be watched takes none of the others along. No more than `concurrency` resources are
-/// reconciled at once.
+/// reconciled at once, in all of them together.
 pub async fn run(
     client: Client,
     resolver: Resolver,
     namespaces: &[String],
     concurrency: u16,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) {
-    let shutdown = shutdown.shared();
     let scopes: Vec<Option<&str>> = match namespaces {
         [] => vec![None],
         some => some
@@ -66,14 +69,14 @@ pub async fn run(
             .map(|namespace| Some(namespace.as_str()))
             .collect(),
     };
-    let share = concurrency.div_ceil(u16::try_from(scopes.len()).unwrap_or(u16::MAX));
+    let turns = Arc::new(Semaphore::new(usize::from(concurrency)));
     let controllers = scopes.into_iter().map(|scope| {
         let context = Context::new(Cluster::new(client.clone()), resolver.clone());
         run_scope(
             client.clone(),
             Arc::new(context),
             scope,
-            share,
+            Arc::clone(&turns),
             shutdown.clone(),
         )
     });
@@ -92,8 +95,8 @@ async fn run_scope(
     client: Client,
     context: Arc<Context>,
     scope: Option<&str>,
-    concurrency: u16,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    turns: Arc<Semaphore>,
+    shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) {
     let (store, writer) = reflector::store();
     let coins = watched::<Guarded>(&client, scope).map_ok(|event| event.modify(slim));
@@ -107,13 +110,25 @@ async fn run_scope(
     let requests = wakes
         .flat_map(move |wake| futures::stream::iter(requests(&known, &wake)))
         .map(Ok::<_, Infallible>)
-        .take_until(shutdown);
-    let reconciler = |object, context| Box::pin(reconcile(object, context));
-    let settings = controller::Config::default()
-        .concurrency(concurrency)
-        .debounce(DEBOUNCE);
-    applier(reconciler, on_error, context, store, requests, settings)
-        .for_each(|done| async {
+        .take_until(shutdown.clone());
+    let reconciler = move |object, context| {
+        let turns = Arc::clone(&turns);
+        Box::pin(async move {
+            let _turn = turns.acquire().await.expect("never closed");
+            reconcile(object, context).await
+        })
+    };
+    let settings = controller::Config::default().debounce(DEBOUNCE);
+    // Before everything has been listed nothing is begun, so that nothing is to be finished.
+    let unlisted = Arc::clone(&context);
+    let told_to_stop = async move {
+        shutdown.await;
+        if unlisted.cluster.is_ready() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let reconciles =
+        applier(reconciler, on_error, context, store, requests, settings).for_each(|done| async {
             match done {
                 Ok((resource, _)) => debug!(%resource, "reconciled"),
                 // Told by `on_error`; and a resource that is gone needs nothing.
@@ -122,8 +137,11 @@ async fn run_scope(
                 ) => {}
                 Err(error) => warn!("{error}"),
             }
-        })
-        .await;
+        });
+    tokio::select! {
+        () = reconciles => {}
+        () = told_to_stop => {}
+    }
 }
 
 /// Something happened.
@@ -163,7 +181,11 @@ fn coins_wakes(
             Event::Init | Event::InitApply(_) => None,
             Event::InitDone => Some(listed::<DockerCoins>()),
         };
+        let is_listed = matches!(event, Event::InitDone);
         context.cluster.coins.observe(identity(event));
+        if is_listed {
+            context.forget_the_gone();
+        }
         futures::future::ready(wake)
     })
 }
@@ -246,7 +268,10 @@ where
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
-    watcher::watcher(api, watcher::Config::default().timeout(WATCH_TIMEOUT)).default_backoff()
+    let settings = watcher::Config::default()
+        .timeout(WATCH_TIMEOUT)
+        .page_size(PAGE);
+    watcher::watcher(api, settings).default_backoff()
 }
 
 /// The events of a watch, its failures logged. The watch goes on by itself, after a while.

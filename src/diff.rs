@@ -151,7 +151,7 @@ fn compare(wanted: &Value, live: Option<&Value>, path: &mut Path, found: &mut Fo
                     compare(value, live.get(key), path, found)
                 });
             }
-            if path.is_service_selector() {
+            if path.is_selector() {
                 for (key, value) in live.iter().filter(|(key, _)| !wanted.contains_key(*key)) {
                     path.within(Step::Field(key.clone()), |path| {
                         found.push((path.clone(), Some(value.clone()), Value::Null));
@@ -174,7 +174,7 @@ fn compare(wanted: &Value, live: Option<&Value>, path: &mut Path, found: &mut Fo
             }
         }
         // The API server leaves these out, as Go's JSON does.
-        (wanted, None) if is_empty(wanted) => {}
+        (wanted, None) if is_empty(wanted) && !path.is_entry() => {}
         (wanted, Some(live))
             if wanted == live || path.is_quantity() && quantity::are_equal(wanted, live) => {}
         (wanted, live) => found.push((path.clone(), live.cloned(), wanted.clone())),
@@ -219,10 +219,26 @@ impl Path {
         self.0.pop();
     }
 
-    /// Whether it is what a Service selects pods by. One label more selects fewer pods, so here what others add
-    /// is a difference.
-    fn is_service_selector(&self) -> bool {
-        matches!(&self.0[..], [Step::Field(spec), Step::Field(selector)] if spec == "spec" && selector == "selector")
+    /// Whether it is what a Service selects pods by, or pods their nodes. One label more selects fewer of them, so
+    /// here what others add is a difference.
+    fn is_selector(&self) -> bool {
+        match &self.0[..] {
+            [Step::Field(spec), Step::Field(selector)] => spec == "spec" && selector == "selector",
+            [.., Step::Field(selector)] => selector == "nodeSelector",
+            _ => false,
+        }
+    }
+
+    /// Whether it is an entry of a map of the user's, where an empty text is a value like any other.
+    fn is_entry(&self) -> bool {
+        const MAPS: [&str; 5] = [
+            "annotations",
+            "labels",
+            "matchLabels",
+            "nodeSelector",
+            "selector",
+        ];
+        matches!(&self.0[..], [.., Step::Field(map), Step::Field(_)] if MAPS.contains(&map.as_str()))
     }
 
     /// Whether it is an amount in `resources.requests` or `resources.limits`, where `0.5` is `500m`.

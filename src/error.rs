@@ -64,6 +64,10 @@ pub enum Error {
         object: String,
     },
 
+    /// The namespace is being deleted, and nothing new may be written there.
+    #[error("the namespace is being deleted, and everything in it with it")]
+    NamespaceLeaving,
+
     /// Someone undoes every heal.
     #[error(
         "{rival} keeps changing {field} of {object}, and the operator changes it back ever more slowly: stop that{}", or_set(.edit)
@@ -145,6 +149,7 @@ impl Error {
             Self::Unresolved { error, .. } => error.reason(),
             Self::Foreign { .. } => "ForeignObject",
             Self::Leaving { .. } => "WaitingForDeletion",
+            Self::NamespaceLeaving => "NamespaceTerminating",
             Self::Contended { .. } => "Contended",
             Self::Rejected { .. } => "Rejected",
             Self::Forbidden { .. } => "Forbidden",
@@ -193,6 +198,7 @@ impl Error {
                     | Failure::CertificateNotTrusted { .. }
             ),
             Self::Leaving { .. }
+            | Self::NamespaceLeaving
             | Self::Outdated { .. }
             | Self::Api { .. }
             | Self::Timeout { .. } => false,
@@ -208,6 +214,7 @@ impl Error {
                 | Self::NamesHeld { .. }
                 | Self::Foreign { .. }
                 | Self::Leaving { .. }
+                | Self::NamespaceLeaving
         )
     }
 
@@ -216,12 +223,26 @@ impl Error {
     /// `what` says what was tried, as in "to apply Service rng".
     pub fn from_api(what: String, error: kube::Error) -> Self {
         match error {
+            kube::Error::Api(status)
+                if status
+                    .details
+                    .iter()
+                    .flat_map(|details| &details.causes)
+                    .any(|cause| cause.reason == "NamespaceTerminating") =>
+            {
+                Self::NamespaceLeaving
+            }
             kube::Error::Api(status) => {
                 let message = status.message.clone();
-                // Admission refuses with 403 too; only the authorizer says that someone "cannot" do a thing.
-                let is_authorizer = message.contains(" cannot ");
+                // Admission refuses with 403 too, in words of its own; these two are about the operator's role.
+                let is_about_role = [
+                    "is forbidden: User ",
+                    "is forbidden: cannot set blockOwnerDeletion",
+                ]
+                .iter()
+                .any(|words| message.contains(words));
                 match status.code {
-                    401 | 403 if is_authorizer => Self::Forbidden { what, message },
+                    403 if is_about_role => Self::Forbidden { what, message },
                     404 | 409 => Self::Outdated { what, message },
                     400 | 403 | 405 | 413 | 415 | 422 => Self::Rejected { what, message },
                     _ => Self::Api { what, message },
@@ -281,3 +302,6 @@ fn belongs_to(owner: &Option<String>) -> String {
         None => "is not the operator's".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@
 //! | [`diff`] | the objects and what is there → what to write | pure |
 //! | [`rollout`] | how far a Deployment has come | pure |
 //! | [`status`] | the outcome → conditions | pure |
+//! | [`news`] | what was written, what began to fail → events | pure |
 //! | [`error`] | what can go wrong, by what a person would do about it | pure |
 //! | [`memory`] | what is kept in mind between two reconciles: timing | |
 //! | [`cluster`] | the API server: what was seen, and every write | IO |
@@ -30,6 +31,7 @@ pub mod diff;
 pub mod error;
 pub mod images;
 pub mod memory;
+pub mod news;
 pub mod plan;
 pub mod reconcile;
 pub mod rollout;

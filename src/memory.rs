@@ -31,14 +31,16 @@ pub struct Memory {
     pub failures: u32,
     /// What the registries said last, while that stands in the way of something.
     pub refusal: Option<Refusal>,
-    /// What is to be known of the pull secrets, from when registries were last asked.
+    /// What is to be known of the pull secrets, from when they were last read.
     pub notes: Option<Vec<String>>,
+    /// When that was.
+    pub secrets_read_at: Option<Instant>,
     /// When pinned tags are asked for again.
     pub refresh_at: Option<Instant>,
     /// The status that was last written.
     pub told: Option<Told>,
-    /// What was last said of a resource that can't be read.
-    pub unreadable: Option<String>,
+    /// What was last said of a resource that can't be read, and of which generation.
+    pub unreadable: Option<(Option<i64>, String)>,
     /// The objects that have been seen to be the resource's, or were written, by their titles.
     pub ours: BTreeSet<String>,
     heals: HashMap<String, Heals>,
@@ -134,6 +136,12 @@ impl Memory {
         })
     }
 
+    /// When the pull secrets are read again though no registry is asked, to see whether what was told of them has
+    /// been mended: at once after a restart.
+    pub fn reads_secrets_at(&self, now: Instant) -> Instant {
+        self.secrets_read_at.map_or(now, |at| at + LAST_RETRY)
+    }
+
     /// When registries are to be asked again, without anything having changed.
     pub fn asks_again_at(&self) -> Option<Instant> {
         match &self.refusal {
@@ -161,7 +169,11 @@ impl Memory {
             .collect();
         if failed.is_empty() {
             self.refusal = None;
-            self.refresh_at = interval.map(|interval| now + interval);
+            // A question in between, for one new tag, doesn't put off the others.
+            let due = self.refresh_at.is_none_or(|at| at <= now);
+            if due {
+                self.refresh_at = interval.map(|interval| now + interval);
+            }
             return;
         }
         let before = self
@@ -341,6 +353,31 @@ mod tests {
         assert!(!memory.is_refresh_due(Some(interval), start, 0.5));
         assert_eq!(memory.refresh_at, Some(start + interval / 2));
         assert!(memory.is_refresh_due(Some(interval), start + interval / 2, 0.9));
+    }
+
+    #[test]
+    fn a_question_in_between_does_not_put_the_refresh_off() {
+        let start = Instant::now();
+        let interval = Some(Duration::from_secs(600));
+        let mut memory = Memory::default();
+        let mut answered = |now| {
+            memory.is_refresh_due(interval, now, 1.0);
+            memory.keep_answers(&[], &Answers::new(), None, interval, now, 1.0);
+            memory.refresh_at.unwrap() - start
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(answered(start), 600 * second);
+        assert_eq!(answered(start + 300 * second), 600 * second);
+        assert_eq!(answered(start + 700 * second), 1300 * second);
+    }
+
+    #[test]
+    fn pull_secrets_are_read_again_at_once_after_a_restart_and_then_every_five_minutes() {
+        let now = Instant::now();
+        let mut memory = Memory::default();
+        assert_eq!(memory.reads_secrets_at(now), now);
+        memory.secrets_read_at = Some(now);
+        assert_eq!(memory.reads_secrets_at(now), now + LAST_RETRY);
     }
 
     #[test]

@@ -4,12 +4,11 @@
 //! whatever that was.
 
 mod ask;
-mod news;
 mod tell;
 mod write;
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
@@ -25,11 +24,12 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::api::{DockerCoins, DockerCoinsStatus};
-use crate::cluster::{Cluster, News, Sibling};
+use crate::cluster::{Cluster, Sibling};
 use crate::component::Component;
 use crate::desired::Desired;
 use crate::error::Error;
 use crate::memory::{Memory, backoff};
+use crate::news::News;
 use crate::plan;
 use crate::status::Outcome;
 
@@ -64,6 +64,16 @@ impl Context {
             .lock()
             .expect("no panic while held")
             .remove(uid);
+    }
+
+    /// Forgets all that are gone, of which a list doesn't tell one by one.
+    pub fn forget_the_gone(&self) {
+        let there = self.cluster.coins.everywhere();
+        let there: BTreeSet<String> = there.iter().filter_map(|coins| coins.uid()).collect();
+        self.memories
+            .lock()
+            .expect("no panic while held")
+            .retain(|uid, _| there.contains(uid));
     }
 
     fn memory(&self, uid: &str) -> Arc<tokio::sync::Mutex<Memory>> {
@@ -124,8 +134,14 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
 
 /// When to try again after an error that could not even be told.
 pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
-    let memory = context.memory(&object.uid().unwrap_or_default());
-    let failures = memory.try_lock().map_or(1, |memory| memory.failures);
+    let uid = object.uid().unwrap_or_default();
+    let memory = {
+        let memories = context.memories.lock().expect("no panic while held");
+        memories.get(&uid).cloned()
+    };
+    let failures = memory
+        .and_then(|memory| Some(memory.try_lock().ok()?.failures))
+        .unwrap_or(1);
     let wait = backoff(failures, chance());
     warn!(
         wait_seconds = wait.as_secs(),

@@ -20,6 +20,9 @@ use crate::rollout::{Rollout, rollout};
 /// The longest message that a condition takes, in bytes; the CRD's bound is in characters.
 const LONGEST_MESSAGE: usize = 1000;
 
+/// What is told where there is nothing more to say of the images.
+const RESOLVED: &str = "every image that is to be pinned is pinned to a digest";
+
 /// How a reconcile ended.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
@@ -72,7 +75,12 @@ pub fn status(
 
 /// The conditions of a resource that can't be read, which has no status to speak of: the rest of what is
 /// stored there stays.
-pub fn unreadable(generation: Option<i64>, error: &Error, now: Timestamp) -> Vec<Condition> {
+pub fn unreadable(
+    generation: Option<i64>,
+    before: &[Condition],
+    error: &Error,
+    now: Timestamp,
+) -> Vec<Condition> {
     let message = error.to_string();
     [
         Told::new("Ready", "False", error.reason(), message.clone()),
@@ -84,8 +92,16 @@ pub fn unreadable(generation: Option<i64>, error: &Error, now: Timestamp) -> Vec
         ),
         Told::new("Stalled", "True", error.reason(), message),
     ]
-    .map(|told| told.at(generation, &[], now))
+    .map(|told| told.at(generation, before, now))
     .into()
+}
+
+/// Whether something was told of the pull secrets beside images that are all resolved: no registry is asked then,
+/// so that no one would notice that it was mended.
+pub fn has_notes(status: &DockerCoinsStatus) -> bool {
+    status.conditions.iter().any(|told| {
+        told.type_ == "ImagesResolved" && told.reason == "Resolved" && told.message != RESOLVED
+    })
 }
 
 /// A condition without its times.
@@ -276,7 +292,8 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
         .iter()
         .all(|image| image.policy == ResolvePolicy::Never)
     {
-        return told("True", "NotRequired", "tags are used as written".into());
+        let message = "tags are used as written".into();
+        return Told::new("ImagesResolved", "True", "NotRequired", message);
     }
     let resolved = |condition: &&Condition| {
         condition.type_ == "ImagesResolved" && condition.reason == "Resolved"
@@ -288,11 +305,7 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
         .filter(|_| outcome.notes.is_none())
     {
         Some(before) => told("True", "Resolved", before.message.clone()),
-        None => told(
-            "True",
-            "Resolved",
-            "every image that is to be pinned is pinned to a digest".into(),
-        ),
+        None => told("True", "Resolved", RESOLVED.into()),
     }
 }
 

@@ -14,16 +14,21 @@ const PURE: [&str; 10] = [
     "plan",
     "rollout",
     "status",
-    "reconcile/news",
+    "news",
 ];
 
 /// What only a room that acts has a use for.
-const ACTS: [&str; 10] = [
+const ACTS: [&str; 15] = [
     "tokio",
+    "async ",
     ".await",
-    "kube::Client",
+    "Client",
+    "Api<",
+    "Api,",
     "kube::Api",
     "kube::api::",
+    "SystemTime",
+    "std::net",
     "Instant",
     "::now()",
     "std::fs",

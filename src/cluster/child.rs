@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Service, ServicePort};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use kube::api::Patch;
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
@@ -137,6 +138,44 @@ impl Child for Deployment {
     }
 }
 
+/// The records of who manages which field of an object, changed so that we seem to have applied all of its spec,
+/// whoever did. Labels and annotations stay whose they are.
+pub(super) fn taken_over(
+    records: &[ManagedFieldsEntry],
+    api_version: &str,
+) -> Vec<ManagedFieldsEntry> {
+    let mut spec = json!({});
+    let mut records = records.to_vec();
+    for record in records.iter_mut().filter(|r| r.subresource.is_none()) {
+        let fields = record.fields_v1.as_mut();
+        if let Some(theirs) = fields.and_then(|fields| fields.0.as_object_mut()?.remove("f:spec")) {
+            join(&mut spec, &theirs);
+        }
+    }
+    records.push(ManagedFieldsEntry {
+        manager: Some(MANAGER.to_owned()),
+        operation: Some("Apply".to_owned()),
+        api_version: Some(api_version.to_owned()),
+        fields_type: Some("FieldsV1".to_owned()),
+        fields_v1: Some(FieldsV1(json!({ "f:spec": spec }))),
+        ..ManagedFieldsEntry::default()
+    });
+    records
+}
+
+/// Adds the fields of one record to those of another.
+fn join(fields: &mut Value, others: &Value) {
+    let Some(others) = others.as_object() else {
+        return;
+    };
+    for (name, below) in others {
+        match fields.get_mut(name) {
+            Some(fields) => join(fields, below),
+            None => fields[name] = below.clone(),
+        }
+    }
+}
+
 /// Whether the number of replicas is one that we wrote.
 fn owns_replicas(deployment: &Deployment) -> bool {
     deployment.managed_fields().iter().any(|record| {
@@ -184,5 +223,50 @@ pub fn slim<K: Resource>(object: &mut K) {
                 json!({})
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(manager: &str, operation: &str, fields: Value) -> ManagedFieldsEntry {
+        ManagedFieldsEntry {
+            manager: Some(manager.to_owned()),
+            operation: Some(operation.to_owned()),
+            api_version: Some("v1".to_owned()),
+            fields_type: Some("FieldsV1".to_owned()),
+            fields_v1: Some(FieldsV1(fields)),
+            ..ManagedFieldsEntry::default()
+        }
+    }
+
+    #[test]
+    fn the_spec_of_what_is_taken_over_is_ours_and_labels_stay_whose_they_are() {
+        let labels = json!({ "f:metadata": { "f:labels": { "f:team": {} } } });
+        let ports = json!({ "f:ports": { "k:{\"port\":1}": { ".": {}, "f:port": {} } } });
+        let type_ = json!({ "f:ports": { "k:{\"port\":1}": { "f:name": {} } }, "f:type": {} });
+        let mut created = labels.clone();
+        created["f:spec"] = ports;
+        let status = ManagedFieldsEntry {
+            subresource: Some("status".to_owned()),
+            ..record("cloud", "Update", json!({ "f:status": {} }))
+        };
+        let before = [
+            record("kubectl", "Update", created),
+            record("someone", "Apply", json!({ "f:spec": type_ })),
+            status.clone(),
+        ];
+        let all = json!({ "f:spec": {
+            "f:ports": { "k:{\"port\":1}": { ".": {}, "f:port": {}, "f:name": {} } },
+            "f:type": {},
+        } });
+        let after = [
+            record("kubectl", "Update", labels),
+            record("someone", "Apply", json!({})),
+            status,
+            record(MANAGER, "Apply", all),
+        ];
+        assert_eq!(taken_over(&before, "v1"), after);
     }
 }

@@ -5,16 +5,20 @@ use serde_json::Value;
 /// Whether both are Kubernetes quantities of the same size.
 pub fn are_equal(a: &Value, b: &Value) -> bool {
     match (a.as_str().and_then(size), b.as_str().and_then(size)) {
-        (Some(a), Some(b)) => a == b,
+        // The API server caps what is beyond 64 bits.
+        (Some(a), Some(b)) => a.min(LARGEST) == b.min(LARGEST),
         _ => false,
     }
 }
 
+/// Everything is counted in thousandths: the API server rounds the amounts of resources up to them.
+const DECIMALS: i32 = 3;
+/// The largest amount that the API server keeps, in thousandths.
+const LARGEST: i128 = (i64::MAX as i128) * 1000;
+
 /// A quantity as digits × 10^exponent × 2^exponent, in the lowest terms of ten, so that equal amounts in one
 /// family of suffixes have equal sizes; `None` if it isn't one, or too large to tell.
 fn size(text: &str) -> Option<i128> {
-    /// Everything is counted in thousandths: the API server rounds the amounts of resources up to them.
-    const DECIMALS: i32 = 3;
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
@@ -70,6 +74,7 @@ mod tests {
             // The API server rounds up to thousandths.
             ("100u", "1m"),
             ("0.0005", "1m"),
+            ("9Ei", "9223372036854775807"),
         ] {
             assert!(are_equal(&a.into(), &b.into()), "{a} and {b}");
         }

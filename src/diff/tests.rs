@@ -1,4 +1,5 @@
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
 use serde_json::json;
 
 use super::*;
@@ -145,6 +146,54 @@ fn a_field_taken_away_is_healed() {
 }
 
 #[test]
+fn an_empty_text_is_as_good_as_none_in_a_field_and_a_value_in_a_map() {
+    let compared = |wanted: Value, live: Value| {
+        let mut found = Vec::new();
+        compare(&wanted, Some(&live), &mut Path::default(), &mut found);
+        found.len()
+    };
+    assert_eq!(
+        compared(json!({ "spec": { "value": "" } }), json!({ "spec": {} })),
+        0
+    );
+    assert_eq!(
+        compared(
+            json!({ "nodeSelector": { "a": "" } }),
+            json!({ "nodeSelector": {} })
+        ),
+        1
+    );
+}
+
+#[test]
+fn a_label_more_is_a_difference_where_it_selects_and_nowhere_else() {
+    let compared = |at: &[&str]| {
+        let nested = |value: Value| {
+            at.iter()
+                .rev()
+                .fold(value, |value, field| json!({ *field: value }))
+        };
+        let mut found = Vec::new();
+        compare(
+            &nested(json!({ "a": "b" })),
+            Some(&nested(json!({ "a": "b", "c": "d" }))),
+            &mut Path::default(),
+            &mut found,
+        );
+        found
+            .into_iter()
+            .map(|(path, found, wanted)| (path.to_string(), found, wanted))
+            .collect::<Vec<_>>()
+    };
+    for selector in ["spec.selector", "spec.template.spec.nodeSelector"] {
+        let at: Vec<&str> = selector.split('.').collect();
+        let more = (format!("{selector}.c"), Some(json!("d")), Value::Null);
+        assert_eq!(compared(&at), [more]);
+    }
+    assert_eq!(compared(&["metadata", "labels"]), []);
+}
+
+#[test]
 fn an_item_of_a_list_is_compared_by_its_key_wherever_it_stands() {
     let live = live(|live| {
         live["spec"]["template"]["spec"]["containers"][0]["env"][1]["value"] = json!("3");
@@ -285,4 +334,82 @@ fn the_field_to_edit_is_named_for_everything_that_can_be_set() {
         by: None,
     };
     assert_eq!(field_to_edit("webui", &drift, ""), "spec.webui.service");
+}
+
+/// A Service's verdict after `change`, by the rules of [`judge`].
+fn judged_service(change: impl FnOnce(&mut Value)) -> Verdict {
+    let wanted = json!({
+        "metadata": {
+            "name": "webui",
+            "annotations": { APPLIED: "hash" },
+            "ownerReferences": [owner()],
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "selector": { "app": "webui" },
+            "ports": [{ "name": "webui", "port": 80, "targetPort": 80, "protocol": "TCP" }],
+        },
+    });
+    let mut live = wanted.clone();
+    live["spec"]["clusterIP"] = json!("10.0.0.7");
+    change(&mut live);
+    let service = |json| serde_json::from_value::<Service>(json).unwrap();
+    judge(&service(wanted), Some(&service(live)), &owner(), |_| true)
+}
+
+#[test]
+fn a_label_more_in_a_service_s_selector_is_healed_since_it_selects_fewer_pods() {
+    let verdict = judged_service(|live| live["spec"]["selector"]["version"] = json!("2"));
+    assert_eq!(
+        verdict,
+        healed("spec.selector.version", Some(json!("2")), Value::Null)
+    );
+}
+
+#[test]
+fn a_service_s_port_is_told_from_others_by_its_number() {
+    assert_eq!(
+        judged_service(|live| live["spec"]["ports"][0]["nodePort"] = json!(30080)),
+        Verdict::Keep
+    );
+    assert_eq!(
+        judged_service(|live| live["spec"]["ports"][0]["targetPort"] = json!(8080)),
+        healed("spec.ports[80].targetPort", Some(json!(8080)), json!(80))
+    );
+}
+
+#[test]
+fn an_owner_that_joins_ours_is_no_difference() {
+    let joined = live(|live| {
+        let other = json!({ "apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "other" });
+        let owners = live["metadata"]["ownerReferences"].as_array_mut().unwrap();
+        owners.insert(0, other);
+    });
+    assert_eq!(judged(Some(joined)), Verdict::Keep);
+}
+
+#[test]
+fn a_hash_that_was_taken_away_is_put_back() {
+    let live = live(|live| {
+        let annotations = live["metadata"]["annotations"].as_object_mut().unwrap();
+        annotations.remove(APPLIED);
+    });
+    let path = "metadata.annotations[dockercoins.dev/applied]";
+    assert_eq!(judged(Some(live)), healed(path, None, json!("hash")));
+}
+
+#[test]
+fn what_means_nothing_may_be_left_out_and_what_chooses_something_may_not() {
+    let drift = |wanted: Value| {
+        let mut found = Found::new();
+        let live = json!({});
+        compare(&wanted, Some(&live), &mut Path::default(), &mut found);
+        found.len()
+    };
+    for nothing in [json!(""), json!(0), json!([])] {
+        assert_eq!(drift(json!({ "field": nothing })), 0);
+    }
+    for something in [json!("a"), json!(1), json!(["a"]), json!(false), json!({})] {
+        assert_eq!(drift(json!({ "field": something })), 1);
+    }
 }

@@ -258,7 +258,61 @@ fn a_refresh_that_fails_for_one_image_holds_back_what_the_other_tags_moved_to() 
     let desired = desired(json!({ "resolve": { "interval": "10m" } }));
     let status = resolved(&desired, 'a');
     let mut answers = all('b');
-    answers.insert(Component::Hasher, Err(refusal()));
+    answers.insert(Component::Worker, Err(refusal()));
     let images = settle(&desired, &status, &answers, now());
     assert_eq!(images.set, set(V1, 'a'));
+
+    // The next time all answer, and all move together.
+    let images = settle(&desired, &remembering(&desired, &images), &all('b'), now());
+    assert_eq!(images.set, set(V1, 'b'));
+}
+
+#[test]
+fn a_refresh_that_fails_for_best_effort_holds_nothing_back() {
+    let spec = json!({ "worker": { "resolve": { "policy": "BestEffort" } } });
+    let desired = desired(spec);
+    let status = resolved(&desired, 'a');
+    let mut answers = all('b');
+    answers.insert(Component::Worker, Err(refusal()));
+    let images = settle(&desired, &status, &answers, now());
+    let mut expected = set(V1, 'b').unwrap();
+    expected[4] = set(V1, 'a').unwrap()[4].clone();
+    assert_eq!(images.set, Some(expected));
+}
+
+#[test]
+fn best_effort_waits_for_no_one_and_no_one_waits_for_it() {
+    let spec = json!({ "worker": { "tag": "v9", "resolve": { "policy": "BestEffort" } } });
+    let desired = desired(spec);
+    let mut answers = all('a');
+    answers.insert(Component::Worker, Err(refusal()));
+    let images = settle(&desired, &DockerCoinsStatus::default(), &answers, now());
+    let mut expected = set(V1, 'a').unwrap();
+    expected[4] = "docker.io/dockercoins/worker:v9".into();
+    assert_eq!(images.set, Some(expected));
+    // It is asked for again until it is pinned.
+    assert_eq!(
+        asked(&desired, &remembering(&desired, &images), false),
+        [Component::Worker]
+    );
+}
+
+#[test]
+fn a_digest_in_status_that_is_none_is_asked_for_again() {
+    let desired = desired(json!({}));
+    let mut status = resolved(&desired, 'a');
+    status.components[2].digest = Some("sha256:short".into());
+    status.components[2].pinned = None;
+    assert_eq!(asked(&desired, &status, false), [Component::Rng]);
+}
+
+#[test]
+fn a_digest_that_is_written_is_what_runs_and_needs_no_answer() {
+    let image = format!("quay.io/me/rng:v1@{}", digest('c'));
+    let desired = desired(json!({ "rng": { "image": image } }));
+    let images = settle(&desired, &DockerCoinsStatus::default(), &all('a'), now());
+    let mut expected = set(V1, 'a').unwrap();
+    expected[2] = image;
+    assert_eq!(images.set, Some(expected));
+    assert_eq!(images.components[2].answer, None);
 }

@@ -10,6 +10,10 @@ use crate::desired::Desired;
 
 use super::{is_own_annotation, metadata, selector};
 
+/// What `kubectl apply` keeps of an object that it wrote. It wrote the resource, not this object, so that it would
+/// be untrue here.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 pub(super) fn service(desired: &Desired, component: Component, port: i32) -> Service {
     let (type_, node_port, annotations) = match component {
         Component::Webui => {
@@ -24,7 +28,7 @@ pub(super) fn service(desired: &Desired, component: Component, port: i32) -> Ser
     };
     let annotations = annotations
         .into_iter()
-        .filter(|(key, _)| !is_own_annotation(key))
+        .filter(|(key, _)| !is_own_annotation(key) && key != LAST_APPLIED)
         .collect();
     Service {
         metadata: metadata(desired, component, annotations),

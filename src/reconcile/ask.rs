@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
-use resolver::Request;
+use resolver::{Keyring, Request};
 use tokio::time::Instant;
 use tracing::debug;
 
 use crate::desired::Desired;
 use crate::images::{self, Answers, Images};
+use crate::status;
 
 use super::{Case, chance};
 
@@ -30,17 +31,15 @@ impl Case<'_> {
         let questions = images::questions(desired, &self.before, due, Timestamp::now());
         let answers = if questions.is_empty() {
             self.memory.refusal = None;
+            if status::has_notes(&self.before) {
+                self.look_after_secrets(desired, now).await;
+            }
             Answers::new()
         } else if let Some(answers) = self.memory.standing_refusal(&questions, generation, now) {
             answers
         } else {
-            let (keyring, notes) = self
-                .context
-                .cluster
-                .keyring(&desired.namespace, &desired.pull_secrets)
-                .await;
-            self.memory.notes = Some(notes);
-            let (keyring, resolver) = (&keyring, &self.context.resolver);
+            let keyring = &self.keyring(desired).await;
+            let resolver = &self.context.resolver;
             let asked = questions.iter().map(|(component, reference)| async move {
                 let endpoint = desired.endpoint_for(reference);
                 let request = Request {
@@ -67,5 +66,26 @@ impl Case<'_> {
         };
         self.wakes.extend(self.memory.asks_again_at());
         answers
+    }
+
+    /// The logins in the pull secrets. What is to be known of those that gave none is kept in mind.
+    async fn keyring(&mut self, desired: &Desired) -> Keyring {
+        let cluster = &self.context.cluster;
+        let (keyring, notes) = cluster
+            .keyring(&desired.namespace, &desired.pull_secrets)
+            .await;
+        self.memory.notes = Some(notes);
+        self.memory.secrets_read_at = Some(Instant::now());
+        keyring
+    }
+
+    /// Sees, from time to time, whether what was told of the pull secrets still holds.
+    async fn look_after_secrets(&mut self, desired: &Desired, now: Instant) {
+        if self.memory.reads_secrets_at(now) <= now {
+            self.keyring(desired).await;
+        }
+        if self.memory.notes.iter().flatten().next().is_some() {
+            self.wakes.push(self.memory.reads_secrets_at(now));
+        }
     }
 }

@@ -3,20 +3,21 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use tokio::time::Instant;
 use tracing::warn;
 
 use crate::api::DockerCoinsStatus;
-use crate::cluster::News;
 use crate::component::Component;
 use crate::error::Error;
 use crate::images;
 use crate::memory::{Memory, Told};
+use crate::news::{self, News};
 use crate::status::{self, Outcome};
 
-use super::{Case, Context, news};
+use super::{Case, Context};
 
 /// While nothing but numbers of pods changes, status is written at most this often.
 const STATUS_PACE: Duration = Duration::from_secs(1);
@@ -96,7 +97,7 @@ impl Case<'_> {
     }
 }
 
-/// Says of a resource that can't be read that it can't, once.
+/// Says of a resource that can't be read that it can't, once for each state of it.
 pub(super) async fn unreadable(
     generation: Option<i64>,
     reference: &ObjectReference,
@@ -105,23 +106,31 @@ pub(super) async fn unreadable(
     context: &Context,
 ) -> Result<Action, Error> {
     let text = error.to_string();
-    if memory.unreadable.as_ref() == Some(&text) {
+    let unreadable = Some((generation, text.clone()));
+    if memory.unreadable == unreadable {
         return Ok(Action::await_change());
     }
     warn!("{text}");
-    let conditions = status::unreadable(generation, &error, Timestamp::now());
-    context
-        .cluster
-        .write_conditions(reference, generation, &conditions)
-        .await?;
-    let news = News {
-        warning: true,
-        reason: error.reason().to_owned(),
-        action: "Read",
-        note: text.clone(),
-    };
-    context.cluster.publish(reference, &news).await;
-    memory.unreadable = Some(text);
+    let cluster = &context.cluster;
+    let (observed, before) = cluster.conditions(reference).await?;
+    let conditions = status::unreadable(generation, &before, &error, Timestamp::now());
+    if (observed, &before) != (generation, &conditions) {
+        cluster
+            .write_conditions(reference, generation, &conditions)
+            .await?;
+    }
+    let is_told =
+        |told: &Condition| told.type_ == "Stalled" && told.message == conditions[2].message;
+    if !before.iter().any(is_told) {
+        let news = News {
+            warning: true,
+            reason: error.reason().to_owned(),
+            action: "Read",
+            note: text,
+        };
+        cluster.publish(reference, &news).await;
+    }
+    memory.unreadable = unreadable;
     Ok(Action::await_change())
 }
 

@@ -5,16 +5,17 @@ use futures::future::join_all;
 use kube::ResourceExt as _;
 use tokio::time::Instant;
 
-use crate::cluster::{Child, News};
+use crate::cluster::Child;
 use crate::component::Component;
 use crate::desired::Desired;
 use crate::diff::{self, Drift, Verdict, judge};
 use crate::error::Error;
 use crate::images;
+use crate::news::{self, News};
 use crate::plan::{APPLIED, MANAGER, Plan};
 use crate::status::Outcome;
 
-use super::{Case, chance, controller_uid, news};
+use super::{Case, chance, controller_uid};
 
 impl Case<'_> {
     /// Applies the plan: Services first, so that a new pod finds the names that it looks up.

@@ -27,7 +27,13 @@ fn stranger_s_deployment() -> Value {
             "selector": { "matchLabels": labels },
             "template": {
                 "metadata": { "labels": labels },
-                "spec": { "containers": [{ "name": "rng", "image": "dockercoins/rng:v0.1" }] },
+                "spec": {
+                    "containers": [
+                        { "name": "rng", "image": "dockercoins/rng:v0.1", "command": ["sleep"], "env": [{ "name": "A" }] },
+                        { "name": "sidecar", "image": "example.com/sidecar" },
+                    ],
+                    "hostNetwork": true,
+                },
             },
         },
     })
@@ -148,6 +154,13 @@ async fn a_stranger_s_deployment_is_left_alone_until_it_is_annotated() {
             .await
             .starts_with(&images.name("rng", "v0.1@sha256:"))
     );
+    // What the stranger ran is gone with all that belonged to it, but not the number of pods.
+    let spec = adopted.spec;
+    assert_eq!(spec.replicas, Some(0));
+    let pod = spec.template.spec.unwrap();
+    assert_eq!((pod.containers.len(), pod.host_network), (1, None));
+    let container = &pod.containers[0];
+    assert_eq!((&container.command, &container.env), (&None, &None));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::coins::nine;
 use crate::support::namespace::COINS;
-use crate::support::server::{Answer, Server};
+use crate::support::server::{Answer, Server, reply};
 use crate::support::{Namespace, Operator, Registry, until};
 
 #[tokio::test]
@@ -100,19 +100,25 @@ async fn killed_again_and_again_while_it_works_it_ends_up_where_an_undisturbed_o
     );
 }
 
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
-async fn an_operator_without_the_crd_s_api_server_says_what_to_do() {
-    let kubeconfig = tempfile::NamedTempFile::new().unwrap();
+/// A kubeconfig for whatever listens at a URL.
+fn kubeconfig_of(url: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
     let config = json!({
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "nowhere",
         "contexts": [{ "name": "nowhere", "context": { "cluster": "nowhere", "user": "nobody" } }],
-        "clusters": [{ "name": "nowhere", "cluster": { "server": "http://127.0.0.1:1" } }],
+        "clusters": [{ "name": "nowhere", "cluster": { "server": url } }],
         "users": [{ "name": "nobody", "user": {} }],
     });
-    std::fs::write(kubeconfig.path(), config.to_string()).unwrap();
+    std::fs::write(file.path(), config.to_string()).unwrap();
+    file
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn an_operator_without_the_crd_s_api_server_says_what_to_do() {
+    let kubeconfig = kubeconfig_of("http://127.0.0.1:1");
     let mut operator = Operator::start_at(kubeconfig.path().to_str().unwrap());
     let status = operator.end().await;
     assert_eq!(status.code(), Some(1));
@@ -121,6 +127,53 @@ async fn an_operator_without_the_crd_s_api_server_says_what_to_do() {
         "{}",
         operator.log()
     );
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn sigterm_ends_it_at_once_though_it_has_heard_nothing_of_the_cluster() {
+    let unknown = [
+        "gitCommit",
+        "gitTreeState",
+        "buildDate",
+        "goVersion",
+        "compiler",
+        "platform",
+    ];
+    let mut version = json!({ "major": "1", "minor": "37", "gitVersion": "v1.37.0" });
+    for field in unknown {
+        version[field] = json!("");
+    }
+    let version = version.to_string();
+    // It falls silent at the very first request, or at the first list.
+    for (knows_its_version, last) in [(false, "GET /version"), (true, "GET /apis/apps")] {
+        let version = version.clone();
+        let server = Server::start(move |request| match knows_its_version {
+            true if request.starts_with("GET /version") => reply(request, "200 OK", &[], &version),
+            _ => Answer::Endless(Vec::new(), Vec::new(), Duration::from_secs(3600)),
+        })
+        .await;
+        let kubeconfig = kubeconfig_of(&server.address);
+        let mut operator = Operator::start_at(kubeconfig.path().to_str().unwrap());
+        until("the server is asked", async || {
+            let heard = server.lines();
+            let is_last = |line: &String| line.starts_with(last);
+            heard
+                .iter()
+                .any(is_last)
+                .then_some(())
+                .ok_or(heard.join(", "))
+        })
+        .await;
+        let began = Instant::now();
+        let status = operator.terminate().await;
+        assert_eq!(status.code(), Some(0), "{}", operator.log());
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "it took {:?}",
+            began.elapsed()
+        );
+    }
 }
 
 #[tokio::test]

@@ -141,7 +141,7 @@ async fn a_missing_secret_is_named_and_creating_it_heals() {
 async fn a_missing_secret_that_no_image_needs_stops_nothing() {
     let namespace = Namespace::new("no-need").await;
     let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
+    let operator = Operator::start(&namespace);
     namespace
         .create(COINS, &images, with_secret("regcred"))
         .await;
@@ -154,6 +154,17 @@ async fn a_missing_secret_that_no_image_needs_stops_nothing() {
         told.contains("pull secret regcred is not in this namespace"),
         "{told}"
     );
+
+    // Though no registry is asked again, it is seen that the Secret is there: at the latest by the next operator.
+    drop(operator);
+    let secret = pull_secret("regcred", &host(&images), USER, PASSWORD);
+    namespace.make::<Secret>(secret).await;
+    let _operator = Operator::start(&namespace);
+    namespace
+        .until_coins(COINS, "the Secret is told of no more", |coins| {
+            !message_of(coins, "ImagesResolved").contains("regcred")
+        })
+        .await;
 }
 
 #[tokio::test]

@@ -151,6 +151,24 @@ async fn what_can_t_be_read_or_contradicts_itself_is_told_and_slows_no_other_and
         assert_eq!(namespace.children().await, Default::default());
     }
 
+    // Another state of the resource that can't be read either is told as such, and since when it is so.
+    let other = json!({ "spec": { "worker": { "revisionHistoryLimit": 9 } } });
+    unreadable.patch_raw(COINS, other).await;
+    until("the new generation is told", async || {
+        let coins = unreadable.raw_coins().get(COINS).await;
+        let now = coins.map_err(|error| error.to_string())?.data["status"].clone();
+        let since = |conditions: &[Value]| -> Vec<Value> {
+            let since = conditions.iter().map(|c| c["lastTransitionTime"].clone());
+            since.collect()
+        };
+        let conditions = now["conditions"].as_array().cloned().unwrap_or_default();
+        match now["observedGeneration"] == json!(2) && since(&conditions) == since(&told) {
+            true => Ok(()),
+            false => Err(now.to_string()),
+        }
+    })
+    .await;
+
     unreadable
         .edit(COINS, json!({ "worker": { "replicas": 2 } }))
         .await;

@@ -5,10 +5,22 @@
 use serde_json::Value;
 
 use crate::api::{ComponentStatus, DockerCoinsStatus};
-use crate::cluster::News;
 use crate::component::Component;
 use crate::diff::{Drift, Verdict};
 use crate::images::remembered;
+
+/// Something that people should see in `kubectl describe` and `kubectl events`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// The stable name of what happened.
+    pub reason: String,
+    /// What the operator was doing.
+    pub action: &'static str,
+    /// What happened, for a person.
+    pub note: String,
+}
 
 /// What to tell of objects that were written, each with why.
 ///
@@ -164,6 +176,7 @@ pub fn of_status(before: &DockerCoinsStatus, after: &DockerCoinsStatus) -> Vec<N
             "Resolved",
             "NotRequired",
             "WaitingForDeletion",
+            "NamespaceTerminating",
             "Outdated",
         ]
         .contains(&now.reason.as_str());

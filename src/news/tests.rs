@@ -93,6 +93,52 @@ fn an_object_that_had_been_there_was_deleted_and_that_is_told() {
     );
 }
 
+#[test]
+fn a_heal_of_what_the_resource_can_t_set_says_so_and_long_values_are_cut_between_characters() {
+    let heal = |found: Option<Value>| Drift {
+        path: "spec.selector".into(),
+        found,
+        wanted: json!({ "app": "rng" }),
+        by: None,
+    };
+    let told = |drift: Drift| {
+        let written = [("Service rng".to_owned(), Verdict::Heal(vec![drift]))];
+        let field = |_: &str, _: &Drift| "nothing: the operator decides this field".to_owned();
+        shown(of_writes("dockercoins", &written, |_| true, field))
+    };
+    assert_eq!(
+        told(heal(None)),
+        [
+            "W Healed: Service rng: someone had changed spec.selector to nothing, and it was changed back to \
+             {\"app\":\"rng\"}. The operator decides this field"
+        ]
+    );
+    assert_eq!(
+        told(heal(Some(json!("é".repeat(161))))),
+        [format!(
+            "W Healed: Service rng: someone had changed spec.selector to {}…, and it was changed back to \
+             {{\"app\":\"rng\"}}. The operator decides this field",
+            "é".repeat(160)
+        )]
+    );
+}
+
+#[test]
+fn an_object_that_was_handed_over_is_told_and_what_is_not_written_is_not() {
+    let written = [
+        ("Service redis", Verdict::Adopt),
+        ("Service rng", Verdict::Keep),
+        ("Service webui", Verdict::Leaving),
+        ("Service hasher", Verdict::Foreign(None)),
+    ];
+    assert_eq!(
+        writes(&written, ""),
+        [
+            "N Adopted: Service redis was handed over to DockerCoins dockercoins by annotation, and now is as it says"
+        ]
+    );
+}
+
 /// A status with a Ready condition, and rng pinned to a digest.
 fn status(ready: &str, reason: &str, digest: Option<&str>) -> DockerCoinsStatus {
     let condition = |type_: &str| Condition {
@@ -152,4 +198,27 @@ fn a_new_digest_is_told_and_one_that_moved_with_the_old_one() {
         ["N Pinned: a/rng:v1 moved from sha256:aaaaaaaaaaaa to sha256:bbbbbbbbbbbb"]
     );
     assert_eq!(shown(of_pins(&first, &first)), Vec::<String>::new());
+}
+
+#[test]
+fn another_tag_is_a_new_image_and_not_one_that_moved() {
+    let before = status("True", "Ready", Some("sha256:aaaaaaaaaaaaaaaa"));
+    let mut after = status("True", "Ready", Some("sha256:bbbbbbbbbbbbbbbb"));
+    after.components[0].image = Some("a/rng:v2".into());
+    assert_eq!(
+        shown(of_pins(&before, &after)),
+        ["N Pinned: a/rng:v2 is sha256:bbbbbbbbbbbb"]
+    );
+    after.components[0].digest = None;
+    assert_eq!(shown(of_pins(&before, &after)), Vec::<String>::new());
+}
+
+#[test]
+fn a_failure_that_turns_into_another_is_told_again() {
+    let limited = status("False", "RateLimited", None);
+    let missing = status("False", "NotFoundOrNoAccess", None);
+    assert_eq!(
+        shown(of_status(&limited, &missing)),
+        ["W NotFoundOrNoAccess: Ready is False"]
+    );
 }
