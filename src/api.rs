@@ -30,6 +30,10 @@ pub use status::{ComponentStatus, DockerCoinsStatus};
 /// The API group of the resource, and the prefix of the operator's annotations.
 pub const GROUP: &str = "dockercoins.dev";
 
+/// The annotation that asks for the tags to be asked for again, once for each value that is written there:
+/// `kubectl annotate --overwrite coins/dockercoins dockercoins.dev/requestedAt="$(date --iso-8601=seconds)"`.
+pub const REQUESTED_AT: &str = "dockercoins.dev/requestedAt";
+
 /// What DockerCoins should look like in this namespace.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
@@ -87,7 +91,7 @@ pub struct DockerCoinsSpec {
 
     /// Secrets of this namespace, of type kubernetes.io/dockerconfigjson or kubernetes.io/dockercfg, with
     /// logins for the registries. The nodes use them to pull images and the operator to resolve tags.
-    /// Default: none.
+    /// Default: those of the namespace's ServiceAccount `default`, as for any pod.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -212,6 +216,45 @@ pub struct Registry {
         "an endpoint is http:// or https://, a host, and a port where it isn't the usual one: write http://registry:5000"
     ))]
     pub endpoint: Option<String>,
+
+    /// The certificate authority of a registry with a certificate of its own, in PEM, in a ConfigMap or a Secret of
+    /// this namespace. The operator trusts it beside the system's, for the prefix's host alone; the nodes need it
+    /// too. Default: the system's authorities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_authority: Option<CertificateAuthority>,
+}
+
+/// Where a certificate authority is kept.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.configMapKeyRef) != has(self.secretKeyRef)").message(
+    "a certificate authority is in one place: write either configMapKeyRef or secretKeyRef"
+))]
+pub struct CertificateAuthority {
+    /// A key of a ConfigMap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<KeyReference>,
+
+    /// A key of a Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<KeyReference>,
+}
+
+/// A key of a ConfigMap or Secret in this namespace.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+pub struct KeyReference {
+    /// The name of the ConfigMap or Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+
+    /// The key in it. Default: ca.crt.
+    #[serde(default = "default_ca_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+fn default_ca_key() -> String {
+    "ca.crt".into()
 }
 
 impl Default for Registry {
@@ -219,6 +262,7 @@ impl Default for Registry {
         Self {
             prefix: default_prefix(),
             endpoint: None,
+            certificate_authority: None,
         }
     }
 }

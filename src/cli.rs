@@ -1,5 +1,7 @@
 //! What the command line says, and what is done about it.
 
+mod resolve;
+
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -30,6 +32,8 @@ pub struct Cli {
 enum Command {
     /// Watch DockerCoins resources and make the cluster as they say.
     Run(Run),
+    /// Say what images' names mean, which logins are for them, and what their registries answer.
+    Resolve(resolve::Resolve),
     /// Print the CustomResourceDefinition as YAML.
     Crd,
 }
@@ -53,14 +57,8 @@ struct Run {
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
 
-    /// A network in which registries may be, although its addresses are loopback, link-local or otherwise
-    /// refused; may be given several times.
-    #[arg(long = "allow-registry-network", value_name = "CIDR")]
-    allow_registry_networks: Vec<IpNet>,
-
-    /// How many seconds a registry may take to answer for one image, with all that belongs to it.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
-    registry_deadline: u64,
+    #[command(flatten)]
+    registries: Registries,
 
     /// How the log is written. Default: for people on a terminal, JSON elsewhere.
     #[arg(long, value_name = "FORMAT")]
@@ -70,6 +68,31 @@ struct Run {
     /// info,dockercoins_operator=debug. At debug, every request says why it is sent.
     #[arg(long, value_name = "LEVEL", env = "RUST_LOG", default_value = DEFAULT_LOG)]
     log_level: String,
+}
+
+/// How registries are spoken to.
+#[derive(Debug, Args)]
+struct Registries {
+    /// A network in which registries may be, although its addresses are loopback, link-local or otherwise
+    /// refused; may be given several times.
+    #[arg(long = "allow-registry-network", value_name = "CIDR")]
+    allow: Vec<IpNet>,
+
+    /// How many seconds a registry may take to answer for one image, with all that belongs to it.
+    #[arg(long = "registry-deadline", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
+    deadline: u64,
+}
+
+impl Registries {
+    fn resolver(&self) -> Result<Resolver, CliError> {
+        Resolver::new(Options {
+            allow: self.allow.clone(),
+            deadline: Duration::from_secs(self.deadline),
+            user_agent: concat!("dockercoins-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
+            ..Options::default()
+        })
+        .map_err(|error| CliError::Resolver(with_sources(&error)))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -99,14 +122,19 @@ pub enum CliError {
     Signals(#[source] std::io::Error),
     #[error("the CRD can't be written as YAML: {0}")]
     Yaml(String),
+    #[error("{0}: {1}")]
+    File(String, #[source] std::io::Error),
+    #[error("--docker-config: {0}")]
+    Logins(String),
 }
 
 impl Cli {
-    /// Does what was asked for.
-    pub async fn run(self) -> Result<(), CliError> {
+    /// Does what was asked for. Gives whether all is well with what was looked at.
+    pub async fn run(self) -> Result<bool, CliError> {
         match self.command {
-            Command::Run(run) => run.run().await,
-            Command::Crd => print_crd(),
+            Command::Run(run) => run.run().await.map(|()| true),
+            Command::Resolve(resolve) => resolve.run().await,
+            Command::Crd => print_crd().map(|()| true),
         }
     }
 }
@@ -132,13 +160,7 @@ impl Run {
             () = shutdown.clone() => return Ok(()),
         }
         .map_err(|error| CliError::Unreachable(with_sources(&error)))?;
-        let resolver = Resolver::new(Options {
-            allow: self.allow_registry_networks,
-            deadline: Duration::from_secs(self.registry_deadline),
-            user_agent: concat!("dockercoins-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
-            ..Options::default()
-        })
-        .map_err(|error| CliError::Resolver(with_sources(&error)))?;
+        let resolver = resolver::Shared::new(self.registries.resolver()?);
         let namespaces = if self.namespaces.is_empty() {
             "all".to_owned()
         } else {

@@ -6,21 +6,25 @@
 mod cache;
 mod child;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ObjectReference, Secret, Service};
+use k8s_openapi::api::core::v1::{Node, ObjectReference, Secret, Service, ServiceAccount};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
+    Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
+    Preconditions,
 };
 use kube::core::PartialObjectMeta;
 use kube::{Client, ResourceExt as _};
 use resolver::{Format, Keyring};
 use serde_json::json;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tracing::debug;
 
 use crate::api::{DockerCoins, DockerCoinsStatus};
@@ -34,6 +38,9 @@ pub use child::{Child, is_of_interest, slim};
 /// How long the API server may take for one request.
 const DEADLINE: Duration = Duration::from_secs(15);
 
+/// How long what was seen of the nodes will do.
+const NODES_KEPT: Duration = Duration::from_secs(60);
+
 /// The manager that fields are handed to when they stop being ours and are to keep their value.
 const HEIR: &str = "dockercoins-operator-released";
 
@@ -46,6 +53,7 @@ pub struct Cluster {
     pub deployments: Cache<Deployment>,
     /// Every DockerCoins, by its identity alone.
     pub coins: Cache<PartialObjectMeta<DockerCoins>>,
+    nodes: Mutex<Option<SeenNodes>>,
 }
 
 /// What must be known of the other DockerCoins of a namespace.
@@ -77,6 +85,7 @@ impl Cluster {
             services: Cache::default(),
             deployments: Cache::default(),
             coins: Cache::default(),
+            nodes: Mutex::default(),
         }
     }
 
@@ -84,6 +93,7 @@ impl Cluster {
     pub fn is_ready(&self) -> bool {
         let Self {
             client: _,
+            nodes: _,
             coins,
             services,
             deployments,
@@ -235,6 +245,7 @@ impl Cluster {
         // A merge patch leaves out nothing that it doesn't name, so every field is named.
         let status = json!({
             "observedGeneration": status.observed_generation,
+            "lastHandledRequestedAt": status.last_handled_requested_at,
             "conditions": status.conditions,
             "components": status.components,
             "replicas": status.replicas,
@@ -342,18 +353,26 @@ impl Cluster {
         }
     }
 
-    /// The logins in the named Secrets of a namespace, and what should be known of those that gave none.
+    /// The logins in the named Secrets of a namespace, and what should be known of those that gave none. Where none
+    /// is named, those of the ServiceAccount `default` serve, as the API server's admission has it for pods.
     ///
     /// As with the kubelet, a Secret that is missing or can't be used stops nothing by itself: the image may
     /// not need it.
     pub async fn keyring(&self, namespace: &str, names: &[String]) -> (Keyring, Vec<String>) {
+        let (names, told) = match names {
+            [] => match self.default_pull_secrets(namespace).await {
+                Ok(names) => (names, None),
+                Err(error) => (Vec::new(), Some(error.to_string())),
+            },
+            names => (names.to_vec(), None),
+        };
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let secrets = futures::future::join_all(names.iter().map(|name| {
             let what = format!("to read Secret {namespace}/{name}");
             self.send(what, "a registry may need its login", api.get_opt(name))
         }));
         let mut keyring = Keyring::new();
-        let mut notes = Vec::new();
+        let mut notes = Vec::from_iter(told);
         for (name, secret) in names.iter().zip(secrets.await) {
             match secret {
                 Ok(Some(secret)) => notes.extend(add_secret(&mut keyring, name, &secret)),
@@ -364,6 +383,62 @@ impl Cluster {
             }
         }
         (keyring, notes)
+    }
+
+    /// The pull secrets of pods that name none and run as no ServiceAccount of their own.
+    async fn default_pull_secrets(&self, namespace: &str) -> Result<Vec<String>, Error> {
+        let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
+        let what = format!("to read ServiceAccount {namespace}/default");
+        let why = "its pull secrets are those of pods that name none";
+        let account = self.send(what, why, api.get_opt("default")).await?;
+        let secrets = account.and_then(|account| account.image_pull_secrets);
+        let names = secrets.into_iter().flatten().map(|secret| secret.name);
+        Ok(names.filter(|name| !name.is_empty()).collect())
+    }
+
+    /// The platforms of the nodes that have these labels, such as `linux/amd64`; `None` where the operator may not
+    /// list nodes, or there is no answer. What was seen a moment ago will do.
+    pub async fn platforms(&self, labels: &BTreeMap<String, String>) -> Option<BTreeSet<String>> {
+        let mut seen = self.nodes.lock().await;
+        if seen
+            .as_ref()
+            .is_none_or(|seen| seen.at.elapsed() > NODES_KEPT)
+        {
+            let at = Instant::now();
+            let nodes = match self.list_nodes().await {
+                Ok(nodes) => Some(nodes),
+                Err(error) => {
+                    tracing::info!("the platforms of the nodes are not known: {error}");
+                    None
+                }
+            };
+            *seen = Some(SeenNodes { at, nodes });
+        }
+        let nodes = seen.as_ref()?.nodes.as_ref()?;
+        let has_labels = |node: &&NodeGist| {
+            labels
+                .iter()
+                .all(|(key, value)| node.labels.get(key) == Some(value))
+        };
+        let fit = nodes.iter().filter(has_labels);
+        Some(fit.map(|node| node.platform.clone()).collect())
+    }
+
+    async fn list_nodes(&self) -> Result<Vec<NodeGist>, Error> {
+        let api: Api<Node> = Api::all(self.client.clone());
+        let mut nodes = Vec::new();
+        let mut params = ListParams::default().limit(100);
+        loop {
+            let why = "an image may not be there for their platforms";
+            let page = self
+                .send("to list nodes".into(), why, api.list(&params))
+                .await?;
+            nodes.extend(page.items.into_iter().filter_map(NodeGist::of));
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(nodes),
+            }
+        }
     }
 
     fn api<K: Child>(&self, object: &K) -> Api<K> {
@@ -406,6 +481,28 @@ impl Cluster {
                 seconds: DEADLINE.as_secs(),
             }),
         }
+    }
+}
+
+/// What was seen of the nodes.
+struct SeenNodes {
+    at: Instant,
+    nodes: Option<Vec<NodeGist>>,
+}
+
+/// What matters of a node.
+struct NodeGist {
+    labels: BTreeMap<String, String>,
+    platform: String,
+}
+
+impl NodeGist {
+    fn of(node: Node) -> Option<Self> {
+        let info = node.status?.node_info?;
+        Some(Self {
+            labels: node.metadata.labels.unwrap_or_default(),
+            platform: format!("{}/{}", info.operating_system, info.architecture),
+        })
     }
 }
 

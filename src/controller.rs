@@ -27,7 +27,7 @@ use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, applier};
 use kube::{Client, Resource as _, ResourceExt as _};
-use resolver::Resolver;
+use resolver::Shared;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tracing::{debug, info, warn};
@@ -57,7 +57,7 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// reconciled at once, in all of them together.
 pub async fn run(
     client: Client,
-    resolver: Resolver,
+    resolver: Shared,
     namespaces: &[String],
     concurrency: u16,
     shutdown: impl Future<Output = ()> + Clone + Send + 'static,
@@ -71,14 +71,9 @@ pub async fn run(
     };
     let turns = Arc::new(Semaphore::new(usize::from(concurrency)));
     let controllers = scopes.into_iter().map(|scope| {
-        let context = Context::new(Cluster::new(client.clone()), resolver.clone());
-        run_scope(
-            client.clone(),
-            Arc::new(context),
-            scope,
-            Arc::clone(&turns),
-            shutdown.clone(),
-        )
+        let cluster = Cluster::new(client.clone());
+        let context = Context::new(cluster, resolver.clone(), Arc::clone(&turns));
+        run_scope(client.clone(), Arc::new(context), scope, shutdown.clone())
     });
     let too_late = async {
         shutdown.clone().await;
@@ -95,7 +90,6 @@ async fn run_scope(
     client: Client,
     context: Arc<Context>,
     scope: Option<&str>,
-    turns: Arc<Semaphore>,
     shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) {
     let (store, writer) = reflector::store();
@@ -111,13 +105,7 @@ async fn run_scope(
         .flat_map(move |wake| futures::stream::iter(requests(&known, &wake)))
         .map(Ok::<_, Infallible>)
         .take_until(shutdown.clone());
-    let reconciler = move |object, context| {
-        let turns = Arc::clone(&turns);
-        Box::pin(async move {
-            let _turn = turns.acquire().await.expect("never closed");
-            reconcile(object, context).await
-        })
-    };
+    let reconciler = |object, context| Box::pin(reconcile(object, context));
     let settings = controller::Config::default().debounce(DEBOUNCE);
     // Before everything has been listed nothing is begun, so that nothing is to be finished.
     let unlisted = Arc::clone(&context);
@@ -172,6 +160,9 @@ fn coins_wakes(
     context: Arc<Context>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
     logged("DockerCoins", events).filter_map(move |event| {
+        if let Event::Apply(coins) | Event::InitApply(coins) = &event {
+            context.sight(coins);
+        }
         let wake = match &event {
             Event::Apply(coins) => Some(wake_of(coins)),
             Event::Delete(coins) => {

@@ -17,7 +17,8 @@ use resolver::{Endpoint, Prefix, Reference};
 use std::collections::BTreeMap;
 
 use crate::api::{
-    ComponentSpec, DockerCoins, DockerCoinsSpec, ResolvePolicy, ServiceSpec, StrategyType,
+    CertificateAuthority, ComponentSpec, DockerCoins, DockerCoinsSpec, REQUESTED_AT, ResolvePolicy,
+    ServiceSpec, StrategyType,
 };
 use crate::component::Component;
 pub use probes::{Check, CheckKind, Checks};
@@ -42,10 +43,14 @@ pub struct Desired {
     pub endpoint: Option<Endpoint>,
     /// The host of the prefix: the only one that `endpoint` speaks for.
     pub registry_host: String,
-    /// The pull secrets' names, in order.
+    /// Where the certificate authority of that host is kept, if it has one of its own.
+    pub certificate_authority: Option<AuthorityAt>,
+    /// The pull secrets' names, in order; with none, those of the ServiceAccount `default` serve.
     pub pull_secrets: Vec<String>,
     /// How often a pinned tag is asked for again; `None` for never.
     pub interval: Option<Duration>,
+    /// What was requested by annotation and is not done yet: that every tag is asked for again.
+    pub requested: Option<String>,
     /// Whether the children are to be left alone.
     pub suspend: bool,
     /// Node labels demanded by all pods.
@@ -75,6 +80,17 @@ pub struct DesiredComponent {
     pub checks: Checks,
     /// The rest, as written.
     pub spec: ComponentSpec,
+}
+
+/// Where a certificate authority is kept: a key of a ConfigMap or Secret of the namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorityAt {
+    /// Whether it is a Secret.
+    pub is_secret: bool,
+    /// The object's name.
+    pub name: String,
+    /// The key in it.
+    pub key: String,
 }
 
 /// A field that contradicts itself or another, and what to write instead.
@@ -119,6 +135,11 @@ impl Desired {
             .interval
             .as_deref()
             .and_then(|text| faults.take("spec.resolve.interval", parse_interval(text)));
+        let certificate_authority = spec
+            .registry
+            .certificate_authority
+            .as_ref()
+            .and_then(|at| faults.take("spec.registry.certificateAuthority", authority_at(at)));
         let webui_service = spec.webui.service.clone().unwrap_or_default();
         faults.check_service(&webui_service);
         let components =
@@ -141,6 +162,8 @@ impl Desired {
                     .map(|secret| secret.name.clone())
                     .collect(),
                 interval,
+                requested: requested(coins),
+                certificate_authority,
                 suspend: spec.suspend,
                 node_selector: spec.node_selector.clone(),
                 tolerations: spec.tolerations.clone(),
@@ -192,6 +215,33 @@ pub fn component_spec(spec: &DockerCoinsSpec, component: Component) -> &Componen
         Component::Webui => &spec.webui.component,
         Component::Worker => &spec.worker,
     }
+}
+
+/// What is requested by annotation, unless status says that it is done.
+fn requested(coins: &DockerCoins) -> Option<String> {
+    // Status takes no longer one.
+    let written: String = coins
+        .annotations()
+        .get(REQUESTED_AT)?
+        .chars()
+        .take(256)
+        .collect();
+    let status = coins.status.as_ref();
+    let done = status.and_then(|status| status.last_handled_requested_at.as_ref());
+    (done != Some(&written)).then_some(written)
+}
+
+fn authority_at(written: &CertificateAuthority) -> Result<AuthorityAt, &'static str> {
+    let (is_secret, at) = match (&written.config_map_key_ref, &written.secret_key_ref) {
+        (Some(at), None) => (false, at),
+        (None, Some(at)) => (true, at),
+        _ => return Err("it is in one place: write either configMapKeyRef or secretKeyRef"),
+    };
+    Ok(AuthorityAt {
+        is_secret,
+        name: at.name.clone(),
+        key: at.key.clone(),
+    })
 }
 
 fn components_or_none(components: [Option<DesiredComponent>; 5]) -> Option<[DesiredComponent; 5]> {

@@ -4,7 +4,7 @@
 //! `digest`), and what the Deployment names (`pinned`): the last set of images that was complete. A new set is
 //! rolled out only as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -17,7 +17,35 @@ use crate::desired::{Desired, DesiredComponent};
 use crate::error::Error;
 
 /// What a registry said about each component that was asked for.
-pub type Answers = BTreeMap<Component, Result<Digest, Arc<ResolveError>>>;
+pub type Answers = BTreeMap<Component, Result<Answered, Arc<ResolveError>>>;
+
+/// What is known of the digest that a tag stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The digest.
+    pub digest: Digest,
+    /// Where it was asked for; empty where that has been forgotten.
+    pub registry: String,
+    /// Whose login was used, such as `Secret regcred`.
+    pub login: Option<String>,
+    /// For which platforms there is an image under it; empty where that isn't known.
+    pub platforms: Vec<String>,
+    /// The platforms of nodes for which there is none; `None` where that isn't known.
+    pub unserved: Option<Vec<String>>,
+}
+
+impl From<Digest> for Answered {
+    /// A digest of which nothing else is known.
+    fn from(digest: Digest) -> Self {
+        Self {
+            digest,
+            registry: String::new(),
+            login: None,
+            platforms: Vec::new(),
+            unserved: None,
+        }
+    }
+}
 
 /// What is known of the images after asking.
 #[derive(Clone, Debug)]
@@ -34,8 +62,8 @@ pub struct Images {
 pub struct Image {
     /// What is asked for.
     pub asked: Reference,
-    /// The digest that answers it, and since when.
-    pub answer: Option<(Digest, Time)>,
+    /// What answers it, and since when it is that digest.
+    pub answer: Option<(Answered, Time)>,
     /// What its Deployment should name; `None` while it must wait for an answer.
     pub wanted: Option<String>,
     /// Why the registry's last answer gave no digest.
@@ -78,7 +106,7 @@ fn pin(
     status: &DockerCoinsStatus,
     wanted: &DesiredComponent,
     now: Timestamp,
-) -> Option<(Digest, Time)> {
+) -> Option<(Answered, Time)> {
     let memory = remembered(status, wanted.component)?;
     if memory.image.as_deref() == Some(wanted.image.to_string().as_str())
         && let Some(digest) = memory
@@ -86,11 +114,44 @@ fn pin(
             .as_deref()
             .and_then(|text| Digest::parse(text).ok())
     {
-        return Some((digest, memory.resolved_at.clone().unwrap_or(Time(now))));
+        let answered = Answered {
+            digest,
+            registry: memory.registry.clone().unwrap_or_default(),
+            login: memory.login.clone(),
+            platforms: memory.platforms.clone(),
+            unserved: memory.unserved_platforms.clone(),
+        };
+        return Some((answered, memory.resolved_at.clone().unwrap_or(Time(now))));
     }
     let pinned = Reference::parse(memory.pinned.as_deref()?).ok()?;
     let digest = pinned.digest()?.clone();
-    (pinned.without_digest() == wanted.image).then_some((digest, Time(now)))
+    (pinned.without_digest() == wanted.image).then_some((digest.into(), Time(now)))
+}
+
+/// Whether status remembers this digest for what is asked for now: then all that is to be known of it has been
+/// found out.
+pub fn is_known(status: &DockerCoinsStatus, wanted: &DesiredComponent, digest: &Digest) -> bool {
+    let memory = remembered(status, wanted.component);
+    memory.is_some_and(|memory| {
+        memory.image.as_deref() == Some(wanted.image.to_string().as_str())
+            && memory.digest.as_deref() == Some(digest.to_string().as_str())
+    })
+}
+
+/// The platforms of nodes, such as `linux/arm64`, for which an image of these platforms does not serve. One that
+/// names a variant (`linux/arm/v7`) serves nodes of the same kind, which don't tell theirs.
+pub fn unserved(platforms: &[String], of_nodes: &BTreeSet<String>) -> Vec<String> {
+    let serves = |node: &str| {
+        platforms.iter().any(|platform| {
+            let rest = platform.strip_prefix(node);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    };
+    of_nodes
+        .iter()
+        .filter(|node| !serves(node))
+        .cloned()
+        .collect()
 }
 
 /// Whether the registry has a say: not with the policy Never, and not where a digest is written.
@@ -160,10 +221,18 @@ fn settle_one(
     }
     let pin = pin(status, wanted, now);
     image.answer = match answers.get(&wanted.component) {
-        // The same digest again is no news: the time stays.
-        Some(Ok(digest)) => match pin {
-            Some((pinned, since)) if is_held || pinned == *digest => Some((pinned, since)),
-            _ => Some((digest.clone(), Time(now))),
+        Some(Ok(answered)) => match pin {
+            Some(pin) if is_held => Some(pin),
+            // The same digest again is no news: the time stays, and what was found out about it.
+            Some((pinned, since)) if pinned.digest == answered.digest => {
+                let answered = Answered {
+                    platforms: pinned.platforms,
+                    unserved: pinned.unserved,
+                    ..answered.clone()
+                };
+                Some((answered, since))
+            }
+            _ => Some((answered.clone(), Time(now))),
         },
         Some(Err(failure)) => {
             image.failure = Some(Arc::clone(failure));
@@ -172,7 +241,9 @@ fn settle_one(
         None => pin,
     };
     match &image.answer {
-        Some((digest, _)) => image.wanted = Some(wanted.image.with_digest(digest).to_string()),
+        Some((answered, _)) => {
+            image.wanted = Some(wanted.image.with_digest(&answered.digest).to_string());
+        }
         None if wanted.policy == ResolvePolicy::Required => image.wanted = None,
         None => {}
     }

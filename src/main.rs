@@ -9,7 +9,8 @@ mod cli;
 #[tokio::main]
 async fn main() -> ExitCode {
     match cli::Cli::parse().run().await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("dockercoins-operator: {error}");
             ExitCode::FAILURE

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use resolver::{Reference, ResolveError};
 use tokio::time::Instant;
 
@@ -58,6 +59,8 @@ pub struct Refusal {
     generation: Option<i64>,
     /// Until when the registries are left alone.
     until: Instant,
+    /// The same by the clock, for people.
+    until_time: Timestamp,
     failures: u32,
 }
 
@@ -142,6 +145,31 @@ impl Memory {
         self.secrets_read_at.map_or(now, |at| at + LAST_RETRY)
     }
 
+    /// How old an answer may be that someone else was given. A question that comes again and again may be answered
+    /// by one a tenth of its interval old; one that failed, by any since it was to be asked again; and one that is
+    /// new by any since the resource was seen to say so (`sight`).
+    pub fn takes_answers_since(
+        &self,
+        sight: Instant,
+        is_due: bool,
+        interval: Option<Duration>,
+        now: Instant,
+    ) -> Instant {
+        let again = self.refusal.as_ref().map(|refusal| refusal.until.min(now));
+        let refresh = interval
+            .filter(|_| is_due)
+            .map(|i| now.checked_sub(i / 10).unwrap_or(now));
+        [again, refresh]
+            .into_iter()
+            .flatten()
+            .fold(sight, Instant::max)
+    }
+
+    /// The time at which the registries are asked again for what they gave no digest of.
+    pub fn next_attempt(&self) -> Option<Timestamp> {
+        self.refusal.as_ref().map(|refusal| refusal.until_time)
+    }
+
     /// When registries are to be asked again, without anything having changed.
     pub fn asks_again_at(&self) -> Option<Instant> {
         match &self.refusal {
@@ -158,7 +186,7 @@ impl Memory {
         answers: &Answers,
         generation: Option<i64>,
         interval: Option<Duration>,
-        now: Instant,
+        (now, clock): (Instant, Timestamp),
         chance: f64,
     ) {
         let failed: BTreeMap<_, _> = answers
@@ -186,6 +214,7 @@ impl Memory {
             .filter_map(|error| error.retry_after())
             .max()
             .unwrap_or_default();
+        let wait = backoff(failures, chance).max(asked_for);
         self.refusal = Some(Refusal {
             questions: questions
                 .iter()
@@ -193,7 +222,8 @@ impl Memory {
                 .collect(),
             answers: failed,
             generation,
-            until: now + backoff(failures, chance).max(asked_for),
+            until: now + wait,
+            until_time: clock.saturating_add(wait).unwrap_or(clock),
             failures,
         });
     }
@@ -362,7 +392,8 @@ mod tests {
         let mut memory = Memory::default();
         let mut answered = |now| {
             memory.is_refresh_due(interval, now, 1.0);
-            memory.keep_answers(&[], &Answers::new(), None, interval, now, 1.0);
+            let when = (now, Timestamp::UNIX_EPOCH);
+            memory.keep_answers(&[], &Answers::new(), None, interval, when, 1.0);
             memory.refresh_at.unwrap() - start
         };
         let second = Duration::from_secs(1);

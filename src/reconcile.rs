@@ -19,11 +19,11 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
-use resolver::Resolver;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::api::{DockerCoins, DockerCoinsStatus};
+use crate::api::{DockerCoins, DockerCoinsStatus, REQUESTED_AT};
 use crate::cluster::{Cluster, Sibling};
 use crate::component::Component;
 use crate::desired::Desired;
@@ -44,18 +44,60 @@ pub struct Context {
     /// The API server.
     pub cluster: Cluster,
     /// The registries.
-    pub resolver: Resolver,
+    pub resolver: resolver::Shared,
+    /// Who may work at a resource now.
+    turns: Arc<Semaphore>,
     memories: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
+    sights: Mutex<BTreeMap<String, Sight>>,
+}
+
+/// When a resource was first seen to say what it says.
+struct Sight {
+    generation: Option<i64>,
+    requested: Option<String>,
+    at: Instant,
 }
 
 impl Context {
-    /// A context that remembers nothing yet.
-    pub fn new(cluster: Cluster, resolver: Resolver) -> Self {
+    /// A context that remembers nothing yet. No more reconciles than there are `turns` work at once.
+    pub fn new(cluster: Cluster, resolver: resolver::Shared, turns: Arc<Semaphore>) -> Self {
         Self {
             cluster,
             resolver,
+            turns,
             memories: Mutex::default(),
+            sights: Mutex::default(),
         }
+    }
+
+    /// Notes what a resource was seen to say, as soon as the watch brings it: what a registry answers from now on
+    /// is new enough for it.
+    pub fn sight(&self, coins: &Guarded) {
+        let generation = coins.meta().generation;
+        let requested = coins.annotations().get(REQUESTED_AT).cloned();
+        let uid = coins.uid().unwrap_or_default();
+        let mut sights = self.sights.lock().expect("no panic while held");
+        let is_known = sights
+            .get(&uid)
+            .is_some_and(|sight| (sight.generation, &sight.requested) == (generation, &requested));
+        if !is_known {
+            let at = Instant::now();
+            let sight = Sight {
+                generation,
+                requested,
+                at,
+            };
+            sights.insert(uid, sight);
+        }
+    }
+
+    fn seen_at(&self, uid: &str) -> Instant {
+        let sights = self.sights.lock().expect("no panic while held");
+        sights.get(uid).map_or_else(Instant::now, |sight| sight.at)
+    }
+
+    async fn turn(&self) -> SemaphorePermit<'_> {
+        self.turns.acquire().await.expect("never closed")
     }
 
     /// Forgets what was in mind of a resource that is gone.
@@ -64,6 +106,7 @@ impl Context {
             .lock()
             .expect("no panic while held")
             .remove(uid);
+        self.sights.lock().expect("no panic while held").remove(uid);
     }
 
     /// Forgets all that are gone, of which a list doesn't tell one by one.
@@ -71,6 +114,10 @@ impl Context {
         let there = self.cluster.coins.everywhere();
         let there: BTreeSet<String> = there.iter().filter_map(|coins| coins.uid()).collect();
         self.memories
+            .lock()
+            .expect("no panic while held")
+            .retain(|uid, _| there.contains(uid));
+        self.sights
             .lock()
             .expect("no panic while held")
             .retain(|uid, _| there.contains(uid));
@@ -101,8 +148,10 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
         // Before everything is listed, children would seem to be missing, and others' resources too.
         return Ok(Action::requeue(UNTIL_LISTED));
     }
+    let turn = context.turn().await;
     let done = match &object.0 {
-        Ok(coins) => contained(serve(coins, &mut memory, &context)).await,
+        // In a box, so that the many that wait for a turn take little room.
+        Ok(coins) => Box::pin(contained(serve(coins, &mut memory, &context, turn))).await,
         Err(unreadable) => {
             let error = Error::Undecodable {
                 message: unreadable.error.clone(),
@@ -176,6 +225,8 @@ struct Case<'a> {
     before: DockerCoinsStatus,
     memory: &'a mut Memory,
     context: &'a Context,
+    /// The right to work, given back while a registry is waited for: one that is slow must not hold up others.
+    turn: Option<SemaphorePermit<'a>>,
     /// When something that waits may go ahead: a question to a registry, a heal.
     wakes: Vec<Instant>,
     news: Vec<News>,
@@ -185,9 +236,10 @@ async fn serve(
     coins: &DockerCoins,
     memory: &mut Memory,
     context: &Context,
+    turn: SemaphorePermit<'_>,
 ) -> Result<Action, Error> {
     memory.unreadable = None;
-    let mut case = Case::new(coins, memory, context);
+    let mut case = Case::new(coins, memory, context, turn);
     let mut outcome = Outcome::default();
     if let Err(fault) = contained(case.pursue(&mut outcome)).await {
         outcome.faults.push(fault);
@@ -205,7 +257,12 @@ async fn serve(
 
 impl<'a> Case<'a> {
     /// The cached resource may be older than what was last written to it: the newer status counts.
-    fn new(coins: &'a DockerCoins, memory: &'a mut Memory, context: &'a Context) -> Self {
+    fn new(
+        coins: &'a DockerCoins,
+        memory: &'a mut Memory,
+        context: &'a Context,
+        turn: SemaphorePermit<'a>,
+    ) -> Self {
         let mut reference = reference_to(coins);
         let mut before = coins.status.clone().unwrap_or_default();
         let number = |version: &Option<String>| {
@@ -226,6 +283,7 @@ impl<'a> Case<'a> {
             before,
             memory,
             context,
+            turn: Some(turn),
             wakes: Vec::new(),
             news: Vec::new(),
         }
@@ -236,8 +294,7 @@ impl<'a> Case<'a> {
         let desired = Desired::from_resource(self.coins).map_err(Error::Invalid)?;
         self.holds_the_names(&desired)?;
 
-        let images = self.resolve(&desired).await;
-        outcome.notes = self.memory.notes.clone();
+        let images = self.resolve(&desired, outcome).await;
         let plan = plan::plan(&desired, images.set.as_ref());
         let is_complete = images.are_complete();
         outcome.images = Some(images);

@@ -35,6 +35,10 @@ pub struct Outcome {
     pub notes: Option<Vec<String>>,
     /// Our Deployments as last seen.
     pub deployments: BTreeMap<Component, Arc<Deployment>>,
+    /// When the registries are asked again for what they gave no digest of.
+    pub next_attempt: Option<Timestamp>,
+    /// What was requested by annotation and has been done: every tag has been asked for again.
+    pub handled_request: Option<String>,
     /// The objects that differ from what is wanted and are left so, because the resource is suspended;
     /// `None` if it isn't.
     pub held_back: Option<Vec<String>>,
@@ -56,6 +60,10 @@ pub fn status(
     let worker = outcome.deployments.get(&Component::Worker);
     DockerCoinsStatus {
         observed_generation: generation,
+        last_handled_requested_at: outcome
+            .handled_request
+            .clone()
+            .or_else(|| before.last_handled_requested_at.clone()),
         conditions: conditions
             .into_iter()
             .map(|told| told.at(generation, &before.conditions, now))
@@ -99,8 +107,18 @@ pub fn unreadable(
 /// Whether something was told of the pull secrets beside images that are all resolved: no registry is asked then,
 /// so that no one would notice that it was mended.
 pub fn has_notes(status: &DockerCoinsStatus) -> bool {
+    let known = status.components.iter().filter(|c| !c.platforms.is_empty());
+    let unserved: Vec<_> = known
+        .filter_map(|c| {
+            Some((
+                Component::named(&c.name)?.name(),
+                c.unserved_platforms.clone(),
+            ))
+        })
+        .collect();
+    let clean = resolved_as(&unserved);
     status.conditions.iter().any(|told| {
-        told.type_ == "ImagesResolved" && told.reason == "Resolved" && told.message != RESOLVED
+        told.type_ == "ImagesResolved" && told.reason == "Resolved" && told.message != clean
     })
 }
 
@@ -264,7 +282,12 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
             let message = "not every image is pinned, and no registry is asked while the resource is suspended";
             return told("False", "Suspended", message.into());
         }
-        return told("False", reason, format!("{failed}. {}", meanwhile(outcome)));
+        let again = asked_again(outcome);
+        return told(
+            "False",
+            reason,
+            format!("{failed}. {}{again}", meanwhile(outcome)),
+        );
     }
     let unpinned: Vec<&str> = Component::ALL
         .into_iter()
@@ -275,8 +298,9 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
         .collect();
     if !unpinned.is_empty() {
         let message = format!(
-            "{} run by tag until they can be pinned: {failed}",
-            unpinned.join(", ")
+            "{} run by tag until they can be pinned: {failed}{}",
+            unpinned.join(", "),
+            asked_again(outcome)
         );
         return told("False", "Unpinned", message);
     }
@@ -284,7 +308,10 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
         return told(
             "True",
             "RefreshFailed",
-            format!("the last good digests stay, since asking again failed: {failed}"),
+            format!(
+                "the last good digests stay, since asking again failed: {failed}{}",
+                asked_again(outcome)
+            ),
         );
     }
     if images
@@ -305,7 +332,49 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
         .filter(|_| outcome.notes.is_none())
     {
         Some(before) => told("True", "Resolved", before.message.clone()),
-        None => told("True", "Resolved", RESOLVED.into()),
+        None => told("True", "Resolved", resolved_as(&platforms_of(images))),
+    }
+}
+
+/// What is told where there is nothing more to say of the images than on which nodes they can run.
+fn resolved_as(unserved: &[(&'static str, Option<Vec<String>>)]) -> String {
+    let mut told = vec![RESOLVED.to_owned()];
+    for (component, platforms) in unserved {
+        match platforms.as_deref() {
+            Some([]) => {}
+            Some(platforms) => told.push(format!(
+                "{component} has no image for {}, as nodes here are: its pods can't start there",
+                platforms.join(", ")
+            )),
+            None => {}
+        }
+    }
+    if unserved.iter().any(|(_, platforms)| platforms.is_none()) {
+        told.push(
+            "whether the images are for the nodes' platforms was not checked: the operator may not list nodes"
+                .to_owned(),
+        );
+    }
+    sentences(told.into_iter())
+}
+
+/// What is known of the nodes' platforms, for the images whose own are known.
+fn platforms_of(images: &Images) -> Vec<(&'static str, Option<Vec<String>>)> {
+    let answered = |image: &crate::images::Image| Some(image.answer.as_ref()?.0.clone());
+    Component::ALL
+        .into_iter()
+        .zip(&images.components)
+        .filter_map(|(component, image)| Some((component.name(), answered(image)?)))
+        .filter(|(_, answered)| !answered.platforms.is_empty())
+        .map(|(component, answered)| (component, answered.unserved))
+        .collect()
+}
+
+/// When the registries are asked again, for the end of a message.
+fn asked_again(outcome: &Outcome) -> String {
+    match outcome.next_attempt {
+        Some(at) => format!(". It is asked again at {at:.0}, or when the resource changes"),
+        None => String::new(),
     }
 }
 
@@ -336,10 +405,17 @@ fn component_status(
         let index = component as usize;
         let image = &images.components[index];
         told.image = Some(image.asked.to_string());
-        (told.digest, told.resolved_at) = match &image.answer {
-            Some((digest, since)) => (Some(digest.to_string()), Some(since.clone())),
-            None => (None, None),
-        };
+        let answer = image.answer.as_ref();
+        let answered = answer.map(|(answered, _)| answered);
+        let registry = answered.map(|answered| answered.registry.clone());
+        told.digest = answered.map(|answered| answered.digest.to_string());
+        told.resolved_at = answer.map(|(_, since)| since.clone());
+        told.registry = registry.filter(|registry| !registry.is_empty());
+        told.login = answered.and_then(|answered| answered.login.clone());
+        told.platforms = answered.map_or_else(Vec::new, |answered| answered.platforms.clone());
+        told.unserved_platforms = answered.and_then(|answered| answered.unserved.clone());
+        let failed = image.failure.as_ref();
+        told.next_attempt = failed.and(outcome.next_attempt).map(Time);
         // What is held back doesn't run, and must not pass for what did.
         if let Some(set) = images.set.as_ref().filter(|_| outcome.held_back.is_none()) {
             told.pinned = Some(set[index].clone());

@@ -20,7 +20,7 @@ use operator::{Operator, Requests};
 /// How many resources are created at once.
 const MANY: usize = 200;
 /// How often the operator and the bare client take turns.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 

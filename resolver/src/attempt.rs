@@ -14,6 +14,7 @@ use crate::keyring::Credential;
 use crate::login::{Authorization, Kind, Login, Whom, secrets};
 use crate::names::Reference;
 use crate::outcome::{self, Manifest};
+use crate::platforms::{self, Platforms};
 use crate::resolve::Resolver;
 
 /// The most bytes of a manifest: what registries take by the distribution specification.
@@ -39,8 +40,56 @@ struct Answered {
     answer: Answer,
 }
 
+/// What is wanted of a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The digest of a reference.
+    Digest,
+    /// The platforms for which there is an image under a reference, which has a digest.
+    Platforms,
+}
+
+/// What came of it.
+pub(crate) enum Got {
+    Digest(Manifest),
+    Platforms(Vec<String>),
+}
+
 impl Attempt<'_> {
-    pub(crate) async fn manifest(&mut self) -> Result<Manifest, Failure> {
+    pub(crate) async fn get(&mut self, wanted: Wanted) -> Result<Got, Failure> {
+        match wanted {
+            Wanted::Digest => self.manifest().await.map(Got::Digest),
+            Wanted::Platforms => self.platforms().await.map(Got::Platforms),
+        }
+    }
+
+    /// Reads the manifest, and the image's configuration where only that knows. Both must hash to their digests.
+    async fn platforms(&mut self) -> Result<Vec<String>, Failure> {
+        let got = self.ask(Method::GET).await?;
+        if got.answer.status != StatusCode::OK {
+            return Err(self.refused(&got));
+        }
+        outcome::of_get(&got.server, &got.answer, self.reference.digest())?;
+        let config = match platforms::of_manifest(&got.answer.body) {
+            Platforms::Listed(platforms) => return Ok(platforms),
+            Platforms::Unknown => return Ok(Vec::new()),
+            Platforms::InConfig(config) => config,
+        };
+        let repository = self.reference.repository();
+        let blob = self.address(&format!("{repository}/blobs/{config}"))?;
+        let got = self.follow_to(Method::GET, blob).await?;
+        if got.answer.status != StatusCode::OK {
+            return Err(self.refused(&got));
+        }
+        if !config.verify(&got.answer.body) {
+            let by = got.server.to_string();
+            let detail = format!("the image's configuration does not hash to its digest {config}");
+            return Err(Failure::InvalidAnswer { by, detail });
+        }
+        Ok(platforms::of_config(&got.answer.body))
+    }
+
+    async fn manifest(&mut self) -> Result<Manifest, Failure> {
         let asked = self.reference.digest();
         let head = self.ask(Method::HEAD).await?;
         match head.answer.status {
@@ -166,8 +215,12 @@ impl Attempt<'_> {
     /// Asks, and follows redirects: within the same server with the login, to another one without
     /// it and only to HTTPS.
     async fn follow(&self, method: Method) -> Result<Answered, Failure> {
+        self.follow_to(method, self.manifest_address()?).await
+    }
+
+    async fn follow_to(&self, method: Method, address: Uri) -> Result<Answered, Failure> {
         let mut server = self.endpoint.clone();
-        let mut uri = self.manifest_address()?;
+        let mut uri = address;
         let mut authorization = self.sent.as_ref().map(|sent| sent.header.clone());
         for _ in 0..=REDIRECTS_MAX {
             let ask = Ask {

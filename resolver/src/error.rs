@@ -19,6 +19,8 @@ pub struct ResolveError {
     pub tried: Vec<String>,
     /// What happened.
     pub failure: Failure,
+    /// How long the registry is left alone yet, because this happened lately: it was not asked again.
+    pub rests: Option<Duration>,
 }
 
 /// What happened when an image was asked for.
@@ -176,9 +178,10 @@ impl ResolveError {
         self.failure.reason()
     }
 
-    /// How long the server asks to be left alone: [`Failure::retry_after`].
+    /// How long the server is to be left alone, because it asks for that ([`Failure::retry_after`]) or is being
+    /// left alone already.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.failure.retry_after()
+        self.rests.or_else(|| self.failure.retry_after())
     }
 }
 
@@ -189,6 +192,10 @@ impl fmt::Display for ResolveError {
             write!(out, ", asked at {endpoint}")?;
         }
         write!(out, ": {}", self.failure)?;
+        if let Some(rests) = self.rests {
+            let seconds = rests.as_secs() + 1;
+            write!(out, "; so it is left alone for another {seconds} s")?;
+        }
         if !matches!(
             self.failure,
             Failure::AuthenticationFailed { .. } | Failure::NotFoundOrNoAccess { .. }

@@ -23,12 +23,13 @@
 //! - [`endpoint`]: where a registry is asked;
 //! - [`address`]: which addresses may be connected to;
 //! - [`challenge`]: how a registry asks for a login;
-//! - `outcome`, `said`: what an answer means, and what it says.
+//! - `outcome`, `said`, `platforms`: what an answer means, and what it says.
 //!
 //! The others act:
 //! - `trust`, `connect`, `exchange`: TLS, a checked connection, one bounded request and answer;
 //! - `login`: a login or a token for it;
-//! - `attempt`, [`resolve`]: the story, with one login and with all.
+//! - `attempt`, [`resolve`]: the story, with one login and with all;
+//! - [`shared`]: one question for many askers, and registries left alone where they fail.
 
 pub mod address;
 mod attempt;
@@ -41,8 +42,10 @@ pub mod keyring;
 mod login;
 pub mod names;
 mod outcome;
+mod platforms;
 pub mod resolve;
 mod said;
+pub mod shared;
 mod trust;
 
 pub use endpoint::{Endpoint, EndpointError, Scheme};
@@ -51,4 +54,5 @@ pub use ipnet::IpNet;
 pub use keyring::{Credential, Format, Keyring, KeyringError, Skipped};
 pub use names::{DOCKER_HUB, Digest, NameError, Prefix, Reference};
 pub use resolve::{CredentialUsed, Options, OptionsError, Request, Resolved, Resolver};
+pub use shared::Shared;
 pub use trust::{Roots, RootsError};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use ipnet::IpNet;
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Got, Wanted};
 use crate::endpoint::Endpoint;
 use crate::error::{Failure, ResolveError};
 use crate::exchange::{Deadline, Exchange};
@@ -66,6 +66,25 @@ pub struct Request<'a> {
     pub endpoint: Option<&'a Endpoint>,
     /// The logins that may be used. They are matched against the address that is asked.
     pub keyring: &'a Keyring,
+}
+
+impl<'a> Request<'a> {
+    /// Where it is asked. `None` where the image's host has a port that cannot be.
+    pub fn asked_at(&self) -> Option<Endpoint> {
+        self.endpoint
+            .cloned()
+            .or_else(|| Endpoint::of(self.reference))
+    }
+
+    /// The logins that are tried there, in order; with none, it is asked without one.
+    pub fn logins(&self) -> Vec<&'a Credential> {
+        match self.asked_at() {
+            Some(endpoint) => self
+                .keyring
+                .lookup(&endpoint.login_target(self.reference.repository())),
+            None => Vec::new(),
+        }
+    }
 }
 
 /// What a registry answered.
@@ -133,12 +152,39 @@ impl Resolver {
     /// # Errors
     /// A [`ResolveError`]: the most telling one where several logins were tried.
     pub async fn resolve(&self, request: &Request<'_>) -> Result<Resolved, ResolveError> {
+        let (reference, endpoint, credential, got) = self.ask(request, Wanted::Digest).await?;
+        let Got::Digest(Manifest { digest, media_type }) = got else {
+            unreachable!("a digest was wanted");
+        };
+        Ok(Resolved {
+            reference,
+            digest,
+            media_type,
+            credential,
+            endpoint,
+        })
+    }
+
+    /// Asks the registry for which platforms there is an image under a reference with a digest, such as
+    /// `linux/amd64`; none where the registry doesn't say. It costs one or two `GET`s, which registries that count
+    /// pulls count as one.
+    ///
+    /// # Errors
+    /// As [`Resolver::resolve`].
+    pub async fn platforms(&self, request: &Request<'_>) -> Result<Vec<String>, ResolveError> {
+        match self.ask(request, Wanted::Platforms).await?.3 {
+            Got::Platforms(platforms) => Ok(platforms),
+            Got::Digest(_) => unreachable!("platforms were wanted"),
+        }
+    }
+
+    async fn ask(
+        &self,
+        request: &Request<'_>,
+        wanted: Wanted,
+    ) -> Result<(Reference, Endpoint, Option<CredentialUsed>, Got), ResolveError> {
         let reference = request.reference.clone().or_latest();
-        let Some(endpoint) = request
-            .endpoint
-            .cloned()
-            .or_else(|| Endpoint::of(&reference))
-        else {
+        let Some(endpoint) = request.asked_at() else {
             let failure = Failure::InvalidReference {
                 host: reference.host().to_owned(),
             };
@@ -147,11 +193,10 @@ impl Resolver {
                 endpoint: None,
                 tried: Vec::new(),
                 failure,
+                rests: None,
             });
         };
-        let logins = request
-            .keyring
-            .lookup(&endpoint.login_target(reference.repository()));
+        let logins = request.logins();
         let mut attempt = Attempt {
             resolver: self,
             reference: &reference,
@@ -160,13 +205,13 @@ impl Resolver {
             deadline: Deadline::after(self.deadline),
             sent: None,
         };
-        let mut outcome = attempt.manifest().await;
+        let mut outcome = attempt.get(wanted).await;
         let mut tried = 1;
         for login in logins.iter().copied().skip(1) {
             let Err(failure) = &outcome else { break };
             let Some(told) = weight(failure) else { break };
             (attempt.credential, attempt.sent, tried) = (Some(login), None, tried + 1);
-            outcome = match attempt.manifest().await {
+            outcome = match attempt.get(wanted).await {
                 Err(failure) if weight(&failure).is_some_and(|weight| weight <= told) => outcome,
                 better_or_final => better_or_final,
             };
@@ -176,13 +221,7 @@ impl Resolver {
             .filter(|_| attempt.sent.is_some())
             .map(CredentialUsed::of);
         match outcome {
-            Ok(Manifest { digest, media_type }) => Ok(Resolved {
-                reference,
-                digest,
-                media_type,
-                credential,
-                endpoint,
-            }),
+            Ok(got) => Ok((reference, endpoint, credential, got)),
             Err(failure) => {
                 let tried = logins
                     .iter()
@@ -194,6 +233,7 @@ impl Resolver {
                     endpoint: Some(endpoint),
                     tried,
                     failure,
+                    rests: None,
                 })
             }
         }

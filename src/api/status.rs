@@ -19,6 +19,12 @@ pub struct DockerCoinsStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
+    /// The value of the annotation dockercoins.dev/requestedAt that was last done: every tag has been asked for
+    /// again since it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_requested_at: Option<String>,
+
     /// The five components.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -56,6 +62,31 @@ pub struct ComponentStatus {
     /// When digest was first given as the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Time>,
+
+    /// Which registry gave digest, by the address at which it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub registry: Option<String>,
+
+    /// Whose login the registry accepted for it, such as Secret regcred; absent where none was needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub login: Option<String>,
+
+    /// The platforms for which digest has an image, such as linux/amd64; absent where the registry doesn't say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 128)))]
+    pub platforms: Vec<String>,
+
+    /// The platforms of nodes for which digest has no image, as they were when it was resolved: pods on these
+    /// nodes can't start. Absent where it could not be found out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(max = 128)))]
+    pub unserved_platforms: Option<Vec<String>>,
+
+    /// When the registry is asked again; absent where it need not be, or only by resolve.interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<Time>,
 
     /// What the Deployment names. It differs from image and digest while a new set of images is incomplete,
     /// and the last complete one runs on.

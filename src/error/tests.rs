@@ -23,6 +23,7 @@ fn unresolved(failure: Failure) -> Error {
             endpoint: None,
             tried: Vec::new(),
             failure,
+            rests: None,
         }),
     }
 }

@@ -33,13 +33,14 @@ fn refusal() -> Arc<ResolveError> {
             status: 404,
             said: String::new(),
         },
+        rests: None,
     })
 }
 
 /// All five resolve to the digest of this letter.
 fn all(letter: char) -> Answers {
     Component::ALL
-        .map(|component| (component, Ok(digest(letter))))
+        .map(|component| (component, Ok(digest(letter).into())))
         .into()
 }
 
@@ -52,7 +53,10 @@ fn remembering(desired: &Desired, images: &Images) -> DockerCoinsStatus {
             .map(|(component, image)| ComponentStatus {
                 name: component.name().into(),
                 image: Some(desired.component(component).image.to_string()),
-                digest: image.answer.as_ref().map(|(digest, _)| digest.to_string()),
+                digest: image
+                    .answer
+                    .as_ref()
+                    .map(|(answered, _)| answered.digest.to_string()),
                 resolved_at: image.answer.as_ref().map(|(_, since)| since.clone()),
                 pinned: images
                     .set
@@ -215,7 +219,7 @@ fn the_time_of_an_answer_changes_only_with_its_digest() {
     let status = resolved(&desired, 'a');
     let later: Timestamp = "2026-11-25T08:00:00Z".parse().unwrap();
     let mut answers = all('a');
-    answers.insert(Component::Rng, Ok(digest('b')));
+    answers.insert(Component::Rng, Ok(digest('b').into()));
     let times = settle(&desired, &status, &answers, later)
         .components
         .map(|image| image.answer.unwrap().1.0);

@@ -1,25 +1,32 @@
 //! The asking part of a reconcile: from tags to digests, with status and patience.
 
-use std::sync::Arc;
-
 use k8s_openapi::jiff::Timestamp;
-use resolver::{Keyring, Request};
+use resolver::{Keyring, Reference, Request, Resolved};
 use tokio::time::Instant;
 use tracing::debug;
 
+use crate::component::Component;
 use crate::desired::Desired;
-use crate::images::{self, Answers, Images};
-use crate::status;
+use crate::images::{self, Answered, Answers, Images};
+use crate::status::{self, Outcome};
 
 use super::{Case, chance};
 
 impl Case<'_> {
     /// Finds the digests of the images, in status where it has them, at the registries where it doesn't.
-    pub(super) async fn resolve(&mut self, desired: &Desired) -> Images {
+    pub(super) async fn resolve(&mut self, desired: &Desired, outcome: &mut Outcome) -> Images {
         let answers = match desired.suspend {
             true => Answers::new(),
-            false => self.ask(desired).await,
+            false => {
+                let answers = self.ask(desired).await;
+                if answers.values().all(Result::is_ok) {
+                    outcome.handled_request = desired.requested.clone();
+                }
+                answers
+            }
         };
+        outcome.notes = self.memory.notes.clone();
+        outcome.next_attempt = self.memory.next_attempt();
         images::settle(desired, &self.before, &answers, Timestamp::now())
     }
 
@@ -27,8 +34,9 @@ impl Case<'_> {
     async fn ask(&mut self, desired: &Desired) -> Answers {
         let now = Instant::now();
         let generation = self.coins.metadata.generation;
-        let due = self.memory.is_refresh_due(desired.interval, now, chance());
-        let questions = images::questions(desired, &self.before, due, Timestamp::now());
+        let is_refresh = self.memory.is_refresh_due(desired.interval, now, chance());
+        let is_due = is_refresh || desired.requested.is_some();
+        let questions = images::questions(desired, &self.before, is_due, Timestamp::now());
         let answers = if questions.is_empty() {
             self.memory.refusal = None;
             if status::has_notes(&self.before) {
@@ -38,34 +46,85 @@ impl Case<'_> {
         } else if let Some(answers) = self.memory.standing_refusal(&questions, generation, now) {
             answers
         } else {
-            let keyring = &self.keyring(desired).await;
-            let resolver = &self.context.resolver;
-            let asked = questions.iter().map(|(component, reference)| async move {
-                let endpoint = desired.endpoint_for(reference);
-                let request = Request {
-                    reference,
-                    endpoint,
-                    keyring,
-                };
-                let answer = resolver.resolve(&request).await;
-                debug!(%component, %reference, ?answer, "asked a registry");
-                let digest = answer.map(|resolved| resolved.digest);
-                (*component, digest.map_err(Arc::new))
-            });
-            let answers: Answers = futures::future::join_all(asked).await.into_iter().collect();
-            let now = Instant::now();
-            self.memory.keep_answers(
-                &questions,
-                &answers,
-                generation,
-                desired.interval,
-                now,
-                chance(),
-            );
+            let since = self.context.seen_at(&desired.owner.uid);
+            let interval = desired.interval;
+            let since = self
+                .memory
+                .takes_answers_since(since, is_refresh, interval, now);
+            let answers = self.answers(desired, &questions, since).await;
+            let when = (Instant::now(), Timestamp::now());
+            self.memory
+                .keep_answers(&questions, &answers, generation, interval, when, chance());
             answers
         };
         self.wakes.extend(self.memory.asks_again_at());
         answers
+    }
+
+    /// What the registries say. An answer that someone else was given `since` then will do.
+    async fn answers(
+        &mut self,
+        desired: &Desired,
+        questions: &[(Component, &Reference)],
+        since: Instant,
+    ) -> Answers {
+        let keyring = self.keyring(desired).await;
+        self.turn = None;
+        let this = &*self;
+        let keyring = &keyring;
+        let asked = questions.iter().map(|(component, reference)| async move {
+            let request = Request {
+                reference,
+                endpoint: desired.endpoint_for(reference),
+                keyring,
+            };
+            let answer = this.context.resolver.resolve(&request, since).await;
+            debug!(%component, %reference, ?answer, "asked a registry");
+            let answer = match answer {
+                Ok(resolved) => Ok(this.answered(desired, *component, &request, resolved).await),
+                Err(error) => Err(error),
+            };
+            (*component, answer)
+        });
+        let answers = futures::future::join_all(asked).await.into_iter().collect();
+        self.turn = Some(self.context.turn().await);
+        answers
+    }
+
+    /// What is to be known of a digest. That it is new is asked about but once: for which platforms there are
+    /// images under it, and for which of the nodes there are none.
+    async fn answered(
+        &self,
+        desired: &Desired,
+        component: Component,
+        request: &Request<'_>,
+        resolved: Resolved,
+    ) -> Answered {
+        let mut answered = Answered {
+            registry: resolved.endpoint.to_string(),
+            login: resolved
+                .credential
+                .as_ref()
+                .map(|login| login.source.clone()),
+            ..Answered::from(resolved.digest.clone())
+        };
+        if images::is_known(&self.before, desired.component(component), &resolved.digest) {
+            return answered;
+        }
+        let pinned = request.reference.with_digest(&resolved.digest);
+        let request = Request {
+            reference: &pinned,
+            ..*request
+        };
+        match self.context.resolver.platforms(&request).await {
+            Ok(platforms) => answered.platforms = platforms,
+            Err(error) => debug!(%component, %error, "the platforms of an image can't be read"),
+        }
+        if !answered.platforms.is_empty() {
+            let nodes = self.context.cluster.platforms(&desired.node_selector).await;
+            answered.unserved = nodes.map(|nodes| images::unserved(&answered.platforms, &nodes));
+        }
+        answered
     }
 
     /// The logins in the pull secrets. What is to be known of those that gave none is kept in mind.

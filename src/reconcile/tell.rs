@@ -40,7 +40,7 @@ impl Case<'_> {
                     let digest = images.components[component as usize]
                         .answer
                         .as_ref()
-                        .map(|(digest, _)| digest.to_string());
+                        .map(|(answered, _)| answered.digest.to_string());
                     memory.pinned.as_ref() == Some(pinned) && memory.digest == digest
                 })
             });

@@ -17,6 +17,7 @@ fn error(failure: Failure) -> Arc<ResolveError> {
         endpoint: None,
         tried: Vec::new(),
         failure,
+        rests: None,
     })
 }
 
@@ -38,7 +39,7 @@ fn images(spec: Value, before: &DockerCoinsStatus, answers: Answers) -> Images {
     let desired = Desired::from_resource(&coins).unwrap();
     let digest = Digest::parse(&format!("sha256:{}", "a".repeat(64))).unwrap();
     let mut all: Answers = Component::ALL
-        .map(|component| (component, Ok(digest.clone())))
+        .map(|component| (component, Ok(digest.clone().into())))
         .into();
     all.extend(answers);
     images::settle(&desired, before, &all, now())
@@ -130,7 +131,7 @@ fn status_tells_the_whole_of_what_is_known() {
             pinned: Some(format!("docker.io/dockercoins/rng:v0.1@{digest}")),
             replicas: 1,
             ready_replicas: 1,
-            message: None,
+            ..ComponentStatus::default()
         }
     );
 }

@@ -13,6 +13,7 @@
 
 mod support;
 
+mod asking;
 mod bad_input;
 mod children;
 mod drift;

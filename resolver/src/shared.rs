@@ -1,0 +1,240 @@
+//! One question for many askers.
+//!
+//! A thousand resources that name the same image are one question to its registry. An answer serves everyone
+//! whose question is no newer than it: [`Shared::resolve`] is told how old an answer may be. Only those who
+//! show the same logins, of the same names, to the same address share one, so that nobody learns by another's
+//! login what their own may not see.
+//!
+//! Each registry is asked by a few at a time, and one that fails again and again is left alone for a while,
+//! as one is that has had too many requests.
+
+mod flights;
+mod rest;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::endpoint::Endpoint;
+use crate::error::{Failure, ResolveError};
+use crate::keyring::{Credential, Keyring};
+use crate::names::Reference;
+use crate::resolve::{Request, Resolved, Resolver};
+use flights::Flights;
+use rest::Rest;
+
+/// How many questions one registry is asked at once.
+const AT_ONCE: usize = 8;
+
+/// How long what was said of platforms serves others: what is under a digest doesn't change.
+const PLATFORMS_KEPT: Duration = Duration::from_secs(300);
+
+/// The most registries of which something is kept in mind.
+const REGISTRIES_MAX: usize = 1024;
+
+/// What a registry answered, for everyone who asked.
+pub type Answer = Result<Resolved, Arc<ResolveError>>;
+
+/// A [`Resolver`] that many ask. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Shared {
+    resolver: Resolver,
+    digests: Arc<Flights<Question, Answer>>,
+    platforms: Arc<Flights<Question, Result<Vec<String>, Arc<ResolveError>>>>,
+    registries: Arc<Mutex<HashMap<Endpoint, Arc<Registry>>>>,
+}
+
+/// What makes two questions the same.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Question {
+    reference: String,
+    endpoint: Option<Endpoint>,
+    logins: [u8; 32],
+}
+
+/// What is kept in mind of one registry.
+struct Registry {
+    turns: Semaphore,
+    /// Whether it answers at all, whoever asks.
+    health: Mutex<Rest>,
+    /// Whether it answers those with these logins: limits are an account's.
+    limits: Mutex<HashMap<[u8; 32], Rest>>,
+}
+
+/// A request that waits for its turn by itself.
+struct Owned {
+    reference: Reference,
+    endpoint: Option<Endpoint>,
+    keyring: Keyring,
+}
+
+impl Owned {
+    fn of(request: &Request<'_>) -> Owned {
+        Owned {
+            reference: request.reference.clone(),
+            endpoint: request.endpoint.cloned(),
+            keyring: request.keyring.clone(),
+        }
+    }
+
+    fn request(&self) -> Request<'_> {
+        Request {
+            reference: &self.reference,
+            endpoint: self.endpoint.as_ref(),
+            keyring: &self.keyring,
+        }
+    }
+}
+
+impl Question {
+    fn of(request: &Request<'_>) -> Question {
+        Question {
+            reference: request.reference.to_string(),
+            endpoint: request.endpoint.cloned(),
+            logins: fingerprint(&request.logins()),
+        }
+    }
+}
+
+impl Shared {
+    /// Shares what `resolver` answers.
+    pub fn new(resolver: Resolver) -> Shared {
+        Shared {
+            resolver,
+            digests: Arc::default(),
+            platforms: Arc::default(),
+            registries: Arc::default(),
+        }
+    }
+
+    /// As [`Resolver::resolve`], with an answer that someone else was given, if it was asked for no earlier than
+    /// `not_before`.
+    ///
+    /// # Errors
+    /// As [`Resolver::resolve`]. Where the registry is being left alone, it is the failure that made it so.
+    pub async fn resolve(&self, request: &Request<'_>, not_before: Instant) -> Answer {
+        let question = Question::of(request);
+        let (this, owned, logins) = (self.clone(), Owned::of(request), question.logins);
+        let ask = async move {
+            let request = owned.request();
+            this.in_turn(&request, logins, this.resolver.resolve(&request))
+                .await
+        };
+        self.digests.share(question, not_before, ask).await
+    }
+
+    /// As [`Resolver::platforms`], with an answer that someone else was given a moment ago.
+    ///
+    /// # Errors
+    /// As [`Shared::resolve`].
+    pub async fn platforms(&self, request: &Request<'_>) -> Result<Vec<String>, Arc<ResolveError>> {
+        let question = Question::of(request);
+        let (this, owned, logins) = (self.clone(), Owned::of(request), question.logins);
+        let ask = async move {
+            let request = owned.request();
+            this.in_turn(&request, logins, this.resolver.platforms(&request))
+                .await
+        };
+        let now = Instant::now();
+        let not_before = now.checked_sub(PLATFORMS_KEPT).unwrap_or(now);
+        self.platforms.share(question, not_before, ask).await
+    }
+
+    /// Asks, when it is this question's turn and unless the registry is left alone.
+    async fn in_turn<T>(
+        &self,
+        request: &Request<'_>,
+        logins: [u8; 32],
+        ask: impl Future<Output = Result<T, ResolveError>>,
+    ) -> Result<T, Arc<ResolveError>> {
+        let Some(endpoint) = request.asked_at() else {
+            return ask.await.map_err(Arc::new);
+        };
+        let registry = self.registry(&endpoint);
+        let _turn = registry.turns.acquire().await.expect("never closed");
+        if let Some((failure, left)) = registry.rests(&logins, Instant::now()) {
+            return Err(Arc::new(ResolveError {
+                image: request.reference.clone(),
+                endpoint: Some(endpoint),
+                tried: Vec::new(),
+                failure,
+                rests: Some(left),
+            }));
+        }
+        let answer = ask.await;
+        let failure = answer.as_ref().err().map(|error| &error.failure);
+        registry.learn(logins, failure, Instant::now());
+        answer.map_err(Arc::new)
+    }
+
+    fn registry(&self, endpoint: &Endpoint) -> Arc<Registry> {
+        let mut registries = lock(&self.registries);
+        if registries.len() >= REGISTRIES_MAX && !registries.contains_key(endpoint) {
+            // Those that are being asked are held by their questions.
+            registries.retain(|_, registry| Arc::strong_count(registry) > 1);
+        }
+        let registry = registries.entry(endpoint.clone()).or_insert_with(|| {
+            Arc::new(Registry {
+                turns: Semaphore::new(AT_ONCE),
+                health: Mutex::default(),
+                limits: Mutex::default(),
+            })
+        });
+        Arc::clone(registry)
+    }
+}
+
+impl Registry {
+    /// Why it is not to be asked now by those with these logins.
+    fn rests(&self, logins: &[u8; 32], now: Instant) -> Option<(Failure, Duration)> {
+        let limits = lock(&self.limits);
+        let limit = limits.get(logins).and_then(|limit| limit.left(now));
+        limit.or_else(|| lock(&self.health).left(now))
+    }
+
+    fn learn(&self, logins: [u8; 32], failure: Option<&Failure>, now: Instant) {
+        lock(&self.health).learn(failure.filter(|failure| rest::is_of_all(failure)), now);
+        let limit = failure.filter(|failure| rest::is_of_account(failure));
+        let mut limits = lock(&self.limits);
+        match limit {
+            Some(_) => limits.entry(logins).or_default().learn(limit, now),
+            None => {
+                limits.remove(&logins);
+            }
+        }
+    }
+}
+
+/// A hash of logins, by their names and values, in order.
+fn fingerprint(logins: &[&Credential]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for login in logins {
+        for part in [
+            login.source(),
+            login.key(),
+            login.username(),
+            login.password(),
+        ] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+    }
+    hash.finalize().into()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Shared")
+            .field("resolver", &self.resolver)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,373 @@
+//! `resolve`: what an image's name means, which logins are for it, and what its registry answers.
+//!
+//! It is the doctor for a condition that complains: it reads names, logins and answers with the operator's own
+//! eyes, from wherever it is run.
+
+use std::io::{BufRead as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use futures::{Stream, StreamExt as _, stream};
+use resolver::{
+    Credential, Endpoint, Format, Keyring, NameError, Reference, Request, Resolved, Resolver,
+};
+use serde::Serialize;
+
+use super::{CliError, Registries};
+
+/// How many images are asked for at once.
+const AT_ONCE: usize = 8;
+
+#[derive(Debug, Args)]
+pub(super) struct Resolve {
+    /// The images, such as redis:7 or registry.example.com/team/rng:v0.1; `-` reads one from each line of the
+    /// standard input, as it stands.
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+
+    /// Ask no registry: say what the names mean, and with --docker-config which logins would be tried.
+    #[arg(long)]
+    offline: bool,
+
+    /// How the answers are written: a table for people, or one JSON object a line.
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    output: Output,
+
+    /// The logins: a file as `docker login` writes it, or as a pull secret holds it. Default: that of the user,
+    /// where a registry is asked.
+    #[arg(long, value_name = "FILE")]
+    docker_config: Option<PathBuf>,
+
+    /// Where the images are asked for, instead of at their own hosts, such as http://registry:5000.
+    #[arg(long, value_name = "URL", value_parser = Endpoint::parse)]
+    endpoint: Option<Endpoint>,
+
+    #[command(flatten)]
+    registries: Registries,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// Columns for people.
+    Table,
+    /// One object a line.
+    Json,
+}
+
+/// What is to be said of one image.
+#[derive(Serialize)]
+struct Line {
+    input: String,
+    #[serde(flatten)]
+    name: Option<Name>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credentials: Option<Vec<Login>>,
+    #[serde(flatten)]
+    answer: Option<Answer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// What a name means.
+#[derive(Serialize)]
+struct Name {
+    registry: String,
+    repository: String,
+    tag: Option<String>,
+    digest: Option<String>,
+    normalized: String,
+    familiar: String,
+}
+
+/// A login that would be tried.
+#[derive(Serialize)]
+struct Login {
+    key: String,
+    username: String,
+}
+
+/// What the registry answered.
+#[derive(Serialize)]
+struct Answer {
+    pinned: String,
+    #[serde(rename = "mediaType")]
+    media_type: String,
+    endpoint: String,
+    credential: Option<Login>,
+}
+
+impl Name {
+    fn of(reference: &Reference) -> Self {
+        Self {
+            registry: reference.host().to_owned(),
+            repository: reference.repository().to_owned(),
+            tag: reference.tag().map(str::to_owned),
+            digest: reference.digest().map(ToString::to_string),
+            normalized: reference.to_string(),
+            familiar: reference.familiar(),
+        }
+    }
+}
+
+impl Answer {
+    fn of(resolved: Resolved) -> Self {
+        Self {
+            pinned: resolved.reference.with_digest(&resolved.digest).to_string(),
+            media_type: resolved.media_type,
+            endpoint: resolved.endpoint.to_string(),
+            credential: resolved.credential.map(|login| Login {
+                key: login.key,
+                username: login.username,
+            }),
+        }
+    }
+}
+
+impl Line {
+    fn refused(input: String, error: &NameError) -> Self {
+        Self {
+            error: Some(error.to_string()),
+            ..Self::of(input)
+        }
+    }
+
+    fn of(input: String) -> Self {
+        Self {
+            input,
+            name: None,
+            credentials: None,
+            answer: None,
+            seconds: None,
+            reason: None,
+            error: None,
+        }
+    }
+}
+
+impl Resolve {
+    /// Answers for every image, and says whether all of them are well.
+    pub(super) async fn run(self) -> Result<bool, CliError> {
+        let keyring = self.keyring()?;
+        let resolver = match self.offline {
+            true => None,
+            false => Some(self.registries.resolver()?),
+        };
+        let mut lines = stream::iter(inputs(&self.images))
+            .map(|input| self.line(input, keyring.as_ref(), resolver.as_ref()))
+            .buffered(AT_ONCE)
+            .boxed_local();
+        match self.output {
+            Output::Json => print_json(&mut lines).await,
+            Output::Table => print_table(&mut lines).await,
+        }
+    }
+
+    async fn line(
+        &self,
+        input: Result<String, CliError>,
+        keyring: Option<&Keyring>,
+        resolver: Option<&Resolver>,
+    ) -> Result<Line, CliError> {
+        let input = input?;
+        let reference = match Reference::parse(&input) {
+            Ok(reference) => reference.or_latest(),
+            Err(error) => return Ok(Line::refused(input, &error)),
+        };
+        let mut line = Line {
+            name: Some(Name::of(&reference)),
+            ..Line::of(input)
+        };
+        let none = Keyring::new();
+        let request = Request {
+            reference: &reference,
+            endpoint: self.endpoint.as_ref(),
+            keyring: keyring.unwrap_or(&none),
+        };
+        let Some(resolver) = resolver else {
+            let login = |login: &Credential| Login {
+                key: login.key().to_owned(),
+                username: login.username().to_owned(),
+            };
+            line.credentials = keyring.map(|_| request.logins().into_iter().map(login).collect());
+            return Ok(line);
+        };
+        let began = Instant::now();
+        match resolver.resolve(&request).await {
+            Ok(resolved) => line.answer = Some(Answer::of(resolved)),
+            Err(error) => {
+                line.reason = Some(error.reason());
+                line.error = Some(error.to_string());
+            }
+        }
+        line.seconds = Some(rounded(began.elapsed()));
+        Ok(line)
+    }
+
+    /// The logins at hand. What is skipped of them is said, and stops nothing.
+    fn keyring(&self) -> Result<Option<Keyring>, CliError> {
+        let (path, is_named) = match &self.docker_config {
+            Some(path) => (path.clone(), true),
+            None if self.offline => return Ok(None),
+            None => match own_docker_config() {
+                Some(path) => (path, false),
+                None => return Ok(None),
+            },
+        };
+        let payload = match std::fs::read(&path) {
+            Ok(payload) => payload,
+            Err(error) if !is_named && error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            Err(error) => {
+                let file = path.display().to_string();
+                return Err(CliError::File(file, error));
+            }
+        };
+        let mut keyring = Keyring::new();
+        let name = path.display().to_string();
+        let skipped = keyring
+            .add(&name, &payload, Format::DockerConfigJson)
+            .map_err(|error| CliError::Logins(error.to_string()))?;
+        for skipped in skipped {
+            eprintln!("dockercoins-operator: {skipped}");
+        }
+        Ok(Some(keyring))
+    }
+}
+
+/// Where Docker keeps the user's logins.
+fn own_docker_config() -> Option<PathBuf> {
+    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    let folder = folder.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".docker")));
+    Some(folder?.join("config.json"))
+}
+
+/// The images that were named; where one is `-`, the lines of the standard input in its place, as they come.
+fn inputs(images: &[String]) -> impl Iterator<Item = Result<String, CliError>> + '_ {
+    images.iter().flat_map(|image| {
+        let lines: Box<dyn Iterator<Item = Result<String, CliError>>> = match image.as_str() {
+            "-" => Box::new(std::io::stdin().lock().split(b'\n').map(|line| {
+                let line =
+                    line.map_err(|error| CliError::File("the standard input".into(), error))?;
+                Ok(String::from_utf8_lossy(&line).into_owned())
+            })),
+            image => Box::new(std::iter::once(Ok(image.to_owned()))),
+        };
+        lines
+    })
+}
+
+fn rounded(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+async fn print_json(
+    lines: &mut (impl Stream<Item = Result<Line, CliError>> + Unpin),
+) -> Result<bool, CliError> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let failed = |error| CliError::File("the standard output".into(), error);
+    let mut are_well = true;
+    while let Some(line) = lines.next().await {
+        let line = line?;
+        are_well &= line.error.is_none();
+        let text = serde_json::to_string(&line).expect("texts and numbers are JSON");
+        writeln!(out, "{text}").map_err(failed)?;
+        // Whoever reads along sees each answer of a registry when it comes.
+        if line.seconds.is_some() {
+            out.flush().map_err(failed)?;
+        }
+    }
+    out.flush().map_err(failed)?;
+    Ok(are_well)
+}
+
+/// One row an image, and below it what is wrong with those that have no answer.
+async fn print_table(
+    lines: &mut (impl Stream<Item = Result<Line, CliError>> + Unpin),
+) -> Result<bool, CliError> {
+    let mut offline =
+        vec![["REGISTRY", "REPOSITORY", "TAG", "DIGEST", "LOGINS"].map(str::to_owned)];
+    let mut asked = vec![["IMAGE", "DIGEST", "LOGIN", "ASKED AT", "SECONDS"].map(str::to_owned)];
+    let mut problems = Vec::new();
+    while let Some(line) = lines.next().await {
+        let Line {
+            input,
+            name,
+            credentials,
+            answer,
+            seconds,
+            reason: _,
+            error,
+        } = line?;
+        if let Some(error) = error {
+            problems.push(format!("{input:?}: {error}"));
+            continue;
+        }
+        let Some(name) = name else { continue };
+        let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        match answer {
+            Some(answer) => asked.push([
+                name.familiar,
+                answer
+                    .pinned
+                    .rsplit('@')
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
+                or_none(
+                    answer
+                        .credential
+                        .map(|login| format!("{} ({})", login.username, login.key)),
+                ),
+                answer.endpoint,
+                seconds.unwrap_or_default().to_string(),
+            ]),
+            None => {
+                let login = |login: Login| format!("{} ({})", login.username, login.key);
+                let logins = credentials
+                    .into_iter()
+                    .flatten()
+                    .map(login)
+                    .collect::<Vec<_>>();
+                let logins = (!logins.is_empty()).then(|| logins.join(", "));
+                offline.push([
+                    name.registry,
+                    name.repository,
+                    or_none(name.tag),
+                    or_none(name.digest),
+                    or_none(logins),
+                ]);
+            }
+        }
+    }
+    for rows in [offline, asked] {
+        if rows.len() > 1 {
+            print!("{}", table(&rows));
+        }
+    }
+    for problem in &problems {
+        eprintln!("{problem}");
+    }
+    Ok(problems.is_empty())
+}
+
+/// The rows, each column as wide as its widest cell.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: [usize; N] = std::array::from_fn(|i| {
+        let width = |row: &[String; N]| row[i].chars().count();
+        rows.iter().map(width).max().unwrap_or_default()
+    });
+    let line = |row: &[String; N]| {
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
