@@ -197,6 +197,8 @@ async fn what_a_registry_answers_one_resource_it_has_answered_them_all() {
     for namespace in &namespaces {
         namespace.until_children(&nine()).await;
     }
-    // Each tag, and each digest's platforms.
-    assert_eq!(registry.questions(), 10);
+    // Each tag, and each digest's platforms, would be 40 questions. One namespace's list may be read after another's
+    // tags were asked for, and what is seen later is asked for again; but what is under a digest never is.
+    let questions = registry.questions();
+    assert!((10..=25).contains(&questions), "{questions}");
 }

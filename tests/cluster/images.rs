@@ -21,7 +21,10 @@ async fn a_moved_tag_rolls_nothing_and_a_restart_asks_nothing_and_writes_nothing
     let before = namespace.image("rng").await;
     let asked = registry.questions();
     let acts = namespace.acts();
-    assert_eq!(asked, 5, "one question for each image");
+    assert_eq!(
+        asked, 10,
+        "one question for each tag, and one for each index"
+    );
 
     images.push("rng", "v0.1", "moved").await;
     drop(operator);
@@ -78,11 +81,14 @@ async fn a_tag_that_is_missing_for_one_rolls_none_and_pushing_it_heals() {
         told.starts_with(&format!("worker: {}", images.name("worker", "v0.2"))),
         "{told}"
     );
+    let (told, again) = told.split_once(". It is asked again at ").unwrap();
     assert!(
         told.ends_with("The last complete set of images runs on"),
         "{told}"
     );
     assert_eq!(message_of(&coins, "Stalled"), told);
+    let next = component(&coins, "worker").next_attempt.clone().unwrap().0;
+    assert_eq!(again, format!("{next:.0}, or when the resource changes"));
     // What isn't about images is done all the same.
     namespace
         .until("worker", "worker has two replicas", |d: &Deployment| {
@@ -201,7 +207,7 @@ async fn an_image_with_a_digest_is_never_asked_for() {
         .create(COINS, &images, json!({ "rng": { "image": image } }))
         .await;
     namespace.until_image("rng", &image).await;
-    assert_eq!(registry.questions(), 4);
+    assert_eq!(registry.questions(), 8);
     namespace
         .until_told(COINS, "ImagesResolved", "True", "Resolved")
         .await;

@@ -42,7 +42,9 @@ async fn required_waits_for_the_registry_and_heals_when_it_comes() {
         "{told}"
     );
     assert!(
-        told.ends_with("Nothing is deployed before every image is resolved"),
+        told.contains(
+            ". Nothing is deployed before every image is resolved. It is asked again at "
+        ),
         "{told}"
     );
     namespace.until_children(&services()).await;

@@ -9,7 +9,7 @@ use crate::support::{Namespace, Operator, until};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_new_resource_costs_nine_applies_and_no_read() {
+async fn a_new_resource_costs_nine_applies_and_one_read() {
     let namespace = Namespace::new("cost").await;
     let images = namespace.push_images().await;
     let _operator = Operator::start(&namespace);
@@ -30,6 +30,8 @@ async fn a_new_resource_costs_nine_applies_and_no_read() {
     assert_eq!(
         fixed,
         [
+            // Its pull secrets are those of pods that name none.
+            ("get serviceaccounts".into(), 1),
             ("patch deployments".into(), 5),
             ("patch services".into(), 4)
         ]

@@ -115,6 +115,18 @@ fn rules() -> Vec<Rule> {
             message: "an endpoint is http:// or https://, a host, and a port where it isn't the usual one: write http://registry:5000",
         },
         Rule {
+            path: "registry.certificateAuthority",
+            good: vec![
+                json!({ "configMapKeyRef": { "name": "registry" } }),
+                json!({ "secretKeyRef": { "name": "registry", "key": "tls.crt" } }),
+            ],
+            bad: vec![
+                json!({}),
+                json!({ "configMapKeyRef": { "name": "a" }, "secretKeyRef": { "name": "b" } }),
+            ],
+            message: "a certificate authority is in one place: write either configMapKeyRef or secretKeyRef",
+        },
+        Rule {
             path: "resolve.interval",
             good: vec![json!("10s"), json!("10m"), json!("1h30m"), json!("0.5h")],
             bad: vec![
