@@ -7,12 +7,15 @@
 //! - a key's path is a plain string prefix: `quay.io/core` matches `quay.io/coreos/etcd`;
 //! - `https://index.docker.io/v1/` serves Docker Hub only where nothing else matched.
 //!
+//! It is held to that code, answer by answer: `tests/keyring_against_go.rs`.
+//!
 //! In two things this keyring is milder. The kubelet rejects every pull secret where one entry of
 //! one of them cannot be read: here that entry is skipped and told. Among keys of one secret that
 //! mean the same, the kubelet's order is left to chance: here they stand in lexical order.
 
 mod config;
 mod location;
+mod members;
 #[cfg(test)]
 mod tests;
 
@@ -20,10 +23,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use config::Entry;
-use location::Location;
+use location::{Location, is_on_docker_hub};
 
 /// The key under which Docker Hub's login has always been kept.
-const DOCKER_HUB_KEY: &str = "index.docker.io";
+const DOCKER_HUB_KEY: &[u8] = b"index.docker.io";
 
 /// The two forms in which Kubernetes keeps registry logins in a Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +121,7 @@ pub struct KeyringError {
 /// The logins of all pull secrets that may be used for an image.
 #[derive(Clone, Default)]
 pub struct Keyring {
-    by_key: BTreeMap<String, Vec<Credential>>,
+    by_key: BTreeMap<Vec<u8>, Vec<Credential>>,
 }
 
 impl Keyring {
@@ -148,18 +151,16 @@ impl Keyring {
         })?;
         let mut skipped = Vec::new();
         for (key, entry) in entries {
-            match entry.and_then(|entry| Ok((Location::parse(&key)?, entry))) {
+            match entry.and_then(|entry| Ok((Location::of_key(&key)?, entry))) {
                 Ok((location, Entry { username, password })) => {
-                    let key = location.without_version().to_string();
-                    self.by_key
-                        .entry(key.clone())
-                        .or_default()
-                        .push(Credential {
-                            source: source_name.to_owned(),
-                            key,
-                            username,
-                            password,
-                        });
+                    let key = location.to_bytes();
+                    let credential = Credential {
+                        source: source_name.to_owned(),
+                        key: String::from_utf8_lossy(&key).into_owned(),
+                        username,
+                        password,
+                    };
+                    self.by_key.entry(key).or_default().push(credential);
                 }
                 Err(problem) => skipped.push(Skipped {
                     source_name: source_name.to_owned(),
@@ -176,17 +177,19 @@ impl Keyring {
     ///
     /// Empty where none matches; only then may the registry be asked anonymously.
     pub fn lookup(&self, target: &str) -> Vec<&Credential> {
-        let Ok(target) = Location::parse(target) else {
-            return Vec::new();
+        let location = Location::parse(target.as_bytes());
+        let is_for = |key: &[u8]| match (Location::parse(key), &location) {
+            (Ok(key), Ok(target)) => key.matches(target),
+            _ => false,
         };
         let matching: Vec<_> = self
             .by_key
             .iter()
             .rev()
-            .filter(|(key, _)| Location::parse(key).is_ok_and(|key| key.matches(&target)))
+            .filter(|(key, _)| is_for(key))
             .flat_map(|(_, credentials)| credentials)
             .collect();
-        if matching.is_empty() && target.is_docker_hub() {
+        if matching.is_empty() && is_on_docker_hub(target) {
             return self
                 .by_key
                 .get(DOCKER_HUB_KEY)

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde_json::{Map, Value};
 
 use super::Format;
+use super::members::{Members, Value};
 
 /// What one entry of a document says.
 #[derive(PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) struct Entry {
 type Entries = BTreeMap<String, Result<Entry, &'static str>>;
 
 /// Reads a document. The error says what it should have been and holds none of it, since it may
-/// be a secret in the wrong place.
+/// be a secret in the wrong place. `null` is a document without logins, as for the kubelet.
 pub(super) fn read(payload: &[u8], format: Format) -> Result<Entries, String> {
     let document: Value = serde_json::from_slice(payload).map_err(|error| {
         format!(
@@ -30,39 +30,72 @@ pub(super) fn read(payload: &[u8], format: Format) -> Result<Entries, String> {
             error.column()
         )
     })?;
-    let Value::Object(mut document) = document else {
-        return Err("it is not a JSON object".to_owned());
-    };
-    let auths = match format {
-        Format::DockerCfg => document,
-        Format::DockerConfigJson => match take(&mut document, "auths") {
-            Some(Value::Object(auths)) => auths,
-            None | Some(Value::Null) => Map::new(),
-            Some(_) => return Err("its `auths` is not an object".to_owned()),
-        },
-    };
-    Ok(auths
-        .into_iter()
-        .map(|(key, value)| (key, read_entry(value)))
-        .collect())
+    let mut entries = Entries::new();
+    match (document, format) {
+        (Value::Null, _) => {}
+        (Value::Object(document), Format::DockerCfg) => add(&mut entries, document),
+        (Value::Object(document), Format::DockerConfigJson) => {
+            check_headers(&document)?;
+            for auths in document.into_named("auths") {
+                match auths {
+                    Value::Object(auths) => add(&mut entries, auths),
+                    Value::Null => entries.clear(),
+                    _ => return Err("its `auths` is not an object".to_owned()),
+                }
+            }
+        }
+        _ => return Err("it is not a JSON object".to_owned()),
+    }
+    Ok(entries)
 }
 
-fn read_entry(value: Value) -> Result<Entry, &'static str> {
-    let mut fields = match value {
+/// Headers for every registry are not sent here. But with such as are no texts, the kubelet reads
+/// nothing of the document.
+fn check_headers(document: &Members) -> Result<(), String> {
+    let is_text = |value: &Value| matches!(value, Value::Text(_) | Value::Null);
+    let are_good = document.named("HttpHeaders").all(|headers| match headers {
+        Value::Object(headers) => headers.values().all(is_text),
+        Value::Null => true,
+        _ => false,
+    });
+    match are_good {
+        true => Ok(()),
+        false => Err("its `HttpHeaders` is not an object of strings".to_owned()),
+    }
+}
+
+/// Adds the entries of an object; of several under one key the last one stays.
+fn add(entries: &mut Entries, auths: Members) {
+    entries.extend(
+        auths
+            .into_iter()
+            .map(|(key, value)| (key, read_entry(&value))),
+    );
+}
+
+fn read_entry(value: &Value) -> Result<Entry, &'static str> {
+    let fields = match value {
         Value::Object(fields) => fields,
-        Value::Null => Map::new(),
+        Value::Null => &Members::default(),
         _ => return Err("it is not an object with `username` and `password`, or `auth`"),
     };
-    let mut text = |name| match take(&mut fields, name) {
-        Some(Value::String(text)) => Ok(text),
-        None | Some(Value::Null) => Ok(String::new()),
-        Some(_) => Err("its `username`, `password` and `auth` must be strings"),
+    // Of several under one name the last one counts, and `null` changes nothing.
+    let text = |name| {
+        fields.named(name).try_fold("", |text, value| match value {
+            Value::Text(text) => Ok(text.as_str()),
+            Value::Null => Ok(text),
+            _ => Err("its `username`, `password` and `auth` must be strings"),
+        })
     };
+    // Nothing needs the address; but with one that is no text, the kubelet does not read the entry.
+    text("email").map_err(|_| "its `email` must be a string")?;
     let (username, password, auth) = (text("username")?, text("password")?, text("auth")?);
-    if auth.is_empty() {
-        Ok(Entry { username, password })
-    } else {
-        read_auth(&auth)
+    match auth {
+        "" => Ok(Entry {
+            username: username.to_owned(),
+            password: password.to_owned(),
+        }),
+        _ => read_auth(auth),
     }
 }
 
@@ -88,16 +121,4 @@ fn read_auth(auth: &str) -> Result<Entry, &'static str> {
         username: username.to_owned(),
         password: password.to_owned(),
     })
-}
-
-/// Takes a field by its name, which may be written in any case, as Go reads it.
-fn take(fields: &mut Map<String, Value>, name: &str) -> Option<Value> {
-    let written = match fields.contains_key(name) {
-        true => name.to_owned(),
-        false => fields
-            .keys()
-            .find(|key| key.eq_ignore_ascii_case(name))?
-            .clone(),
-    };
-    fields.remove(&written)
 }

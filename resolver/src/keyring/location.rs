@@ -1,117 +1,168 @@
 //! Where a credential is for: the keys of a Docker configuration, read as Go's `net/url` reads
-//! them.
+//! them, and matched as the kubelet does it.
+//!
+//! Go's texts are bytes, and an encoded host or path may be no UTF-8: so are they here.
 
-use std::fmt;
-
-use crate::names::split_port;
+use std::net::Ipv6Addr;
 
 /// A host with its port, and a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Location {
-    host: String,
-    path: String,
+    host: Vec<u8>,
+    path: Vec<u8>,
 }
 
 impl Location {
-    /// Reads `[http[s]://]host[:port][/path]`. A login, a query and a fragment in it are dropped,
-    /// and the path's percent-encoding is undone.
-    pub(super) fn parse(text: &str) -> Result<Location, &'static str> {
-        if text.bytes().any(|byte| byte.is_ascii_control()) {
+    /// Reads a key as it is written: `[http[s]://]host[:port][/path]`. The version of Docker's
+    /// protocol at the head of many paths is dropped; only with a slash after it, since `/v1`
+    /// alone is a path like any other.
+    pub(super) fn of_key(text: &str) -> Result<Location, &'static str> {
+        let without_scheme = ["https://", "http://"]
+            .iter()
+            .find_map(|scheme| text.strip_prefix(scheme))
+            .unwrap_or(text);
+        let mut location = Location::parse(without_scheme.as_bytes())?;
+        if location.path.starts_with(b"/v1/") || location.path.starts_with(b"/v2/") {
+            location.path.drain(..3);
+        }
+        if location.path == b"/" {
+            location.path.clear();
+        }
+        Ok(location)
+    }
+
+    /// Reads `host[:port][/path]`. A login, a query and a fragment in it are dropped, and
+    /// percent-encoding is undone.
+    pub(super) fn parse(text: &[u8]) -> Result<Location, &'static str> {
+        let (rest, fragment) = split_before(text, b"#");
+        if rest.iter().any(u8::is_ascii_control) {
             return Err(
                 "its key has control characters; write a host, such as `registry.example.com:5000`",
             );
         }
-        let rest = ["https://", "http://"]
-            .iter()
-            .find_map(|scheme| text.strip_prefix(scheme))
-            .unwrap_or(text);
-        let rest = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let host = authority
-            .rsplit_once('@')
-            .map_or(authority, |(_, host)| host);
-        if !is_host(host) {
-            return Err("its key names no host; write one, such as `registry.example.com:5000`");
-        }
-        let path = percent_decode(path)
-            .ok_or("its key's path has a `%` that encodes nothing; write the path as it is")?;
+        percent_decode(fragment)
+            .ok_or("its key has a `%` behind its `#` that encodes nothing; leave both out")?;
+        let (rest, _) = split_before(rest, b"?");
+        let (authority, path) = split_before(rest, b"/");
+        let (login, host) = match authority.iter().rposition(|byte| *byte == b'@') {
+            Some(at) => (&authority[..at], &authority[at + 1..]),
+            None => (&b""[..], authority),
+        };
         Ok(Location {
-            host: host.to_owned(),
-            path,
+            host: read_host(host)
+                .filter(|_| is_login(login))
+                .ok_or("its key names no host; write one, such as `registry.example.com:5000`")?,
+            path: percent_decode(path)
+                .ok_or("its key's path has a `%` that encodes nothing; write the path as it is")?,
         })
     }
 
-    /// The same without the version of Docker's protocol that stands at the head of many keys.
-    /// Only with a slash after it: `/v1` alone is a path like any other.
-    pub(super) fn without_version(mut self) -> Location {
-        if self.path.starts_with("/v1/") || self.path.starts_with("/v2/") {
-            self.path.drain(..3);
-        }
-        if self.path == "/" {
-            self.path.clear();
-        }
-        self
+    /// Host and path in one, as the logins are kept and ordered by.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        [self.host.as_slice(), &self.path].concat()
     }
 
     /// Whether a credential kept here is for that target.
     pub(super) fn matches(&self, target: &Location) -> bool {
-        let (host, port) = self.labels_and_port();
-        let (target_host, target_port) = target.labels_and_port();
+        let (host, port) = split_port(&self.host);
+        let (target_host, target_port) = split_port(&target.host);
+        let is_dot = |byte: &u8| *byte == b'.';
         port == target_port
             && target.path.starts_with(&self.path)
-            && host.split('.').count() == target_host.split('.').count()
+            && host.split(is_dot).count() == target_host.split(is_dot).count()
             && host
-                .split('.')
-                .zip(target_host.split('.'))
-                .all(|(glob, label)| glob_matches(glob.as_bytes(), label.as_bytes()))
+                .split(is_dot)
+                .zip(target_host.split(is_dot))
+                .all(|(glob, label)| glob_matches(glob, label))
     }
+}
 
-    /// Whether an image of this name is pulled from Docker Hub.
-    pub(super) fn is_docker_hub(&self) -> bool {
-        !self.host.is_empty()
-            && (matches!(self.host.as_str(), "docker.io" | "index.docker.io")
-                || self.path.is_empty()
-                || !self.host.contains(['.', ':']))
+/// Whether an image that is asked for as `host[:port]/repository`, or by a short name, is pulled
+/// from Docker Hub.
+pub(super) fn is_on_docker_hub(image: &str) -> bool {
+    match image.split_once('/') {
+        Some((host, _)) => {
+            matches!(host, "docker.io" | "index.docker.io")
+                || !host.is_empty() && !host.contains(['.', ':'])
+        }
+        None => !image.is_empty(),
     }
+}
 
-    fn labels_and_port(&self) -> (&str, &str) {
-        match split_port(&self.host) {
-            (host, Some(port)) => (
-                host.strip_prefix('[')
-                    .and_then(|host| host.strip_suffix(']'))
-                    .unwrap_or(host),
-                port,
-            ),
-            (host, None) => (host, ""),
+/// What stands before the first of these bytes, and the rest from it on.
+fn split_before<'a>(text: &'a [u8], separator: &[u8; 1]) -> (&'a [u8], &'a [u8]) {
+    let end = text.iter().position(|byte| *byte == separator[0]);
+    text.split_at(end.unwrap_or(text.len()))
+}
+
+/// Whether this may stand before the `@`.
+fn is_login(text: &[u8]) -> bool {
+    text.iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(byte))
+        && percent_decode(text).is_some()
+}
+
+/// A host and its port, decoded; `None` where it is neither a name nor an address in brackets.
+fn read_host(text: &[u8]) -> Option<Vec<u8>> {
+    let is_port = |text: &[u8]| match text.split_first() {
+        None => true,
+        Some((colon, digits)) => *colon == b':' && digits.iter().all(u8::is_ascii_digit),
+    };
+    match text.iter().rposition(|byte| *byte == b'[') {
+        Some(0) => {
+            let end = text.iter().rposition(|byte| *byte == b']')?;
+            let (address, port) = (&text[1..end], &text[end + 1..]);
+            if !is_port(port) {
+                return None;
+            }
+            let address = decode_address(address)?;
+            Some([b"[", address.as_slice(), b"]", port].concat())
+        }
+        Some(_) => None,
+        None => {
+            let (_, port) = split_before(text, b":");
+            decode_name(text).filter(|_| is_port(port))
         }
     }
 }
 
-impl fmt::Display for Location {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}{}", self.host, self.path)
-    }
+/// In a name only bytes beyond ASCII may be encoded, and the percent sign itself.
+fn decode_name(text: &[u8]) -> Option<Vec<u8>> {
+    let encodes = |escape: &[u8]| escape[0] >= b'8' || escape == b"25";
+    let are_good = text.iter().enumerate().all(|(at, byte)| match byte {
+        b'%' => text.get(at + 1..at + 3).is_some_and(encodes),
+        byte => is_host_byte(*byte),
+    });
+    percent_decode(text).filter(|_| are_good)
 }
 
-fn is_host(text: &str) -> bool {
-    let (name, port) = split_port(text);
-    let port_is_number = port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
-    let name_is_host = match name.strip_prefix('[') {
-        Some(rest) => rest
-            .strip_suffix(']')
-            .is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok()),
-        None => name.chars().all(|letter| {
-            !letter.is_ascii()
-                || letter.is_ascii_alphanumeric()
-                || "-_.~!$&'()*+,;=<>\"".contains(letter)
-        }),
+/// An IPv6 address, and a zone behind `%25`, which may have what stands in names and spaces.
+fn decode_address(text: &[u8]) -> Option<Vec<u8>> {
+    let zone_at = text.windows(3).position(|three| three == b"%25");
+    let (address, zone) = text.split_at(zone_at.unwrap_or(text.len()));
+    let address = decode_name(address)?;
+    let is_address = str::from_utf8(&address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok());
+    let decoded = percent_decode(zone)?;
+    let is_zone = match decoded.split_first() {
+        None => true,
+        Some((_, name)) => {
+            !name.is_empty()
+                && name
+                    .iter()
+                    .all(|byte| is_host_byte(*byte) || matches!(byte, b' ' | b'%'))
+        }
     };
-    port_is_number && name_is_host
+    (is_address && is_zone).then(|| [address, decoded].concat())
 }
 
-fn percent_decode(text: &str) -> Option<String> {
+fn is_host_byte(byte: u8) -> bool {
+    !byte.is_ascii() || byte.is_ascii_alphanumeric() || b"-_.~!$&'()*+,;=:[]<>\"".contains(&byte)
+}
+
+/// Undoes percent-encoding; `None` where a `%` has no two digits after it.
+fn percent_decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     while let Some((&byte, tail)) = rest.split_first() {
         if byte != b'%' {
             bytes.push(byte);
@@ -125,19 +176,76 @@ fn percent_decode(text: &str) -> Option<String> {
         bytes.push(u8::from_str_radix(digits, 16).ok()?);
         rest = &tail[2..];
     }
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    Some(bytes)
 }
 
-/// Go's `filepath.Match` over what can stand in a host: `*` is any text. A host without a port
-/// keeps its brackets, which are then a set of characters, so that an IPv6 address matches only
-/// where a port is given.
+/// A host and its port as Go's `net.SplitHostPort` tells them. What it refuses is a host without
+/// a port, brackets and all.
+fn split_port(text: &[u8]) -> (&[u8], &[u8]) {
+    let whole = (text, &b""[..]);
+    let Some(colon) = text.iter().rposition(|byte| *byte == b':') else {
+        return whole;
+    };
+    let (host, port) = (&text[..colon], &text[colon + 1..]);
+    let host = match text.starts_with(b"[") {
+        true => match host {
+            [b'[', address @ .., b']'] => address,
+            _ => return whole,
+        },
+        false if host.contains(&b':') => return whole,
+        false => host,
+    };
+    match host.iter().any(|byte| b"[]".contains(byte)) {
+        true => whole,
+        false => (host, port),
+    }
+}
+
+/// Go's `filepath.Match` over what can stand in a host: `*` is any text, and brackets are a set of
+/// bytes. An IPv6 address without a port keeps its brackets, and so matches another host than it
+/// names.
 fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
     match glob.split_first() {
         None => text.is_empty(),
         Some((b'*', rest)) => (0..=text.len()).any(|skip| glob_matches(rest, &text[skip..])),
-        Some((b'[', _)) => false,
+        Some((b'[', rest)) => match (text.split_first(), read_set(rest)) {
+            (Some((first, text)), Some((ranges, rest))) => {
+                ranges.iter().any(|range| range.contains(first)) && glob_matches(rest, text)
+            }
+            _ => false,
+        },
         Some((letter, rest)) => text
             .split_first()
             .is_some_and(|(first, text)| first == letter && glob_matches(rest, text)),
+    }
+}
+
+/// From one byte to another, both counted.
+type Range = std::ops::RangeInclusive<u8>;
+
+/// The ranges of a set whose opening bracket has been read, and what stands behind it; `None`
+/// where it does not end, or is none.
+fn read_set(mut glob: &[u8]) -> Option<(Vec<Range>, &[u8])> {
+    let member = |glob: &mut &[u8]| {
+        let (byte, rest) = glob.split_first()?;
+        *glob = rest;
+        (!b"-]".contains(byte) && !rest.is_empty()).then_some(*byte)
+    };
+    let mut ranges = Vec::new();
+    loop {
+        match glob {
+            [b']', rest @ ..] if !ranges.is_empty() => return Some((ranges, rest)),
+            _ => {
+                let low = member(&mut glob)?;
+                let high = match glob {
+                    [b'-', rest @ ..] => {
+                        glob = rest;
+                        member(&mut glob)?
+                    }
+                    _ => low,
+                };
+                ranges.push(low..=high);
+            }
+        }
     }
 }

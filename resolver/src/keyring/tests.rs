@@ -183,6 +183,114 @@ fn a_login_is_read_from_its_fields_or_from_auth() {
 }
 
 #[test]
+fn of_members_with_one_name_the_last_counts_and_null_changes_nothing() {
+    let tried = |payload: &str| {
+        let mut keyring = Keyring::new();
+        let skipped = keyring
+            .add("regcred", payload.as_bytes(), Format::DockerConfigJson)
+            .unwrap();
+        assert_eq!(skipped, []);
+        let found = keyring.lookup("quay.io/a");
+        let pair =
+            |credential: &&Credential| (credential.username.clone(), credential.password.clone());
+        found.iter().map(pair).collect::<Vec<_>>()
+    };
+    let last = [("last".to_owned(), "p".to_owned())];
+    let fields = [
+        r#"{"username":"first","username":"last","password":"p"}"#,
+        r#"{"username":"first","USERNAME":"last","password":"p"}"#,
+        r#"{"Username":"first","username":"last","password":"p"}"#,
+        r#"{"username":"first","u\u017fername":"last","password":"p"}"#,
+        r#"{"username":"last","username":null,"password":"p"}"#,
+        r#"{"username":"last","password":"p","email":null,"extra":[{}]}"#,
+    ];
+    for entry in fields {
+        let payload = format!(r#"{{"auths":{{"quay.io":{entry}}}}}"#);
+        assert_eq!(tried(&payload), last, "{payload}");
+    }
+    let entry = r#"{"username":"last","password":"p"}"#;
+    for payload in [
+        format!(r#"{{"auths":{{"quay.io":{{}},"quay.io":{entry}}}}}"#),
+        format!(r#"{{"auths":{{"quay.io":{{}}}},"Auths":{{"quay.io":{entry}}}}}"#),
+        format!(r#"{{"auths":{{"quay.io":{entry}}},"AUTHS":{{"a.io":{{}}}}}}"#),
+        format!(r#"{{"auths":{{"quay.io/a":{{}}}},"auths":null,"auths":{{"quay.io":{entry}}}}}"#),
+    ] {
+        assert_eq!(tried(&payload), last, "{payload}");
+    }
+    for payload in [
+        "null",
+        "{}",
+        r#"{"auths":null}"#,
+        r#"{"auths":{"quay.io":{}},"auths":null}"#,
+    ] {
+        assert_eq!(tried(payload), [], "{payload}");
+    }
+}
+
+#[test]
+fn what_spoils_a_document_or_an_entry_for_the_kubelet_does_so_here() {
+    let mut keyring = Keyring::new();
+    let mut add = |payload: &str| {
+        keyring
+            .add("regcred", payload.as_bytes(), Format::DockerConfigJson)
+            .map_err(|error| error.problem)
+    };
+    let headers = "its `HttpHeaders` is not an object of strings";
+    for bad in [r#"{"X":1}"#, "[]", r#""x""#] {
+        let payload = format!(r#"{{"auths":{{}},"HttpHeaders":{bad}}}"#);
+        assert_eq!(add(&payload), Err(headers.to_owned()), "{payload}");
+    }
+    for good in [r#"{"X":"1","Y":null}"#, "{}", "null"] {
+        let payload = format!(r#"{{"auths":{{}},"HttpHeaders":{good}}}"#);
+        assert_eq!(add(&payload), Ok(Vec::new()), "{payload}");
+    }
+    let skipped = Skipped {
+        source_name: "regcred".to_owned(),
+        key: "a.io".to_owned(),
+        problem: "its `email` must be a string",
+    };
+    assert_eq!(
+        add(r#"{"auths":{"a.io":{"username":"u","email":5}}}"#),
+        Ok(vec![skipped])
+    );
+}
+
+#[test]
+fn keys_that_are_hardly_any_are_read_as_in_go() {
+    let cases = [
+        // Go reads a key twice, and the second time its zone is no longer encoded.
+        ("[fe80::1%25en0]:1", "[fe80::1%25en0]:1/a", false),
+        ("[::1]", "1/a", true),
+        ("[::1]", "2/a", false),
+        ("qu%C3%A9.io", "qué.io/a", true),
+        ("q]uay", "q]uay/a", true),
+        ("quay.io?%zz", "quay.io/a", true),
+        ("user:p%41@quay.io", "quay.io/a", true),
+        ("https://https://quay.io", "https://quay.io", true),
+        ("quay.io", "https://quay.io", false),
+    ];
+    for (key, target, expected) in cases {
+        assert_eq!(tried(&[key], target).len(), usize::from(expected), "{key}");
+    }
+    for key in [
+        "quay.io#%zz",
+        "us er@quay.io",
+        "%zz@quay.io",
+        "qu%61y.io",
+        "a:b:1",
+        "[1.2.3.4]",
+        "[::1]x",
+        "[::1%25]",
+        "a[::1]",
+        "qu|ay.io",
+    ] {
+        let payload = format!(r#"{{"{key}":{{}}}}"#);
+        let skipped = Keyring::new().add("regcred", payload.as_bytes(), Format::DockerCfg);
+        assert_eq!(skipped.unwrap().len(), 1, "{key}");
+    }
+}
+
+#[test]
 fn an_entry_that_cannot_be_read_is_skipped_and_told() {
     let mut keyring = Keyring::new();
     let payload = br#"{"auths":{
