@@ -4,13 +4,16 @@
 
 # tool NAME: prints the path of a binary; builds or unpacks it first if need be.
 tool() {
-    local directory
+    local directory program=$1
     case $1 in
     kube-apiserver | kube-controller-manager | kube-scheduler | kube-proxy | kubelet | kubectl)
         directory=$(go_module kubernetes "the Kubernetes programs" "8 to 12 minutes on 2 cores") ;;
     etcd) directory=$(go_module etcd etcd "2 minutes") ;;
     coredns) directory=$(go_module coredns CoreDNS "2 minutes") ;;
     crane) directory=$(go_module crane crane "20 seconds") ;;
+    registry3) directory=$(go_module registry3 "distribution's registry" "3 minutes on 2 cores") program=registry ;;
+    olareg) directory=$(go_module olareg olareg "20 seconds") ;;
+    judge) directory=$(go_source judge "$checkout/resolver/tests/judge" "the judge of names and logins" "2 minutes on 2 cores") ;;
     pause | forward) directory=$(go_module own "pause and forward" "10 seconds") ;;
     chromium) chromium; return ;;
     docker-registry) directory=$(debian registry)/usr/bin ;;
@@ -18,14 +21,17 @@ tool() {
     cargo-deny) directory=$(cargo_program cargo-deny 0.20.2 "4 minutes on 2 cores")/bin ;;
     *) fail "no tool is called $1" ;;
     esac
-    printf '%s\n' "$directory/$1"
+    printf '%s\n' "$directory/$program"
 }
 
 # go_module MODULE WHAT DURATION: builds local/tools/MODULE, prints its folder.
-go_module() {
-    local module=$1 what=$2 duration=$3 source=$local_dir/tools/$1 hash target
+go_module() { go_source "$1" "$local_dir/tools/$1" "$2" "$3"; }
+
+# go_source NAME SOURCE WHAT DURATION: builds what is in a folder, prints where to.
+go_source() {
+    local name=$1 source=$2 what=$3 duration=$4 hash target
     hash=$(cd "$source" && find . -type f | LC_ALL=C sort | xargs sha256sum | content_hash)
-    target=$cache/tools/$module-$hash-$(uname -m)
+    target=$cache/tools/$name-$hash-$(uname -m)
     [ -d "$target" ] || build_once "$target" build_go "$source" "$what" "$duration"
     printf '%s\n' "$target"
 }

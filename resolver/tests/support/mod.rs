@@ -1,10 +1,12 @@
 //! What the tests of the resolver share. Each test file uses a part of it.
 #![allow(dead_code)]
 
+pub mod judge;
 pub mod registry;
 pub mod server;
 pub mod token;
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use resolver::{
@@ -72,4 +74,11 @@ pub fn keyring(secrets: &[(&str, &str, &str, &str)]) -> Keyring {
 /// The part of an address after its scheme: what a login's key names.
 pub fn key(endpoint: &str) -> &str {
     endpoint.split_once("://").unwrap().1
+}
+
+/// Prints a line that a run is to show even where the test passes and its output is captured.
+pub fn tell(line: &str) {
+    std::io::stderr()
+        .write_all(format!("{line}\n").as_bytes())
+        .unwrap();
 }

@@ -1,18 +1,103 @@
-//! Debian's `docker-registry`, run for a test on this machine: from the path, or from where
-//! `DOCKER_REGISTRY` says.
+//! Registry servers that others wrote, run for a test on this machine.
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
-use hyper::{Method, Request, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use resolver::Digest;
+use serde_json::json;
+
+/// The media type of an OCI image index.
+pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The media type of an OCI image manifest.
+pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The media type of Docker's manifest list.
+pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// The media type of Docker's image manifest.
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+/// A registry server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// The distribution project's second generation, which is Debian's `docker-registry`.
+    Registry2,
+    /// The distribution project's third generation.
+    Registry3,
+    /// olareg, which keeps OCI layouts.
+    Olareg,
+    /// The registry in crane, which keeps manifests in memory.
+    Crane,
+}
+
+impl Program {
+    /// The variable that says where it is, and what `local/tool` and the path call it.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Program::Registry2 => ("DOCKER_REGISTRY", "docker-registry"),
+            Program::Registry3 => ("REGISTRY3", "registry3"),
+            Program::Olareg => ("OLAREG", "olareg"),
+            Program::Crane => ("CRANE", "crane"),
+        }
+    }
+
+    /// A command that runs it, and that calls nobody.
+    fn command(self) -> Command {
+        let (variable, tool) = self.names();
+        let path = std::env::var_os(variable).unwrap_or_else(|| tool.into());
+        let mut command = Command::new(path);
+        command.env("OTEL_TRACES_EXPORTER", "none");
+        command
+    }
+
+    fn does_not_start(self, error: std::io::Error) -> ! {
+        let (variable, tool) = self.names();
+        panic!(
+            "{self:?} does not start ({error}): run make test, or set {variable} to what `local/tool {tool}` prints"
+        )
+    }
+
+    /// The version that it says it is of.
+    pub fn version(self) -> String {
+        let arguments: &[&str] = match self {
+            Program::Registry2 | Program::Registry3 => &["--version"],
+            Program::Olareg => &["version", "--format", "{{.Debug.Main.Version}}"],
+            Program::Crane => &["version"],
+        };
+        let output = self
+            .command()
+            .args(arguments)
+            .output()
+            .unwrap_or_else(|error| self.does_not_start(error));
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8(output.stdout).unwrap();
+        said.split_whitespace().next_back().unwrap().to_owned()
+    }
+}
+
+/// A server's certificate and its key, each a file in PEM.
+#[derive(Clone)]
+pub struct Certificate {
+    /// The certificate's file.
+    pub certificate: PathBuf,
+    /// The key's file.
+    pub key: PathBuf,
+}
+
+/// How a registry runs. The default is open to all, by plain HTTP.
+#[derive(Clone, Copy, Default)]
+pub struct Settings<'a> {
+    /// What distribution's configuration has beside storage and address, in YAML.
+    pub distribution: &'a str,
+    /// The certificate that it speaks TLS with.
+    pub tls: Option<&'a Certificate>,
+}
 
 /// A running registry; it ends when this is dropped.
 pub struct Registry {
@@ -22,115 +107,177 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Starts one on a free port, with its images in `storage`. `settings` is what its
-    /// configuration has beside storage and port, in YAML; `tls` what stands below its `http`.
-    pub async fn start(storage: &Path, settings: &str, tls: &str) -> Registry {
+    /// Starts one on a free port, with its images in a folder of `storage`: another one that is
+    /// started on it later has the same images, but crane's.
+    pub async fn start(program: Program, storage: &Path, settings: Settings<'_>) -> Registry {
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
             .unwrap()
             .port();
         let host = format!("127.0.0.1:{port}");
-        let storage_path = storage.join("images");
-        let configuration = format!(
-            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {host}\n{tls}\n{settings}\n",
-            storage_path.display()
-        );
-        let path = storage.join(format!("registry-{port}.yml"));
-        fs::write(&path, configuration).unwrap();
-        let program =
-            std::env::var_os("DOCKER_REGISTRY").unwrap_or_else(|| "docker-registry".into());
-        let process = Command::new(&program)
-            .arg("serve")
-            .arg(&path)
+        let images = storage.join("images");
+        let mut command = program.command();
+        match program {
+            Program::Registry2 | Program::Registry3 => {
+                let path = storage.join(format!("registry-{port}.yml"));
+                fs::write(&path, configuration(&host, &images, settings)).unwrap();
+                command.arg("serve").arg(path);
+            }
+            Program::Olareg => {
+                assert_eq!(settings.distribution, "", "olareg knows nothing of it");
+                command
+                    .args(["serve", "--addr", "127.0.0.1", "--port"])
+                    .arg(port.to_string())
+                    .arg("--dir")
+                    .arg(images);
+                if let Some(tls) = settings.tls {
+                    command.arg("--tls-cert").arg(&tls.certificate);
+                    command.arg("--tls-key").arg(&tls.key);
+                }
+            }
+            Program::Crane => {
+                assert!(settings.distribution.is_empty() && settings.tls.is_none());
+                command.args(["registry", "serve", "--address", &host]);
+            }
+        }
+        let process = command
+            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| {
-                panic!("{program:?} is to be had as Debian's package docker-registry: {error}")
-            });
+            .unwrap_or_else(|error| program.does_not_start(error));
         let mut registry = Registry { host, process };
-        registry.until_it_listens().await;
+        registry.until_it_listens(program).await;
         registry
     }
 
-    async fn until_it_listens(&mut self) {
+    async fn until_it_listens(&mut self, program: Program) {
         let listens = async {
             while tokio::net::TcpStream::connect(&self.host).await.is_err() {
                 assert_eq!(
                     self.process.try_wait().unwrap(),
                     None,
-                    "docker-registry ended at once"
+                    "{program:?} ended at once"
                 );
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         tokio::time::timeout(Duration::from_secs(20), listens)
             .await
-            .expect("docker-registry listens within 20 s");
+            .unwrap_or_else(|_| panic!("{program:?} does not listen within 20 s"));
     }
 
-    /// Pushes an index with one image under these tags, to a registry that asks for no login.
-    /// Gives the index's digest. What is told apart by `content` has different digests.
-    pub async fn push(&self, repository: &str, tags: &[&str], content: &str) -> Digest {
-        let config = format!(r#"{{"architecture":"amd64","os":"linux","author":"{content}"}}"#);
+    /// Pushes an index with one image under a tag, to a registry that asks for no login. Gives
+    /// the index's digest. What is told apart by `content` has different digests.
+    pub async fn push(&self, repository: &str, tag: &str, content: &str) -> Digest {
+        self.push_as(OCI_INDEX, repository, tag, content).await
+    }
+
+    /// The same as a manifest of one of the four types: what is no index is the image itself.
+    pub async fn push_as(
+        &self,
+        media_type: &str,
+        repository: &str,
+        tag: &str,
+        content: &str,
+    ) -> Digest {
+        let (image_type, config_type) = match media_type {
+            DOCKER_INDEX | DOCKER_MANIFEST => (
+                DOCKER_MANIFEST,
+                "application/vnd.docker.container.image.v1+json",
+            ),
+            _ => (OCI_MANIFEST, "application/vnd.oci.image.config.v1+json"),
+        };
+        let config = json!({ "architecture": "amd64", "os": "linux", "author": content });
+        let config = config.to_string();
         self.push_blob(repository, config.as_bytes()).await;
-        let image = serde_json::json!({
+        let image = json!({
             "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": {
-                "mediaType": "application/vnd.oci.image.config.v1+json",
-                "digest": Digest::of(config.as_bytes()).to_string(),
-                "size": config.len(),
-            },
+            "mediaType": image_type,
+            "config": descriptor(config_type, &config),
             "layers": [],
         })
         .to_string();
-        let image_digest = Digest::of(image.as_bytes());
-        self.put_manifest(
-            repository,
-            &image_digest.to_string(),
-            "application/vnd.oci.image.manifest.v1+json",
-            &image,
-        )
-        .await;
-        let index = serde_json::json!({
+        if media_type == image_type {
+            return self.put_manifest(repository, tag, media_type, &image).await;
+        }
+        let name = Digest::of(image.as_bytes()).to_string();
+        self.put_manifest(repository, &name, image_type, &image)
+            .await;
+        let mut described = descriptor(image_type, &image);
+        described["platform"] = json!({ "architecture": "amd64", "os": "linux" });
+        let index = json!({
             "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.index.v1+json",
-            "manifests": [{
-                "mediaType": "application/vnd.oci.image.manifest.v1+json",
-                "digest": image_digest.to_string(),
-                "size": image.len(),
-                "platform": { "architecture": "amd64", "os": "linux" },
-            }],
+            "mediaType": media_type,
+            "manifests": [described],
         })
         .to_string();
-        for tag in tags {
-            self.put_manifest(
-                repository,
-                tag,
-                "application/vnd.oci.image.index.v1+json",
-                &index,
-            )
-            .await;
-        }
-        Digest::of(index.as_bytes())
+        self.put_manifest(repository, tag, media_type, &index).await
     }
 
     async fn push_blob(&self, repository: &str, blob: &[u8]) {
-        let start = format!("http://{}/v2/{repository}/blobs/uploads/", self.host);
-        let (status, location) = send(Method::POST, &start, "application/octet-stream", b"").await;
+        let start = format!("/v2/{repository}/blobs/uploads/");
+        let (status, headers) = self
+            .send(Method::POST, &start, "application/octet-stream", b"")
+            .await;
         assert_eq!(status, StatusCode::ACCEPTED);
+        let location = headers["location"].to_str().unwrap();
         let joint = if location.contains('?') { '&' } else { '?' };
         let end = format!("{location}{joint}digest={}", Digest::of(blob));
-        let (status, _) = send(Method::PUT, &end, "application/octet-stream", blob).await;
+        let (status, _) = self
+            .send(Method::PUT, &end, "application/octet-stream", blob)
+            .await;
         assert_eq!(status, StatusCode::CREATED);
     }
 
-    async fn put_manifest(&self, repository: &str, name: &str, media_type: &str, manifest: &str) {
-        let address = format!("http://{}/v2/{repository}/manifests/{name}", self.host);
-        let (status, _) = send(Method::PUT, &address, media_type, manifest.as_bytes()).await;
-        assert_eq!(status, StatusCode::CREATED);
+    async fn put_manifest(
+        &self,
+        repository: &str,
+        name: &str,
+        media_type: &str,
+        manifest: &str,
+    ) -> Digest {
+        let at = format!("/v2/{repository}/manifests/{name}");
+        let (status, _) = self
+            .send(Method::PUT, &at, media_type, manifest.as_bytes())
+            .await;
+        assert_eq!(status, StatusCode::CREATED, "PUT {at} as {media_type}");
+        Digest::of(manifest.as_bytes())
+    }
+
+    /// What a HEAD for a manifest is answered with, by a registry that asks for no login.
+    pub async fn head(&self, repository: &str, tag: &str) -> (StatusCode, HeaderMap) {
+        let at = format!("/v2/{repository}/manifests/{tag}");
+        self.send(Method::HEAD, &at, "", b"").await
+    }
+
+    /// Sends a request to a path of it, or to a whole address; gives status and headers.
+    async fn send(
+        &self,
+        method: Method,
+        at: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> (StatusCode, HeaderMap) {
+        let address = match at.starts_with('/') {
+            true => format!("http://{}{at}", self.host),
+            false => at.to_owned(),
+        };
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let mut request = Request::builder()
+            .method(method)
+            .uri(address)
+            .header("content-type", content_type);
+        for media_type in [OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST] {
+            request = request.header("accept", media_type);
+        }
+        let request = request
+            .body(Full::new(Bytes::copy_from_slice(body)))
+            .unwrap();
+        let (parts, body) = client.request(request).await.unwrap().into_parts();
+        body.collect().await.unwrap();
+        (parts.status, parts.headers)
     }
 }
 
@@ -142,26 +289,26 @@ impl Drop for Registry {
     }
 }
 
-/// Sends a request; gives the status and where the answer points.
-async fn send(
-    method: Method,
-    address: &str,
-    content_type: &str,
-    body: &[u8],
-) -> (StatusCode, String) {
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let request = Request::builder()
-        .method(method)
-        .uri(address)
-        .header("content-type", content_type)
-        .body(Full::new(Bytes::copy_from_slice(body)))
-        .unwrap();
-    let response = client.request(request).await.unwrap();
-    let location = response
-        .headers()
-        .get("location")
-        .map(|value| value.to_str().unwrap().to_owned());
-    let status = response.status();
-    response.into_body().collect().await.unwrap();
-    (status, location.unwrap_or_default())
+/// Distribution's configuration file.
+fn configuration(host: &str, images: &Path, settings: Settings<'_>) -> String {
+    let tls = settings.tls.map_or_else(String::new, |tls| {
+        format!(
+            "  tls:\n    certificate: {}\n    key: {}\n",
+            tls.certificate.display(),
+            tls.key.display()
+        )
+    });
+    format!(
+        "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {host}\n{tls}{}\n",
+        images.display(),
+        settings.distribution
+    )
+}
+
+fn descriptor(media_type: &str, content: &str) -> serde_json::Value {
+    json!({
+        "mediaType": media_type,
+        "digest": Digest::of(content.as_bytes()).to_string(),
+        "size": content.len(),
+    })
 }

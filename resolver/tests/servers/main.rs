@@ -1,0 +1,128 @@
+//! The resolver against registry servers that others wrote, in every setting that each has.
+//!
+//! A setting is a file here with its facts. The lists below make each fact a test of each server
+//! that has the setting, under a name such as `registry3::tokens::a_token_serves_until_it_ends`;
+//! the table at the end says which server has which.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod mirror;
+mod open;
+mod passwords;
+mod tls;
+mod tokens;
+
+use resolver::{CredentialUsed, Digest, Endpoint, Reference, Resolved};
+use support::registry::{OCI_INDEX, Program, Registry, Settings};
+use tempfile::TempDir;
+
+/// A registry open to all, and the folder that others may serve its images from.
+async fn start_open(program: Program) -> (TempDir, Registry) {
+    let folder = TempDir::new().unwrap();
+    let registry = Registry::start(program, folder.path(), Settings::default()).await;
+    (folder, registry)
+}
+
+/// Its address by plain HTTP.
+fn plain(registry: &Registry) -> String {
+    format!("http://{}", registry.host)
+}
+
+/// The answer for `team/app:v1`.
+fn answer(endpoint: &str, digest: &Digest, credential: Option<CredentialUsed>) -> Resolved {
+    Resolved {
+        reference: Reference::parse("registry.example.com/team/app:v1").unwrap(),
+        digest: digest.clone(),
+        media_type: OCI_INDEX.to_owned(),
+        credential,
+        endpoint: Endpoint::parse(endpoint).unwrap(),
+    }
+}
+
+fn used(source: &str, key: &str, username: &str) -> Option<CredentialUsed> {
+    Some(CredentialUsed {
+        source: source.to_owned(),
+        key: key.to_owned(),
+        username: username.to_owned(),
+    })
+}
+
+macro_rules! setting {
+    (open) => {
+        facts! { open:
+            it_tells_its_version
+            a_head_tells_the_digest_and_the_type
+            a_tag_resolves_to_the_digest_of_its_index_and_follows_it_when_it_moves
+            a_digest_stays_where_its_tag_has_moved
+            a_reference_is_asked_at_its_own_address_by_tag_and_by_digest
+            all_four_types_of_manifest_are_resolved
+            what_is_not_there_is_told_in_its_words
+        }
+    };
+    (passwords) => {
+        facts! { passwords:
+            the_login_that_is_for_it_is_taken
+            a_wrong_login_and_a_missing_one_are_told_apart
+            a_redirect_takes_no_login_along
+        }
+    };
+    (tokens) => {
+        facts! { tokens:
+            what_its_token_server_granted_is_taken
+            a_token_serves_until_it_ends
+            what_was_not_granted_is_not_found
+            a_login_that_its_token_server_does_not_know_is_told
+        }
+    };
+    (tls) => {
+        facts! { tls:
+            a_certificate_counts_only_if_its_authority_and_its_name_do
+            an_authoritys_own_certificate_is_told_apart
+            the_wrong_scheme_is_told_with_the_right_one
+            a_redirect_to_it_is_followed
+            a_head_that_says_too_little_is_followed_by_a_get_that_is_hashed
+        }
+    };
+    (mirror) => {
+        facts! { mirror:
+            it_answers_with_what_its_origin_has_and_follows_it
+            it_answers_from_what_it_keeps_when_its_origin_is_gone
+            what_its_origin_does_not_have_is_told
+        }
+    };
+}
+
+macro_rules! facts {
+    ($setting:ident: $($fact:ident)+) => {
+        mod $setting {
+            $(
+                #[tokio::test]
+                #[ignore = "needs registry servers; make test runs it"]
+                async fn $fact() {
+                    crate::$setting::$fact(super::PROGRAM).await;
+                }
+            )+
+        }
+    };
+}
+
+macro_rules! servers {
+    ($($server:ident: $program:ident has [$($setting:tt)+])+) => {
+        $(
+            mod $server {
+                const PROGRAM: crate::support::registry::Program =
+                    crate::support::registry::Program::$program;
+                $(setting! { $setting })+
+            }
+        )+
+    };
+}
+
+// Client certificates (`http.tls.clientcas`) would be a further setting of the first two.
+servers! {
+    registry2: Registry2 has [open passwords tokens tls mirror]
+    registry3: Registry3 has [open passwords tokens tls mirror]
+    olareg:    Olareg    has [open                  tls]
+    crane:     Crane     has [open]
+}

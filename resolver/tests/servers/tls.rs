@@ -1,0 +1,220 @@
+//! With TLS, by an authority of our own.
+
+use std::fs;
+use std::path::Path;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use resolver::{Failure, Keyring, Options, Resolver, Roots};
+use tempfile::TempDir;
+
+use crate::support::registry::{Certificate, OCI_INDEX, Program, Registry, Settings};
+use crate::support::server::{Server, reply};
+use crate::support::{ask, options, resolver};
+use crate::{answer, plain, start_open};
+
+/// An authority that signs certificates.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    /// One that nobody trusts unasked.
+    pub fn new() -> Authority {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).unwrap().pem();
+        Authority {
+            issuer: Issuer::new(params, key),
+            pem,
+        }
+    }
+
+    /// A certificate for 127.0.0.1, and its key, in files of a folder.
+    pub fn certificate(&self, folder: &Path) -> Certificate {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])
+            .unwrap()
+            .signed_by(&key, &self.issuer)
+            .unwrap();
+        in_files(folder, &certificate.pem(), &key)
+    }
+}
+
+fn in_files(folder: &Path, certificate: &str, key: &KeyPair) -> Certificate {
+    let files = Certificate {
+        certificate: folder.join("tls.pem"),
+        key: folder.join("tls.key"),
+    };
+    fs::write(&files.certificate, certificate).unwrap();
+    fs::write(&files.key, key.serialize_pem()).unwrap();
+    files
+}
+
+/// A resolver that trusts this authority and no other.
+pub fn trusting(authority: &Authority) -> Resolver {
+    with_roots(&authority.pem)
+}
+
+fn with_roots(pem: &str) -> Resolver {
+    let roots = Roots::Pem(pem.as_bytes().to_vec());
+    Resolver::new(Options { roots, ..options() }).unwrap()
+}
+
+async fn start(program: Program, folder: &Path, certificate: &Certificate) -> Registry {
+    let settings = Settings {
+        tls: Some(certificate),
+        ..Settings::default()
+    };
+    Registry::start(program, folder, settings).await
+}
+
+fn secure(registry: &Registry) -> String {
+    format!("https://{}", registry.host)
+}
+
+pub async fn a_certificate_counts_only_if_its_authority_and_its_name_do(program: Program) {
+    let (folder, open) = start_open(program).await;
+    let digest = open.push("team/app", "v1", "x").await;
+    let authority = Authority::new();
+    let registry = start(
+        program,
+        folder.path(),
+        &authority.certificate(folder.path()),
+    )
+    .await;
+    let (at, none) = (secure(&registry), Keyring::new());
+    let trusting = trusting(&authority);
+    assert_eq!(
+        ask(&trusting, &at, &none).await.unwrap(),
+        answer(&at, &digest, None)
+    );
+
+    let unknown = ask(&resolver(), &at, &none).await.unwrap_err().failure;
+    let expected = Failure::CertificateNotTrusted {
+        host: registry.host.clone(),
+        detail: "it is signed by none of the certificate authorities known here; a private one has to be added to them".to_owned(),
+    };
+    assert_eq!(unknown, expected);
+
+    let by_name = at.replace("127.0.0.1", "localhost");
+    assert_eq!(
+        ask(&trusting, &by_name, &none).await.unwrap_err().reason(),
+        "CertificateNotTrusted"
+    );
+}
+
+pub async fn an_authoritys_own_certificate_is_told_apart(program: Program) {
+    let folder = TempDir::new().unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let pem = params.self_signed(&key).unwrap().pem();
+    let certificate = in_files(folder.path(), &pem, &key);
+    let registry = start(program, folder.path(), &certificate).await;
+    let error = ask(&with_roots(&pem), &secure(&registry), &Keyring::new())
+        .await
+        .unwrap_err();
+    let expected = Failure::CertificateNotTrusted {
+        host: registry.host.clone(),
+        detail: "it is an authority's own certificate (CA:TRUE), which no server may use; give the registry one that the authority signed".to_owned(),
+    };
+    assert_eq!(error.failure, expected);
+}
+
+pub async fn the_wrong_scheme_is_told_with_the_right_one(program: Program) {
+    let (folder, open) = start_open(program).await;
+    let authority = Authority::new();
+    let registry = start(
+        program,
+        folder.path(),
+        &authority.certificate(folder.path()),
+    )
+    .await;
+    let none = Keyring::new();
+    let spoken_plain = ask(&resolver(), &plain(&registry), &none)
+        .await
+        .unwrap_err()
+        .failure;
+    let expected = Failure::RegistryError {
+        by: plain(&registry),
+        status: 400,
+        retry_after: None,
+        said: format!("if it speaks TLS, write {}", secure(&registry)),
+    };
+    assert_eq!(spoken_plain, expected);
+
+    let spoken_tls = ask(&resolver(), &secure(&open), &none)
+        .await
+        .unwrap_err()
+        .failure;
+    let expected = Failure::ConnectionFailed {
+        host: open.host.clone(),
+        detail: format!(
+            "it does not speak TLS; if it speaks plain HTTP, and is meant to, say so by the endpoint `http://{}`",
+            open.host
+        ),
+    };
+    assert_eq!(spoken_tls, expected);
+}
+
+pub async fn a_redirect_to_it_is_followed(program: Program) {
+    let (folder, open) = start_open(program).await;
+    let digest = open.push("team/app", "v1", "x").await;
+    let authority = Authority::new();
+    let registry = start(
+        program,
+        folder.path(),
+        &authority.certificate(folder.path()),
+    )
+    .await;
+    let location = format!("{}/v2/team/app/manifests/v1", secure(&registry));
+    let redirecting = Server::start(move |request| {
+        reply(
+            request,
+            "307 Temporary Redirect",
+            &[("Location", &location)],
+            "",
+        )
+    })
+    .await;
+    assert_eq!(
+        ask(&trusting(&authority), &redirecting.address, &Keyring::new())
+            .await
+            .unwrap(),
+        answer(&redirecting.address, &digest, None)
+    );
+}
+
+/// The server behind a front that keeps back what its HEAD tells.
+pub async fn a_head_that_says_too_little_is_followed_by_a_get_that_is_hashed(program: Program) {
+    let (folder, open) = start_open(program).await;
+    let digest = open.push("team/app", "v1", "x").await;
+    let authority = Authority::new();
+    let registry = start(
+        program,
+        folder.path(),
+        &authority.certificate(folder.path()),
+    )
+    .await;
+    let location = format!("{}/v2/team/app/manifests/v1", secure(&registry));
+    let front = Server::start(move |request| match request.starts_with("HEAD ") {
+        true => reply(request, "200 OK", &[("Content-Type", OCI_INDEX)], ""),
+        false => reply(request, "302 Found", &[("Location", &location)], ""),
+    })
+    .await;
+    assert_eq!(
+        ask(&trusting(&authority), &front.address, &Keyring::new())
+            .await
+            .unwrap(),
+        answer(&front.address, &digest, None)
+    );
+    assert_eq!(
+        front.lines(),
+        [
+            "HEAD /v2/team/app/manifests/v1",
+            "GET /v2/team/app/manifests/v1"
+        ]
+    );
+}
