@@ -8,6 +8,9 @@ use hyper::Uri;
 
 use crate::names::{DOCKER_HUB, Reference, is_host, split_port};
 
+/// The most characters of a host that a server gives: what DNS allows (RFC 1035, 2.3.4).
+const HOST_MAX: usize = 253;
+
 /// The host that serves Docker Hub's images.
 const DOCKER_HUB_SERVER: &str = "registry-1.docker.io";
 
@@ -148,7 +151,8 @@ impl Endpoint {
     }
 
     /// The server of an absolute address that a server gave, beside the address itself. `None`
-    /// where it is no address by HTTPS or HTTP, or has a login in it.
+    /// where it is no address by HTTPS or HTTP, has a login in it, or a host that is too long to
+    /// be one.
     pub(crate) fn of_address(address: &str) -> Option<(Endpoint, Uri)> {
         let uri: Uri = address.parse().ok()?;
         let scheme = match uri.scheme_str()? {
@@ -157,7 +161,7 @@ impl Endpoint {
             _ => return None,
         };
         let endpoint = Endpoint::from_authority(scheme, uri.authority()?.as_str())?;
-        Some((endpoint, uri))
+        (endpoint.host.len() <= HOST_MAX).then_some((endpoint, uri))
     }
 
     /// Whether both are the same server, however their port is written.
@@ -327,6 +331,14 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_host_that_a_server_gives_is_no_longer_than_dns_allows() {
+        let address = |length: usize| format!("https://{}/x", "a.".repeat(length / 2) + "b");
+        let given = |length| Endpoint::of_address(&address(length)).map(|(server, _)| server);
+        assert_eq!(given(253).map(|server| server.host().len()), Some(253));
+        assert_eq!(given(255), None);
     }
 
     #[test]
