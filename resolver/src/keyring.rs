@@ -23,7 +23,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use config::Entry;
-use location::{Location, is_on_docker_hub};
+pub(crate) use location::Location;
+use location::is_on_docker_hub;
 
 /// The key under which Docker Hub's login has always been kept.
 const DOCKER_HUB_KEY: &[u8] = b"index.docker.io";
@@ -151,25 +152,37 @@ impl Keyring {
         })?;
         let mut skipped = Vec::new();
         for (key, entry) in entries {
-            match entry.and_then(|entry| Ok((Location::of_key(&key)?, entry))) {
-                Ok((location, Entry { username, password })) => {
-                    let key = location.to_bytes();
-                    let credential = Credential {
-                        source: source_name.to_owned(),
-                        key: String::from_utf8_lossy(&key).into_owned(),
-                        username,
-                        password,
-                    };
-                    self.by_key.entry(key).or_default().push(credential);
-                }
-                Err(problem) => skipped.push(Skipped {
+            let added = entry.and_then(|Entry { username, password }| {
+                self.add_login(source_name, &key, username, password)
+            });
+            if let Err(problem) = added {
+                skipped.push(Skipped {
                     source_name: source_name.to_owned(),
                     key,
                     problem,
-                }),
+                });
             }
         }
         Ok(skipped)
+    }
+
+    /// Adds one login under its key as written. The error says what is wrong with the key.
+    pub(crate) fn add_login(
+        &mut self,
+        source_name: &str,
+        key: &str,
+        username: String,
+        password: String,
+    ) -> Result<(), &'static str> {
+        let key = Location::of_key(key)?.to_bytes();
+        let credential = Credential {
+            source: source_name.to_owned(),
+            key: String::from_utf8_lossy(&key).into_owned(),
+            username,
+            password,
+        };
+        self.by_key.entry(key).or_default().push(credential);
+        Ok(())
     }
 
     /// The logins for what is asked at `host[:port]/repository`, in the order in which they are

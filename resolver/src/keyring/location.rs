@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 
 /// A host with its port, and a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Location {
+pub(crate) struct Location {
     host: Vec<u8>,
     path: Vec<u8>,
 }
@@ -33,7 +33,7 @@ impl Location {
 
     /// Reads `host[:port][/path]`. A login, a query and a fragment in it are dropped, and
     /// percent-encoding is undone.
-    pub(super) fn parse(text: &[u8]) -> Result<Location, &'static str> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Location, &'static str> {
         let (rest, fragment) = split_before(text, b"#");
         if rest.iter().any(u8::is_ascii_control) {
             return Err(
@@ -63,7 +63,7 @@ impl Location {
     }
 
     /// Whether a credential kept here is for that target.
-    pub(super) fn matches(&self, target: &Location) -> bool {
+    pub(crate) fn matches(&self, target: &Location) -> bool {
         let (host, port) = split_port(&self.host);
         let (target_host, target_port) = split_port(&target.host);
         let is_dot = |byte: &u8| *byte == b'.';
