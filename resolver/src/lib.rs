@@ -28,6 +28,7 @@
 //! The others act:
 //! - `trust`, `connect`, `exchange`: TLS, a checked connection, one bounded request and answer;
 //! - `login`: a login or a token for it;
+//! - [`plugins`]: logins from the kubelet's credential provider plugins;
 //! - `attempt`, [`resolve`]: the story, with one login and with all;
 //! - [`shared`]: one question for many askers, and registries left alone where they fail.
 
@@ -43,6 +44,7 @@ mod login;
 pub mod names;
 mod outcome;
 mod platforms;
+pub mod plugins;
 pub mod resolve;
 mod said;
 pub mod shared;
@@ -53,6 +55,7 @@ pub use error::{Failure, ResolveError};
 pub use ipnet::IpNet;
 pub use keyring::{Credential, Format, Keyring, KeyringError, Skipped};
 pub use names::{DOCKER_HUB, Digest, NameError, Prefix, Reference};
+pub use plugins::{PluginFailure, Plugins, PluginsError};
 pub use resolve::{CredentialUsed, Options, OptionsError, Request, Resolved, Resolver};
 pub use shared::Shared;
 pub use trust::{Roots, RootsError};

@@ -27,7 +27,16 @@ pub(crate) fn said(body: &Bytes, secrets: &[String]) -> String {
     for secret in secrets {
         line = line.replace(one_line(secret).as_str(), HIDDEN);
     }
-    match line.char_indices().nth(LENGTH_MAX) {
+    shortened(line, LENGTH_MAX)
+}
+
+/// A text as one line of at most so many characters, without those that are not seen.
+pub(crate) fn bounded_line(text: &str, length_max: usize) -> String {
+    shortened(one_line(text), length_max)
+}
+
+fn shortened(line: String, length_max: usize) -> String {
+    match line.char_indices().nth(length_max) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, each a file, and a folder where it has one.
-const PURE: [&str; 7] = [
+const PURE: [&str; 10] = [
     "names",
     "keyring",
     "endpoint",
@@ -12,6 +12,9 @@ const PURE: [&str; 7] = [
     "challenge",
     "outcome",
     "said",
+    "plugins/config",
+    "plugins/duration",
+    "plugins/answer",
 ];
 
 /// What only a room that acts has a use for.
