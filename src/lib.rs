@@ -19,6 +19,7 @@
 //! | [`cluster`] | the API server: what was seen, and every write | IO |
 //! | [`reconcile`] | the story | IO |
 //! | [`controller`] | what wakes it | IO |
+//! | [`webhook`] | what registries push: what it says and who may say it are pure | IO |
 //!
 //! Registries are asked by the crate `resolver`, which knows nothing of Kubernetes.
 
@@ -36,3 +37,4 @@ pub mod plan;
 pub mod reconcile;
 pub mod rollout;
 pub mod status;
+pub mod webhook;

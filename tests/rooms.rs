@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that decide, each a file, and a folder where it has one.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "api",
     "component",
     "desired",
@@ -15,6 +15,7 @@ const PURE: [&str; 10] = [
     "rollout",
     "status",
     "news",
+    "webhook/payload",
 ];
 
 /// What only a room that acts has a use for.

@@ -1,0 +1,8 @@
+//! What registries tell by themselves: that something was pushed.
+//!
+//! A notification saves waiting for the next interval, and decides nothing: what it names is asked for again, at
+//! the registry, as it would have been later. Whoever sends one can cause questions, never an answer.
+//!
+//! - [`payload`]: what a notification says, in whatever registry's dialect; pure.
+
+pub mod payload;

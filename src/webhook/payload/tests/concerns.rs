@@ -1,0 +1,123 @@
+//! Which images a push concerns.
+
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn a_push_concerns_images_of_its_repository_and_tag() {
+    let cases = [
+        (
+            "registry.example.com/team/rng:v0.1",
+            "registry.example.com/team/rng:v0.1",
+            true,
+        ),
+        (
+            "registry.example.com/team/rng:v0.1",
+            "registry.example.com/team/rng:v0.2",
+            false,
+        ),
+        (
+            "registry.example.com/team/rng:v0.1",
+            "registry.example.com/team/rng",
+            false,
+        ),
+        (
+            "registry.example.com/team/rng:latest",
+            "registry.example.com/team/rng",
+            true,
+        ),
+        (
+            "registry.example.com/team/rng",
+            "registry.example.com/team/rng:v0.2",
+            true,
+        ),
+        (
+            "registry.example.com/team/rng:v0.1",
+            "registry.example.com/other/rng:v0.1",
+            false,
+        ),
+        (
+            "registry.example.com/team/rng:v0.1",
+            "registry.example.org/team/rng:v0.1",
+            false,
+        ),
+        (
+            "registry.example.com/team/rng:v0.1",
+            "Registry.Example.com/team/rng:v0.1",
+            true,
+        ),
+        (
+            "registry.example.com:443/a:1",
+            "registry.example.com/a:1",
+            true,
+        ),
+        ("registry:5000/a:1", "registry:80/a:1", false),
+        ("redis:7", "index.docker.io/library/redis:7", true),
+        ("redis:7", "registry-1.docker.io/library/redis:7", true),
+        ("redis:7", "quay.io/library/redis:7", false),
+    ];
+    for (image, reference, expected) in cases {
+        let body = json!({ "image": image }).to_string();
+        let pushed = pushed(&HeaderMap::new(), body.as_bytes()).remove(0);
+        let reference = Reference::parse(reference).unwrap();
+        assert_eq!(
+            concerns(&pushed, &reference),
+            expected,
+            "{image} {reference}"
+        );
+    }
+}
+
+#[test]
+fn a_push_without_a_host_concerns_that_repository_at_any() {
+    let pushed = Pushed::named(None, "team/rng", Some("v0.1")).unwrap();
+    for (reference, expected) in [
+        ("registry.example.com/team/rng:v0.1", true),
+        ("team/rng:v0.1", true),
+        ("other/rng:v0.1", false),
+    ] {
+        let reference = Reference::parse(reference).unwrap();
+        assert_eq!(concerns(&pushed, &reference), expected, "{reference}");
+    }
+}
+
+#[test]
+fn a_digest_is_not_moved_by_a_push() {
+    let digest = format!("sha256:{}", "0af9".repeat(16));
+    let pushed = Pushed::named(Some("quay.io"), "team/rng", None).unwrap();
+    for (reference, expected) in [
+        (format!("quay.io/team/rng@{digest}"), false),
+        (format!("quay.io/team/rng:v0.1@{digest}"), true),
+    ] {
+        let reference = Reference::parse(&reference).unwrap();
+        assert_eq!(concerns(&pushed, &reference), expected, "{reference}");
+    }
+}
+
+#[test]
+fn a_push_to_the_endpoint_concerns_what_is_asked_there() {
+    let reference = Reference::parse("registry.example.com/team/rng:v0.1").unwrap();
+    let cases = [
+        ("registry.local:5000", "http://registry.local:5000", true),
+        ("registry.example.com", "http://registry.local:5000", true),
+        ("registry.local", "http://registry.local:5000", false),
+        ("mirror", "http://mirror", true),
+        ("registry.local", "https://registry.local:443", true),
+        ("other.example.com", "https://registry.local", false),
+    ];
+    for (host, endpoint, expected) in cases {
+        let pushed = Pushed::named(Some(host), "team/rng", Some("v0.1")).unwrap();
+        let endpoint = Endpoint::parse(endpoint).unwrap();
+        assert_eq!(
+            concerns_at(&pushed, &reference, &endpoint),
+            expected,
+            "{host} {endpoint}"
+        );
+        let other = Reference::parse("registry.example.com/team/hasher:v0.1").unwrap();
+        assert!(
+            !concerns_at(&pushed, &other, &endpoint),
+            "{host} {endpoint}"
+        );
+    }
+}
