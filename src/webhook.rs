@@ -1,8 +1,10 @@
 //! What registries tell by themselves: that something was pushed.
 //!
 //! A notification saves waiting for the next interval, and decides nothing: what it names is asked for again, at
-//! the registry, as it would have been later. Whoever sends one can cause questions, never an answer.
+//! the registry, as it would have been later. Whoever gets past [`proof`] can cause questions, never an answer.
 //!
-//! - [`payload`]: what a notification says, in whatever registry's dialect; pure.
+//! - [`payload`]: what a notification says, in whatever registry's dialect; pure;
+//! - [`proof`]: whether it comes from someone who knows the secret; pure.
 
 pub mod payload;
+pub mod proof;

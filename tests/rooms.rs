@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that decide, each a file, and a folder where it has one.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "api",
     "component",
     "desired",
@@ -16,6 +16,7 @@ const PURE: [&str; 11] = [
     "status",
     "news",
     "webhook/payload",
+    "webhook/proof",
 ];
 
 /// What only a room that acts has a use for.
