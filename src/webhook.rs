@@ -4,7 +4,9 @@
 //! the registry, as it would have been later. Whoever gets past [`proof`] can cause questions, never an answer.
 //!
 //! - [`payload`]: what a notification says, in whatever registry's dialect; pure;
-//! - [`proof`]: whether it comes from someone who knows the secret; pure.
+//! - [`proof`]: whether it comes from someone who knows the secret; pure;
+//! - [`server`]: the HTTP server before them.
 
 pub mod payload;
 pub mod proof;
+pub mod server;
