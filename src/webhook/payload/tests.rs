@@ -322,6 +322,19 @@ fn names_that_break_the_grammar_are_dropped() {
         let body = changed("azure", &[(pointer, value.clone())]);
         assert_eq!(said_by(&body), [""; 0], "{pointer} {value}");
     }
+    // Where no tag is told, one that hides in the repository is not taken for it.
+    let digest = format!("sha256:{}", "0af9".repeat(16));
+    for repository in ["team/rng:v9".to_owned(), format!("team/rng@{digest}")] {
+        let changes = [
+            ("/target/repository", json!(repository)),
+            ("/target/tag", json!(null)),
+        ];
+        assert_eq!(
+            said_by(&changed("azure", &changes)),
+            [""; 0],
+            "{repository}"
+        );
+    }
 }
 
 #[test]
