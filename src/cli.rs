@@ -4,21 +4,30 @@ mod resolve;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dockercoins_operator::error::with_sources;
+use dockercoins_operator::webhook::proof::Secret;
+use dockercoins_operator::webhook::server;
 use dockercoins_operator::{api, controller};
 use futures::FutureExt as _;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use resolver::{IpNet, Options, Resolver};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 /// The client logs each failed connection at level error, though the operator tells it too, and tries again.
 const DEFAULT_LOG: &str = "info,kube_client::client::builder=off";
+
+/// How many notifications of pushes may wait.
+const PUSHES_MAX: usize = 1024;
 
 /// A Kubernetes operator for DockerCoins that pins every image tag to a digest.
 #[derive(Debug, Parser)]
@@ -59,6 +68,15 @@ struct Run {
 
     #[command(flatten)]
     registries: Registries,
+
+    /// Where registries may tell of pushes, such as 0.0.0.0:9000: by POST to /hooks/SECRET, or to /hooks with
+    /// the secret in the Authorization header, or signed with it. Default: nowhere.
+    #[arg(long, value_name = "ADDRESS", requires = "webhook_secret_file")]
+    webhook_address: Option<SocketAddr>,
+
+    /// The file with the secret that these registries show: at least 16 characters.
+    #[arg(long, value_name = "FILE", requires = "webhook_address")]
+    webhook_secret_file: Option<PathBuf>,
 
     /// How the log is written. Default: for people on a terminal, JSON elsewhere.
     #[arg(long, value_name = "FORMAT")]
@@ -124,6 +142,8 @@ pub enum CliError {
     Yaml(String),
     #[error("{0}: {1}")]
     File(String, #[source] std::io::Error),
+    #[error("--webhook-secret-file {0}: {1}")]
+    WebhookSecret(String, String),
     #[error("--docker-config: {0}")]
     Logins(String),
 }
@@ -161,6 +181,7 @@ impl Run {
         }
         .map_err(|error| CliError::Unreachable(with_sources(&error)))?;
         let resolver = resolver::Shared::new(self.registries.resolver()?);
+        let webhook = self.webhook().await?;
         let namespaces = if self.namespaces.is_empty() {
             "all".to_owned()
         } else {
@@ -181,8 +202,40 @@ impl Run {
             .filter(|n| !n.is_empty())
             .collect();
         let namespaces: Vec<String> = namespaces.into_iter().collect();
-        controller::run(client, resolver, &namespaces, self.concurrency, shutdown).await;
+        let (pushes, webhook) = match webhook {
+            Some((listener, secret)) => {
+                let (told, pushes) = mpsc::channel(PUSHES_MAX);
+                let stop = shutdown.clone();
+                let limits = server::Limits::default();
+                let webhook = server::serve(listener, secret, told, limits, stop);
+                (Some(pushes), Some(tokio::spawn(webhook)))
+            }
+            None => (None, None),
+        };
+        let concurrency = self.concurrency;
+        controller::run(client, resolver, &namespaces, concurrency, pushes, shutdown).await;
+        if let Some(webhook) = webhook {
+            // It was told to stop with everything else, and has a deadline of its own.
+            let _ = webhook.await;
+        }
         Ok(())
+    }
+
+    /// The webhook's address, taken, and the secret that its senders must show.
+    async fn webhook(&self) -> Result<Option<(TcpListener, Secret)>, CliError> {
+        let (Some(address), Some(file)) = (&self.webhook_address, &self.webhook_secret_file) else {
+            return Ok(None);
+        };
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| CliError::File(format!("--webhook-secret-file {name}"), error))?;
+        let secret = Secret::parse(&text)
+            .map_err(|error| CliError::WebhookSecret(name, error.to_string()))?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| CliError::File(format!("--webhook-address {address}"), error))?;
+        info!(%address, "registries may tell of pushes at /hooks");
+        Ok(Some((listener, secret)))
     }
 
     /// Where the API server is, and how to be known there.

@@ -19,15 +19,15 @@ use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
     Preconditions,
 };
-use kube::core::PartialObjectMeta;
-use kube::{Client, ResourceExt as _};
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::{Client, Resource as _, ResourceExt as _};
 use resolver::{Format, Keyring};
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::debug;
 
-use crate::api::{DockerCoins, DockerCoinsStatus};
+use crate::api::{DockerCoins, DockerCoinsStatus, REQUESTED_AT};
 use crate::error::Error;
 use crate::news::News;
 use crate::plan::MANAGER;
@@ -252,6 +252,25 @@ impl Cluster {
             "selector": status.selector,
         });
         self.patch_status(coins, status, why).await
+    }
+
+    /// Has the tags of a resource asked for again, by the annotation that a person would write.
+    pub async fn request(&self, coins: &DeserializeGuard<DockerCoins>, value: &str) -> Result<(), Error> {
+        let reference = coins.object_ref(&());
+        let (api, name, title) = self.untyped(&reference);
+        let patch = json!({ "metadata": {
+            "uid": reference.uid,
+            "annotations": { REQUESTED_AT: value },
+        } });
+        let params = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(&patch);
+        let what = format!("to annotate DockerCoins {title}");
+        let why = "something was pushed that it runs";
+        self.send(what, why, api.patch(&name, &params, &patch)).await?;
+        Ok(())
     }
 
     /// The conditions of a resource that can't be read as a whole, and the generation that they speak of.

@@ -23,19 +23,23 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::Api;
 use kube::core::{PartialObjectMeta, PartialObjectMetaExt as _};
 use kube::runtime::controller::{self, ReconcileReason, ReconcileRequest};
-use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, applier};
 use kube::{Client, Resource as _, ResourceExt as _};
 use resolver::Shared;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Receiver;
 use tracing::{debug, info, warn};
 
 use crate::api::DockerCoins;
 use crate::cluster::{Child, Cluster, is_of_interest, slim};
 use crate::error::with_sources;
+use crate::pushes;
 use crate::reconcile::{Context, Guarded, on_error, reconcile};
+use crate::webhook::payload::Pushed;
 
 /// How long a burst of events of one resource is collected before it is looked at.
 const DEBOUNCE: Duration = Duration::from_millis(20);
@@ -54,12 +58,13 @@ const DRAIN: Duration = Duration::from_secs(25);
 ///
 /// `namespaces` are those to look after; none means all of them. Each of them is watched by itself, so that
 /// one that can't be watched takes none of the others along. No more than `concurrency` resources are
-/// reconciled at once, in all of them together.
+/// reconciled at once, in all of them together. What registries tell of pushes comes from `pushes`.
 pub async fn run(
     client: Client,
     resolver: Shared,
     namespaces: &[String],
     concurrency: u16,
+    pushes: Option<Receiver<Vec<Pushed>>>,
     shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) {
     let scopes: Vec<Option<&str>> = match namespaces {
@@ -70,17 +75,30 @@ pub async fn run(
             .collect(),
     };
     let turns = Arc::new(Semaphore::new(usize::from(concurrency)));
-    let controllers = scopes.into_iter().map(|scope| {
+    let mut told = Vec::new();
+    let mut controllers = Vec::new();
+    for scope in scopes {
         let cluster = Cluster::new(client.clone());
         let context = Context::new(cluster, resolver.clone(), Arc::clone(&turns));
-        run_scope(client.clone(), Arc::new(context), scope, shutdown.clone())
-    });
+        let context = Arc::new(context);
+        let (store, writer) = reflector::store();
+        told.push((store.clone(), Arc::clone(&context)));
+        let stop = shutdown.clone();
+        controllers.push(run_scope(client.clone(), context, scope, (store, writer), stop));
+    }
+    let pushes = async {
+        if let Some(pushes) = pushes {
+            pushes::serve(pushes, told).await;
+        }
+        std::future::pending::<()>().await;
+    };
     let too_late = async {
         shutdown.clone().await;
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
         _ = futures::future::join_all(controllers) => info!("everything that was begun is finished"),
+        () = pushes => {}
         () = too_late => warn!("some things were still unfinished after {} s", DRAIN.as_secs()),
     }
 }
@@ -90,9 +108,9 @@ async fn run_scope(
     client: Client,
     context: Arc<Context>,
     scope: Option<&str>,
+    (store, writer): (Store<Guarded>, Writer<Guarded>),
     shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) {
-    let (store, writer) = reflector::store();
     let coins = watched::<Guarded>(&client, scope).map_ok(|event| event.modify(slim));
     let coins = reflector::reflector(writer, coins);
     let wakes: SelectAll<BoxStream<'static, Wake>> = SelectAll::from_iter([

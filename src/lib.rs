@@ -18,6 +18,7 @@
 //! | [`memory`] | what is kept in mind between two reconciles: timing | |
 //! | [`cluster`] | the API server: what was seen, and every write | IO |
 //! | [`reconcile`] | the story | IO |
+//! | [`pushes`] | which resources a push concerns, and how they come to ask | IO |
 //! | [`controller`] | what wakes it | IO |
 //! | [`webhook`] | what registries push: what it says and who may say it are pure | IO |
 //!
@@ -34,6 +35,7 @@ pub mod images;
 pub mod memory;
 pub mod news;
 pub mod plan;
+pub mod pushes;
 pub mod reconcile;
 pub mod rollout;
 pub mod status;

@@ -58,7 +58,7 @@ const HOST_MAX: usize = 253 + ":65535".len();
 const ANY_HOST: &str = "registry.invalid";
 
 /// Something that was pushed, by its names.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pushed {
     /// The registry's host as the sender calls it, with its port if it has one; `docker.io` for Docker Hub.
     /// `None` where the sender does not say.
@@ -126,30 +126,10 @@ pub fn pushed(headers: &HeaderMap, body: &[u8]) -> Vec<Pushed> {
     }
 }
 
-/// Whether what this reference names may have changed by this push: the same repository at the same host, and
-/// the same tag. A host or a tag that the sender does not say may be any.
-///
-/// A reference without a tag means `latest`; one with a digest alone is never concerned.
+/// Whether what was pushed may be what a reference stands for: the same repository, and the same tag where the sender
+/// names one. The host counts for nothing: a registry goes by one name for those who push and by another for the
+/// nodes, and a question too many costs little.
 pub fn concerns(pushed: &Pushed, reference: &Reference) -> bool {
-    is_same_image(pushed, reference)
-        && pushed
-            .host
-            .as_deref()
-            .is_none_or(|host| plain_host(host) == plain_host(reference.host()))
-}
-
-/// The same where the reference's registry is asked at an endpoint of its own: whoever pushes there may know it
-/// by the endpoint's name only.
-pub fn concerns_at(pushed: &Pushed, reference: &Reference, endpoint: &Endpoint) -> bool {
-    let asked = format!("{}:{}", endpoint.host(), endpoint.port());
-    let is_endpoint = pushed
-        .host
-        .as_deref()
-        .is_some_and(|host| plain_host(host) == plain_host(&asked));
-    concerns(pushed, reference) || (is_endpoint && is_same_image(pushed, reference))
-}
-
-fn is_same_image(pushed: &Pushed, reference: &Reference) -> bool {
     let asked = match (reference.tag(), reference.digest()) {
         (Some(tag), _) => tag,
         (None, None) => "latest",
