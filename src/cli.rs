@@ -16,7 +16,7 @@ use dockercoins_operator::{api, controller};
 use futures::FutureExt as _;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
-use resolver::{IpNet, Options, Resolver};
+use resolver::{IpNet, Options, Plugins, Resolver};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -99,14 +99,45 @@ struct Registries {
     /// How many seconds a registry may take to answer for one image, with all that belongs to it.
     #[arg(long = "registry-deadline", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     deadline: u64,
+
+    /// The folder with registries' mirrors, certificates and headers, as containerd has it: a folder for each host
+    /// with a hosts.toml, such as /etc/containerd/certs.d. Edits are seen at once.
+    #[arg(long = "registry-config", value_name = "DIR")]
+    config: Option<PathBuf>,
+
+    /// The kubelet's configuration of credential provider plugins, a CredentialProviderConfig: for the logins of
+    /// ECR, ACR and Artifact Registry.
+    #[arg(
+        long = "credential-provider-config",
+        value_name = "FILE",
+        requires = "provider_bin_dir"
+    )]
+    provider_config: Option<PathBuf>,
+
+    /// The folder with these plugins.
+    #[arg(
+        long = "credential-provider-bin-dir",
+        value_name = "DIR",
+        requires = "provider_config"
+    )]
+    provider_bin_dir: Option<PathBuf>,
 }
 
 impl Registries {
     fn resolver(&self) -> Result<Resolver, CliError> {
+        let plugins = match (&self.provider_config, &self.provider_bin_dir) {
+            (Some(config), Some(bin_dir)) => Some(
+                Plugins::open(config, bin_dir)
+                    .map_err(|error| CliError::Plugins(error.to_string()))?,
+            ),
+            _ => None,
+        };
         Resolver::new(Options {
             allow: self.allow.clone(),
             deadline: Duration::from_secs(self.deadline),
             user_agent: concat!("dockercoins-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
+            registry_config: self.config.clone(),
+            plugins,
             ..Options::default()
         })
         .map_err(|error| CliError::Resolver(with_sources(&error)))
@@ -136,6 +167,8 @@ pub enum CliError {
     Unreachable(String),
     #[error("the resolver can't be set up: {0}")]
     Resolver(String),
+    #[error("{0}")]
+    Plugins(String),
     #[error("signals can't be received: {0}")]
     Signals(#[source] std::io::Error),
     #[error("the CRD can't be written as YAML: {0}")]

@@ -11,7 +11,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Node, ObjectReference, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Node, ObjectReference, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -28,6 +30,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::api::{DockerCoins, DockerCoinsStatus, REQUESTED_AT};
+use crate::desired::AuthorityAt;
 use crate::error::Error;
 use crate::news::News;
 use crate::plan::MANAGER;
@@ -255,7 +258,11 @@ impl Cluster {
     }
 
     /// Has the tags of a resource asked for again, by the annotation that a person would write.
-    pub async fn request(&self, coins: &DeserializeGuard<DockerCoins>, value: &str) -> Result<(), Error> {
+    pub async fn request(
+        &self,
+        coins: &DeserializeGuard<DockerCoins>,
+        value: &str,
+    ) -> Result<(), Error> {
         let reference = coins.object_ref(&());
         let (api, name, title) = self.untyped(&reference);
         let patch = json!({ "metadata": {
@@ -269,7 +276,8 @@ impl Cluster {
         let patch = Patch::Merge(&patch);
         let what = format!("to annotate DockerCoins {title}");
         let why = "something was pushed that it runs";
-        self.send(what, why, api.patch(&name, &params, &patch)).await?;
+        self.send(what, why, api.patch(&name, &params, &patch))
+            .await?;
         Ok(())
     }
 
@@ -402,6 +410,54 @@ impl Cluster {
             }
         }
         (keyring, notes)
+    }
+
+    /// A certificate authority from a ConfigMap or Secret of a namespace.
+    ///
+    /// # Errors
+    /// What should be known where it isn't there.
+    pub async fn certificate_authority(
+        &self,
+        namespace: &str,
+        at: &AuthorityAt,
+    ) -> Result<Vec<u8>, String> {
+        let AuthorityAt {
+            is_secret,
+            name,
+            key,
+        } = at;
+        let kind = if *is_secret { "Secret" } else { "ConfigMap" };
+        let what = format!("to read {kind} {namespace}/{name}");
+        let why = "it holds a registry's certificate authority";
+        let held = if *is_secret {
+            let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+            let secret = self.send(what, why, api.get_opt(name)).await;
+            secret.map(|secret| {
+                secret.map(|secret| {
+                    let data = secret.data.unwrap_or_default();
+                    data.get(key).map(|bytes| bytes.0.clone())
+                })
+            })
+        } else {
+            let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+            let map = self.send(what, why, api.get_opt(name)).await;
+            map.map(|map| {
+                map.map(|map| {
+                    let data = map.data.unwrap_or_default();
+                    data.get(key).map(|text| text.clone().into_bytes())
+                })
+            })
+        };
+        match held {
+            Ok(Some(Some(authority))) => Ok(authority),
+            Ok(Some(None)) => Err(format!(
+                "{kind} {name} has no key {key}: put the registry's certificate authority there, or mend spec.registry.certificateAuthority"
+            )),
+            Ok(None) => Err(format!(
+                "{kind} {name} is not in this namespace: create it with the registry's certificate authority under {key}, or mend spec.registry.certificateAuthority"
+            )),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// The pull secrets of pods that name none and run as no ServiceAccount of their own.

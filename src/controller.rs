@@ -84,7 +84,13 @@ pub async fn run(
         let (store, writer) = reflector::store();
         told.push((store.clone(), Arc::clone(&context)));
         let stop = shutdown.clone();
-        controllers.push(run_scope(client.clone(), context, scope, (store, writer), stop));
+        controllers.push(run_scope(
+            client.clone(),
+            context,
+            scope,
+            (store, writer),
+            stop,
+        ));
     }
     let pushes = async {
         if let Some(pushes) = pushes {

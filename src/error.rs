@@ -196,6 +196,8 @@ impl Error {
                     | Failure::AuthenticationFailed { .. }
                     | Failure::NotFoundOrNoAccess { .. }
                     | Failure::CertificateNotTrusted { .. }
+                    | Failure::CertificateAuthorityInvalid { .. }
+                    | Failure::RegistryConfigInvalid { .. }
             ),
             Self::Leaving { .. }
             | Self::NamespaceLeaving

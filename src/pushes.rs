@@ -105,10 +105,15 @@ mod tests {
     fn a_push_concerns_no_one_who_would_not_ask() {
         let spec = |more: Value| {
             let mut spec = json!({ "registry": { "prefix": "registry.example.com/team" } });
-            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            spec.as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
             spec
         };
-        let digest = format!("registry.example.com/team/rng:v0.1@sha256:{}", "a".repeat(64));
+        let digest = format!(
+            "registry.example.com/team/rng:v0.1@sha256:{}",
+            "a".repeat(64)
+        );
         for more in [
             json!({ "suspend": true }),
             json!({ "resolve": { "policy": "Never" } }),
@@ -116,7 +121,11 @@ mod tests {
             json!({ "rng": { "image": digest } }),
             json!({ "rng": { "image": "a", "tag": "b" } }),
         ] {
-            assert_eq!(named(spec(more.clone()), "team/rng", Some("v0.1")), None, "{more}");
+            assert_eq!(
+                named(spec(more.clone()), "team/rng", Some("v0.1")),
+                None,
+                "{more}"
+            );
         }
     }
 }

@@ -72,6 +72,39 @@ pub fn check(address: IpAddr, allowed: &[IpNet]) -> Result<(), Forbidden> {
     }
 }
 
+/// The address that a host's name is by itself, in every spelling that systems take for one:
+/// `127.0.0.1`, `::1`, `127.1`, `0x7f.1`, `0177.0.0.1`, `2130706433`. For where somebody else
+/// looks the name up; `None` where it is a name.
+pub fn literal(host: &str) -> Option<IpAddr> {
+    if let Ok(address) = host.trim_matches(['[', ']']).parse() {
+        return Some(address);
+    }
+    let parts: Option<Vec<u64>> = host.split('.').map(number).collect();
+    let parts = parts.filter(|parts| parts.len() <= 4)?;
+    let (last, first) = parts.split_last()?;
+    let room = 8 * (4 - first.len() as u32);
+    if first.iter().any(|part| *part > 255) || *last >= 1 << room {
+        return None;
+    }
+    let high = first.iter().fold(0, |sum, part| sum << 8 | part);
+    let bits = u32::try_from(high << room | last).ok()?;
+    Some(IpAddr::V4(Ipv4Addr::from_bits(bits)))
+}
+
+/// A number in C's notation: decimal, octal with a leading `0`, hexadecimal with `0x`.
+fn number(text: &str) -> Option<u64> {
+    let (digits, radix) = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
+        None => (text, 10),
+    };
+    let is_plain = digits.chars().all(|digit| digit.is_digit(radix));
+    if !is_plain {
+        return None;
+    }
+    u64::from_str_radix(digits, radix).ok()
+}
+
 fn judge(address: IpAddr) -> Option<Forbidden> {
     if METADATA.contains(&address) || address == IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)) {
         return Some(Forbidden::Metadata);
@@ -202,5 +235,41 @@ mod tests {
             checked("169.254.169.254", &["127.0.0.0/8"]),
             Err(Forbidden::Metadata)
         );
+    }
+
+    #[test]
+    fn an_address_is_known_in_every_spelling() {
+        let loopback = [
+            "127.0.0.1",
+            "127.1",
+            "127.0.1",
+            "0x7f.1",
+            "0X7F.0.0.1",
+            "0177.0.0.1",
+            "2130706433",
+            "0x7f000001",
+            "017700000001",
+        ];
+        for host in loopback {
+            assert_eq!(literal(host), "127.0.0.1".parse().ok(), "{host}");
+        }
+        assert_eq!(literal("[::1]"), "::1".parse().ok());
+        assert_eq!(literal("0"), "0.0.0.0".parse().ok());
+        for name in [
+            "registry",
+            "a.1",
+            "1.2.3.4.5",
+            "256.1",
+            "1.2.65536",
+            "08.1",
+            "0xg",
+            "4294967296",
+            "1..2",
+            "-1",
+            "+1",
+            "",
+        ] {
+            assert_eq!(literal(name), None, "{name}");
+        }
     }
 }

@@ -11,11 +11,11 @@ use crate::endpoint::{Endpoint, Scheme};
 use crate::error::Failure;
 use crate::exchange::{Answer, Ask, Deadline};
 use crate::keyring::Credential;
-use crate::login::{Authorization, Kind, Login, Whom, secrets};
+use crate::login::{Authorization, Authorizations, Kind, Login, Whom, secrets};
 use crate::names::Reference;
 use crate::outcome::{self, Manifest};
 use crate::platforms::{self, Platforms};
-use crate::resolve::Resolver;
+use crate::target::Target;
 
 /// The most bytes of a manifest: what registries take by the distribution specification.
 const MANIFEST_MAX: usize = 4 << 20;
@@ -25,9 +25,9 @@ const REDIRECTS_MAX: usize = 5;
 
 /// One try with one login, or without.
 pub(crate) struct Attempt<'a> {
-    pub(crate) resolver: &'a Resolver,
+    pub(crate) authorizations: &'a Authorizations,
     pub(crate) reference: &'a Reference,
-    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) target: &'a Target,
     pub(crate) credential: Option<&'a Credential>,
     pub(crate) deadline: Deadline,
     /// What was last shown to the registry.
@@ -122,10 +122,12 @@ impl Attempt<'_> {
     }
 
     fn refused(&self, from: &Answered) -> Failure {
-        if from.answer.status == StatusCode::UNAUTHORIZED && !from.server.same_as(self.endpoint) {
+        if from.answer.status == StatusCode::UNAUTHORIZED
+            && !from.server.same_as(&self.target.endpoint)
+        {
             let said = format!(
                 "it was reached by a redirect of {}, and logins are not sent along",
-                self.endpoint
+                self.target.endpoint
             );
             return Failure::AuthenticationFailed {
                 by: from.server.to_string(),
@@ -140,15 +142,15 @@ impl Attempt<'_> {
             &from.server,
             &from.answer,
             showed_login,
-            &secrets(self.credential, self.sent.as_ref()),
+            &secrets(self.target, self.credential, self.sent.as_ref()),
         )
     }
 
     /// Asks with what the registry took before, or with nothing; where it wants a login, logs in
     /// and asks again, once.
     async fn ask(&mut self, method: Method) -> Result<Answered, Failure> {
-        let whom = Whom::new(self.endpoint, self.reference.repository(), self.credential);
-        let kept = &self.resolver.authorizations;
+        let whom = Whom::new(self.target, self.reference.repository(), self.credential);
+        let kept = self.authorizations;
         let took_it_before = self.sent.is_some();
         self.sent = self.sent.take().or_else(|| kept.get(&whom));
         let first = self.follow(method.clone()).await?;
@@ -163,9 +165,8 @@ impl Attempt<'_> {
             return Ok(first);
         }
         let login = Login {
-            exchange: &self.resolver.exchange,
             kept,
-            endpoint: self.endpoint,
+            target: self.target,
             repository: self.reference.repository(),
             credential: self.credential,
             deadline: self.deadline,
@@ -181,7 +182,7 @@ impl Attempt<'_> {
     /// Whether a login may change the answer. Registries that also serve the nameless hide from
     /// them what they may not see, and do not ask for a login then.
     fn wants_login(&self, first: &Answered) -> bool {
-        let is_own = first.server.same_as(self.endpoint);
+        let is_own = first.server.same_as(&self.target.endpoint);
         match first.answer.status {
             StatusCode::UNAUTHORIZED => is_own,
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
@@ -203,13 +204,14 @@ impl Attempt<'_> {
         }
         let ask = Ask {
             method: Method::GET,
-            server: self.endpoint,
+            server: &self.target.endpoint,
             uri: self.address("")?,
             accept: "application/json",
             authorization: None,
+            headers: &self.target.headers,
             body_max: MANIFEST_MAX,
         };
-        Ok(of(&self.resolver.exchange.ask(ask, self.deadline).await?))
+        Ok(of(&self.target.exchange.ask(ask, self.deadline).await?))
     }
 
     /// Asks, and follows redirects: within the same server with the login, to another one without
@@ -219,8 +221,9 @@ impl Attempt<'_> {
     }
 
     async fn follow_to(&self, method: Method, address: Uri) -> Result<Answered, Failure> {
-        let mut server = self.endpoint.clone();
+        let mut server = self.target.endpoint.clone();
         let mut uri = address;
+        let mut headers = self.target.headers.as_slice();
         let mut authorization = self.sent.as_ref().map(|sent| sent.header.clone());
         for _ in 0..=REDIRECTS_MAX {
             let ask = Ask {
@@ -229,9 +232,10 @@ impl Attempt<'_> {
                 uri: uri.clone(),
                 accept: outcome::ACCEPT_MANIFESTS,
                 authorization: authorization.clone(),
+                headers,
                 body_max: MANIFEST_MAX,
             };
-            let answer = self.resolver.exchange.ask(ask, self.deadline).await?;
+            let answer = self.target.exchange.ask(ask, self.deadline).await?;
             if !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Ok(Answered { server, answer });
             }
@@ -252,13 +256,13 @@ impl Attempt<'_> {
                         "to {next}, which is another server and by plain HTTP"
                     )));
                 }
-                authorization = None;
+                (authorization, headers) = (None, &[]);
             }
             (server, uri) = (next, address);
         }
         let detail = format!("it redirects more than {REDIRECTS_MAX} times");
         Err(Failure::InvalidAnswer {
-            by: self.endpoint.to_string(),
+            by: self.target.endpoint.to_string(),
             detail,
         })
     }
@@ -279,7 +283,7 @@ impl Attempt<'_> {
         let unusable = |_| Failure::InvalidReference {
             host: self.reference.host().to_owned(),
         };
-        format!("{}/v2/{below}", self.endpoint)
+        format!("{}{}", self.target.endpoint, self.target.below(below))
             .parse()
             .map_err(unusable)
     }

@@ -4,7 +4,12 @@
 //! registries, token servers and the targets of redirects alike. So a name that leads to a
 //! forbidden address, one that changes between two looks, and an address in an odd spelling
 //! (`0x7f.1`, `2130706433`) all meet it.
+//!
+//! What goes through a proxy is looked up and dialled there, so only an address that stands in
+//! the request itself can be checked here. Where the proxy is, the administrator has written:
+//! nothing checks that.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -13,12 +18,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use tokio::net::{TcpStream, lookup_host};
 use tower_service::Service;
 
 use crate::address::{self, Forbidden};
+use crate::proxy::{Proxies, Proxy};
 
 /// How long one address has to answer while others are left to try.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -32,34 +42,55 @@ pub(crate) enum ConnectError {
     Forbidden(SocketAddr, Forbidden),
     #[error("cannot connect to {0}")]
     Unreachable(SocketAddr, #[source] io::Error),
+    #[error("no connection within {}s", .0.as_secs_f32())]
+    TooSlow(Duration),
+    #[error("the proxy {proxy} does not lead there: {detail}")]
+    Proxy { proxy: String, detail: String },
 }
 
-/// Dials hosts at those of their addresses that may be connected to.
+type Dialled = TokioIo<TcpStream>;
+type ToProxy = MaybeHttpsStream<Dialled>;
+type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, ConnectError>> + Send>>;
+
+/// Dials hosts, at those of their addresses that may be connected to.
 #[derive(Clone)]
-pub(crate) struct Connector {
-    allowed: Arc<[IpNet]>,
+struct Dialler {
+    /// The networks that are allowed; `None` where nothing is checked.
+    allowed: Option<Arc<[IpNet]>>,
+    timeout: Option<Duration>,
 }
 
-impl Connector {
-    pub(crate) fn new(allowed: &[IpNet]) -> Connector {
-        Connector {
-            allowed: allowed.into(),
+impl Dialler {
+    fn check(&self, address: SocketAddr) -> Result<(), ConnectError> {
+        match &self.allowed {
+            Some(allowed) => address::check(address.ip(), allowed)
+                .map_err(|why| ConnectError::Forbidden(address, why)),
+            None => Ok(()),
         }
     }
 
-    async fn connect(self, host: String, port: u16) -> Result<TcpStream, ConnectError> {
-        let found: Vec<SocketAddr> = lookup_host((host.as_str(), port))
+    async fn connect(self, host: String, port: u16) -> Result<Dialled, ConnectError> {
+        let stream = match self.timeout {
+            Some(timeout) => tokio::time::timeout(timeout, self.connect_in_time(&host, port))
+                .await
+                .unwrap_or(Err(ConnectError::TooSlow(timeout))),
+            None => self.connect_in_time(&host, port).await,
+        }?;
+        // Requests are small and each waits for its answer: nothing is gained by collecting.
+        stream.set_nodelay(true).ok();
+        Ok(TokioIo::new(stream))
+    }
+
+    async fn connect_in_time(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+        let found: Vec<SocketAddr> = lookup_host((host, port))
             .await
             .map_err(ConnectError::NameNotResolved)?
             .collect();
         let nothing = || ConnectError::NameNotResolved(io::Error::other("the answer is empty"));
-        let forbidden = found.iter().find_map(|found| {
-            let why = address::check(found.ip(), &self.allowed).err()?;
-            Some(ConnectError::Forbidden(*found, why))
-        });
+        let forbidden = found.iter().find_map(|found| self.check(*found).err());
         let mut open: Vec<_> = found
             .into_iter()
-            .filter(|found| address::check(found.ip(), &self.allowed).is_ok())
+            .filter(|found| self.check(*found).is_ok())
             .collect();
         let Some(last) = open.pop() else {
             return Err(forbidden.unwrap_or_else(nothing));
@@ -77,33 +108,173 @@ impl Connector {
     }
 }
 
-impl Service<Uri> for Connector {
-    type Response = TokioIo<TcpStream>;
+impl Service<Uri> for Dialler {
+    type Response = Dialled;
     type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = Connecting<Dialled>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let host = uri
-            .host()
-            .unwrap_or_default()
-            .trim_matches(['[', ']'])
-            .to_owned();
-        let default_port = if uri.scheme_str() == Some("https") {
-            443
-        } else {
-            80
+        let (host, port) = host_and_port(&uri);
+        Box::pin(self.clone().connect(host, port))
+    }
+}
+
+/// Connects to hosts, by themselves or through their proxy.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    allowed: Arc<[IpNet]>,
+    proxies: Arc<Proxies>,
+    direct: Dialler,
+    to_proxy: HttpsConnector<Dialler>,
+}
+
+impl Connector {
+    /// One that dials where `allowed` lets it, within `timeout`. `tls` is for proxies.
+    pub(crate) fn new(
+        allowed: Arc<[IpNet]>,
+        proxies: Arc<Proxies>,
+        tls: Arc<rustls::ClientConfig>,
+        timeout: Option<Duration>,
+    ) -> Connector {
+        let dialler = |allowed| Dialler { allowed, timeout };
+        Connector {
+            direct: dialler(Some(allowed.clone())),
+            to_proxy: (dialler(None), tls).into(),
+            allowed,
+            proxies,
+        }
+    }
+
+    async fn through(mut self, proxy: Proxy, target: Uri) -> Result<Way, ConnectError> {
+        let (host, port) = host_and_port(&target);
+        if let Some(ip) = address::literal(&host) {
+            address::check(ip, &self.allowed)
+                .map_err(|why| ConnectError::Forbidden(SocketAddr::new(ip, port), why))?;
+        }
+        let failed = |error: &(dyn Error + 'static)| ConnectError::Proxy {
+            proxy: proxy.to_string(),
+            detail: with_sources(error),
         };
-        let port = uri.port_u16().unwrap_or(default_port);
-        let connector = self.clone();
-        Box::pin(async move {
-            let stream = connector.connect(host, port).await?;
-            // Requests are small and each waits for its answer: nothing is gained by collecting.
-            stream.set_nodelay(true).ok();
-            Ok(TokioIo::new(stream))
+        if target.scheme_str() != Some("https") {
+            let connecting = self.to_proxy.call(proxy.uri().clone());
+            let stream = connecting.await.map_err(|error| failed(error.as_ref()))?;
+            return Ok(Way {
+                stream,
+                forwards: true,
+            });
+        }
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.to_proxy);
+        if let Some(authorization) = proxy.authorization() {
+            tunnel = tunnel.with_auth(authorization.clone());
+        }
+        let stream = tunnel.call(target).await.map_err(|error| failed(&error))?;
+        Ok(Way {
+            stream,
+            forwards: false,
         })
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Way;
+    type Error = ConnectError;
+    type Future = Connecting<Way>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        if let Some(proxy) = self.proxies.of(&uri).cloned() {
+            return Box::pin(self.clone().through(proxy, uri));
+        }
+        let connecting = self.direct.call(uri);
+        Box::pin(async move {
+            Ok(Way {
+                stream: MaybeHttpsStream::Http(connecting.await?),
+                forwards: false,
+            })
+        })
+    }
+}
+
+fn host_and_port(uri: &Uri) -> (String, u16) {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let default_port = match uri.scheme_str() {
+        Some("https") => 443,
+        _ => 80,
+    };
+    (host.to_owned(), uri.port_u16().unwrap_or(default_port))
+}
+
+/// An error and what it comes of, in one line; what was said already is not said again.
+fn with_sources(error: &(dyn Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        source = error.source();
+    }
+    line
+}
+
+/// A connection to a host or its proxy, before TLS with the host.
+pub(crate) struct Way {
+    stream: ToProxy,
+    /// Whether a proxy reads each request, and wants to know where it goes.
+    forwards: bool,
+}
+
+impl Connection for Way {
+    fn connected(&self) -> Connected {
+        Connected::new().proxy(self.forwards)
+    }
+}
+
+impl Read for Way {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl Write for Way {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
     }
 }

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use hyper::Uri;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::names::{DOCKER_HUB, Reference, is_host, split_port};
 
@@ -134,7 +135,8 @@ impl Endpoint {
         Some(Endpoint { scheme, ..endpoint })
     }
 
-    fn from_authority(scheme: Scheme, authority: &str) -> Option<Endpoint> {
+    /// The endpoint at `host[:port]`; `None` where that is none.
+    pub(crate) fn from_authority(scheme: Scheme, authority: &str) -> Option<Endpoint> {
         if !is_host(authority) {
             return None;
         }
@@ -193,6 +195,35 @@ impl Endpoint {
         self.port.unwrap_or(self.scheme.port())
     }
 
+    /// The port that was written, if one was.
+    pub(crate) fn written_port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The same host and port as written, by another scheme.
+    pub(crate) fn by(&self, scheme: Scheme) -> Endpoint {
+        Endpoint {
+            scheme,
+            ..self.clone()
+        }
+    }
+
+    /// Whether its host is this machine, as it is written; nothing is looked up.
+    pub(crate) fn is_loopback(&self) -> bool {
+        is_loopback(&self.host)
+    }
+
+    /// Whether this is a registry's own host, rather than another that is asked about it.
+    pub(crate) fn is_own_of(&self, registry: &str) -> bool {
+        self.authority().eq_ignore_ascii_case(registry)
+            || (registry == DOCKER_HUB && self.authority() == DOCKER_HUB_SERVER)
+    }
+
+    /// Host and port as they are dialled, for messages.
+    pub(crate) fn dialled(&self) -> String {
+        format!("{}:{}", self.host, self.port())
+    }
+
     /// Host and port as written, for an address below this one.
     pub(crate) fn authority(&self) -> String {
         match self.port {
@@ -216,6 +247,18 @@ impl Endpoint {
             (_, port) => format!("{host}:{}/{repository}", port.unwrap_or(self.scheme.port())),
         }
     }
+}
+
+/// What is encoded in a value of an address's query: all but what RFC 3986 calls unreserved.
+const NOT_PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// A value as it stands in an address's query.
+pub(crate) fn encoded(value: &str) -> String {
+    utf8_percent_encode(value, NOT_PLAIN).to_string()
 }
 
 fn is_docker_hub(host: &str) -> bool {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::address::Forbidden;
 use crate::endpoint::Endpoint;
 use crate::names::Reference;
+use crate::plugins::PluginFailure;
 
 /// An image that was not resolved: which, where it was asked, and what happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +20,22 @@ pub struct ResolveError {
     pub tried: Vec<String>,
     /// What happened.
     pub failure: Failure,
+    /// The other hosts that were asked for it, in order: mirrors that a registry's configuration
+    /// names, or the registry behind them.
+    pub also_asked: Vec<Asked>,
+    /// The credential provider plugins that could not say which logins there are.
+    pub plugins: Vec<PluginFailure>,
     /// How long the registry is left alone yet, because this happened lately: it was not asked again.
     pub rests: Option<Duration>,
+}
+
+/// A host that was asked in vain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// What happened.
+    pub failure: Failure,
 }
 
 /// What happened when an image was asked for.
@@ -127,6 +142,18 @@ pub enum Failure {
         /// The time that all exchanges for one image have together.
         deadline: Duration,
     },
+    /// What an administrator has written about a registry's hosts can't be followed.
+    #[error("the hosts of this registry are not known: {detail}")]
+    RegistryConfigInvalid {
+        /// The file, what is wrong with it, and what to write.
+        detail: String,
+    },
+    /// The certificates of authorities that came with the request are none.
+    #[error("the certificate authority that was given cannot be used: {detail}")]
+    CertificateAuthorityInvalid {
+        /// What is wrong with it, and what to write.
+        detail: String,
+    },
 }
 
 fn quoted(said: &str) -> String {
@@ -159,6 +186,8 @@ impl Failure {
             Failure::RegistryError { .. } => "RegistryError",
             Failure::InvalidAnswer { .. } => "InvalidAnswer",
             Failure::Timeout { .. } => "Timeout",
+            Failure::RegistryConfigInvalid { .. } => "RegistryConfigInvalid",
+            Failure::CertificateAuthorityInvalid { .. } => "CertificateAuthorityInvalid",
         }
     }
 
@@ -173,9 +202,35 @@ impl Failure {
 }
 
 impl ResolveError {
-    /// The stable word for what happened: [`Failure::reason`].
+    fn tell_logins(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tried.as_slice() {
+            [] => write!(
+                out,
+                "; no login for this address was at hand, so it was asked without one: check the name and the tag, or add a pull secret for it"
+            ),
+            [one] => write!(
+                out,
+                "; asked with the login of `{one}`: check the name and the tag, and what that login may read"
+            ),
+            several => write!(
+                out,
+                "; asked with the logins of `{}`: check the name and the tag, and what those logins may read",
+                several.join("`, `")
+            ),
+        }
+    }
+
+    /// The stable word for what happened: [`Failure::reason`], or `CredentialProviderFailed` where a plugin that
+    /// failed may have had the login that was missing.
     pub fn reason(&self) -> &'static str {
-        self.failure.reason()
+        match self.failure {
+            Failure::AuthenticationFailed { .. } | Failure::NotFoundOrNoAccess { .. }
+                if !self.plugins.is_empty() =>
+            {
+                "CredentialProviderFailed"
+            }
+            _ => self.failure.reason(),
+        }
     }
 
     /// How long the server is to be left alone, because it asks for that ([`Failure::retry_after`]) or is being
@@ -196,27 +251,19 @@ impl fmt::Display for ResolveError {
             let seconds = rests.as_secs() + 1;
             write!(out, "; so it is left alone for another {seconds} s")?;
         }
-        if !matches!(
+        if matches!(
             self.failure,
             Failure::AuthenticationFailed { .. } | Failure::NotFoundOrNoAccess { .. }
         ) {
-            return Ok(());
+            self.tell_logins(out)?;
         }
-        match self.tried.as_slice() {
-            [] => write!(
-                out,
-                "; no login for this address was at hand, so it was asked without one: check the name and the tag, or add a pull secret for it"
-            ),
-            [one] => write!(
-                out,
-                "; asked with the login of `{one}`: check the name and the tag, and what that login may read"
-            ),
-            several => write!(
-                out,
-                "; asked with the logins of `{}`: check the name and the tag, and what those logins may read",
-                several.join("`, `")
-            ),
+        for Asked { endpoint, failure } in &self.also_asked {
+            write!(out, "; {endpoint} was asked too: {failure}")?;
         }
+        for failure in &self.plugins {
+            write!(out, "; {failure}")?;
+        }
+        Ok(())
     }
 }
 

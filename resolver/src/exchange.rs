@@ -2,22 +2,25 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT,
+};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use ipnet::IpNet;
 use rustls::CertificateError;
 use tokio::time::Instant;
 
 use crate::connect::{ConnectError, Connector};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Scheme};
 use crate::error::Failure;
+use crate::proxy::Proxies;
 
 /// The most that is read of an answer that tells of an error.
 const ERROR_BODY_MAX: usize = 64 << 10;
@@ -36,6 +39,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) uri: Uri,
     pub(crate) accept: &'static str,
     pub(crate) authorization: Option<HeaderValue>,
+    /// What an administrator has written for the server.
+    pub(crate) headers: &'a [(HeaderName, HeaderValue)],
     /// The most bytes that a successful answer may have.
     pub(crate) body_max: usize,
 }
@@ -64,33 +69,45 @@ impl Deadline {
             end: Instant::now() + length,
         }
     }
+
+    /// Half of what is left, for one of several that are asked in turn: one that does not answer
+    /// must leave the next its time.
+    pub(crate) fn half(self) -> Deadline {
+        Deadline::after(self.end.saturating_duration_since(Instant::now()) / 2)
+    }
 }
 
 /// Speaks HTTP. Connections are kept and shared; they carry no login of their own.
 #[derive(Clone)]
 pub(crate) struct Exchange {
     client: Client<HttpsConnector<Connector>, Empty<Bytes>>,
+    proxies: Arc<Proxies>,
     user_agent: HeaderValue,
 }
 
 impl Exchange {
     pub(crate) fn new(
         tls: rustls::ClientConfig,
-        allow: &[IpNet],
+        connector: Connector,
+        proxies: Arc<Proxies>,
         user_agent: HeaderValue,
     ) -> Exchange {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
-            .wrap_connector(Connector::new(allow));
+            .wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(4)
             .http1_max_buf_size(HEADERS_MAX)
             .build(connector);
-        Exchange { client, user_agent }
+        Exchange {
+            client,
+            proxies,
+            user_agent,
+        }
     }
 
     /// Asks, and reads the answer whole. Redirects are not followed: they are answers.
@@ -113,14 +130,28 @@ impl Exchange {
             uri,
             accept,
             authorization,
+            headers: of_server,
             body_max,
         } = ask;
+        let proxy = self.proxies.of(&uri);
+        let to_proxy = proxy
+            .filter(|_| server.scheme() == Scheme::Http)
+            .and_then(|proxy| proxy.authorization().cloned());
         let mut request = Request::new(Empty::new());
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
-        headers.insert(USER_AGENT, self.user_agent.clone());
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        for (name, value) in of_server {
+            headers.append(name, value.clone());
+        }
+        headers
+            .entry(USER_AGENT)
+            .or_insert_with(|| self.user_agent.clone());
+        if let Some(authorization) = to_proxy {
+            headers.insert(PROXY_AUTHORIZATION, authorization);
+        }
+        // A login that was asked for counts more than one that is always sent.
         if let Some(mut authorization) = authorization {
             authorization.set_sensitive(true);
             headers.insert(AUTHORIZATION, authorization);
@@ -175,7 +206,7 @@ async fn read(
 
 /// Tells what went wrong below HTTP, or while reading it.
 fn failure(server: &Endpoint, error: &(dyn Error + 'static)) -> Failure {
-    let host = format!("{}:{}", server.host(), server.port());
+    let host = server.dialled();
     if let Some(error) = find::<ConnectError>(error) {
         return match error {
             ConnectError::NameNotResolved(error) => Failure::NameNotResolved {
@@ -191,6 +222,10 @@ fn failure(server: &Endpoint, error: &(dyn Error + 'static)) -> Failure {
                 host,
                 detail: format!("{error} (at {address})"),
             },
+            ConnectError::TooSlow(_) | ConnectError::Proxy { .. } => Failure::ConnectionFailed {
+                host,
+                detail: error.to_string(),
+            },
         };
     }
     match find::<rustls::Error>(error) {
@@ -201,10 +236,7 @@ fn failure(server: &Endpoint, error: &(dyn Error + 'static)) -> Failure {
             };
         }
         Some(rustls::Error::InvalidMessage(_)) => {
-            let detail = format!(
-                "it does not speak TLS; if it speaks plain HTTP, and is meant to, say so by the endpoint `http://{}`",
-                server.authority()
-            );
+            let detail = speaks_no_tls(server);
             return Failure::ConnectionFailed { host, detail };
         }
         Some(error) => {
@@ -228,6 +260,14 @@ fn failure(server: &Endpoint, error: &(dyn Error + 'static)) -> Failure {
         host,
         detail: innermost(error).to_string(),
     }
+}
+
+/// What is said of a server that answers to TLS with something else.
+pub(crate) fn speaks_no_tls(server: &Endpoint) -> String {
+    format!(
+        "it does not speak TLS; if it speaks plain HTTP, and is meant to, say so by the endpoint `http://{}`",
+        server.authority()
+    )
 }
 
 fn explain(error: &CertificateError) -> String {

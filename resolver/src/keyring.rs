@@ -213,6 +213,11 @@ impl Keyring {
         matching
     }
 
+    /// All logins in it, in an order that follows from them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Credential> {
+        self.by_key.values().flatten()
+    }
+
     /// Whether there are no logins in it.
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()

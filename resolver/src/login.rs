@@ -15,11 +15,13 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use crate::challenge::{Bearer, Challenge};
-use crate::endpoint::{Endpoint, Scheme};
+use crate::endpoint::{Endpoint, Scheme, encoded};
 use crate::error::Failure;
-use crate::exchange::{Ask, Deadline, Exchange};
+use crate::exchange::{Ask, Deadline};
 use crate::keyring::Credential;
 use crate::outcome;
+use crate::target::Target;
+use crate::trust::Mark;
 
 /// The most bytes of a token server's answer.
 const TOKEN_BODY_MAX: usize = 1 << 20;
@@ -51,23 +53,23 @@ pub(crate) enum Kind {
 }
 
 /// Whom an authorization is for. A login is part of it by its values, so that what one login was
-/// given is never sent with another, nor after its password has changed.
+/// given is never sent with another, nor after its password has changed. So is whose certificates
+/// are trusted: what one trust was given is not sent where only another trusts the server.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Whom {
+    mark: Mark,
     endpoint: Endpoint,
-    repository: String,
+    /// With all that belongs to the address: one host may serve the images of several registries.
+    image: String,
     login: Option<[u8; 32]>,
 }
 
 impl Whom {
-    pub(crate) fn new(
-        endpoint: &Endpoint,
-        repository: &str,
-        credential: Option<&Credential>,
-    ) -> Whom {
+    pub(crate) fn new(target: &Target, repository: &str, credential: Option<&Credential>) -> Whom {
         Whom {
-            endpoint: endpoint.clone(),
-            repository: repository.to_owned(),
+            mark: target.mark,
+            endpoint: target.endpoint.clone(),
+            image: target.below(repository),
             login: credential.map(|credential| Sha256::digest(basic(credential)).into()),
         }
     }
@@ -114,9 +116,8 @@ impl fmt::Debug for Authorizations {
 
 /// Logs in where it is asked to.
 pub(crate) struct Login<'a> {
-    pub(crate) exchange: &'a Exchange,
     pub(crate) kept: &'a Authorizations,
-    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) target: &'a Target,
     pub(crate) repository: &'a str,
     pub(crate) credential: Option<&'a Credential>,
     pub(crate) deadline: Deadline,
@@ -150,14 +151,14 @@ impl Login<'_> {
                 ));
             }
         };
-        let whom = Whom::new(self.endpoint, self.repository, self.credential);
+        let whom = Whom::new(self.target, self.repository, self.credential);
         self.kept.keep(&whom, &authorization, life);
         Ok(authorization)
     }
 
     fn refused(&self, why: String) -> Failure {
         Failure::AuthenticationFailed {
-            by: self.endpoint.to_string(),
+            by: self.target.endpoint.to_string(),
             said: why,
         }
     }
@@ -165,7 +166,7 @@ impl Login<'_> {
     async fn fetch_token(&self, bearer: &Bearer) -> Result<(Authorization, Duration), Failure> {
         let (server, uri) = self.token_address(bearer)?;
         let authorization = match self.credential {
-            Some(_) if !may_log_in(self.endpoint, &server) => {
+            Some(_) if !may_log_in(&self.target.endpoint, &server) => {
                 return Err(self.refused(format!(
                     "it sends logins on to {server}, which is neither its own host nor the domain above it, so none was sent"
                 )));
@@ -179,14 +180,18 @@ impl Login<'_> {
             uri,
             accept: "application/json",
             authorization,
+            headers: match may_log_in(&self.target.endpoint, &server) {
+                true => &self.target.headers,
+                false => &[],
+            },
             body_max: TOKEN_BODY_MAX,
         };
-        let answer = self.exchange.ask(ask, self.deadline).await?;
+        let answer = self.target.exchange.ask(ask, self.deadline).await?;
         if answer.status != StatusCode::OK {
             return Err(outcome::token_refused(
                 &server,
                 &answer,
-                &secrets(self.credential, None),
+                &secrets(self.target, self.credential, None),
             ));
         }
         let unusable = |detail: &str| Failure::InvalidAnswer {
@@ -219,12 +224,12 @@ impl Login<'_> {
     /// from HTTPS to plain HTTP.
     fn token_address(&self, bearer: &Bearer) -> Result<(Endpoint, Uri), Failure> {
         let unusable = |what: &str| Failure::InvalidAnswer {
-            by: self.endpoint.to_string(),
+            by: self.target.endpoint.to_string(),
             detail: format!("the token server that it names {what}"),
         };
         let (server, realm) = Endpoint::of_address(&bearer.realm)
             .ok_or_else(|| unusable("is no address by https:// or http://"))?;
-        if self.endpoint.scheme() == Scheme::Https && server.scheme() == Scheme::Http {
+        if self.target.endpoint.scheme() == Scheme::Https && server.scheme() == Scheme::Http {
             return Err(unusable(&format!(
                 "({server}) is asked by plain HTTP, while the registry is not"
             )));
@@ -257,14 +262,7 @@ fn token_query(realm: &Uri, bearer: &Bearer, repository: &str) -> String {
         query.push(if query.contains('?') { '&' } else { '?' });
         query.push_str(name);
         query.push('=');
-        for byte in value.bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    query.push(byte.into())
-                }
-                _ => query.push_str(&format!("%{byte:02X}")),
-            }
-        }
+        query.push_str(&encoded(value));
     }
     query
 }
@@ -314,6 +312,7 @@ fn basic_header(credential: &Credential) -> Result<HeaderValue, Failure> {
 
 /// All that must not be shown of what was sent.
 pub(crate) fn secrets(
+    target: &Target,
     credential: Option<&Credential>,
     authorization: Option<&Authorization>,
 ) -> Vec<String> {
@@ -324,7 +323,7 @@ pub(crate) fn secrets(
     let sent = authorization
         .and_then(|authorization| authorization.header.to_str().ok()?.split_once(' '))
         .map(|(_, value)| value.to_owned());
-    of_credential.chain(sent).collect()
+    of_credential.chain(sent).chain(target.secrets()).collect()
 }
 
 #[cfg(test)]

@@ -1,24 +1,33 @@
 //! Reference in, digest out.
 //!
-//! Each login that matches is tried in turn, and no login only where none matches, as the kubelet
-//! does.
+//! The hosts that an administrator's configuration names for a registry are asked in turn, the
+//! registry itself last, until one gives the digest, as containerd does. It goes on also after an
+//! answer that can't be believed, where containerd would end.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
 use ipnet::IpNet;
 
-use crate::attempt::{Attempt, Got, Wanted};
+use crate::attempt::{Got, Wanted};
+use crate::clients::Clients;
 use crate::endpoint::Endpoint;
-use crate::error::{Failure, ResolveError};
-use crate::exchange::{Deadline, Exchange};
+use crate::error::{Asked, Failure, ResolveError};
+use crate::exchange::Deadline;
+use crate::hosts::API_PATH;
 use crate::keyring::{Credential, Keyring};
 use crate::login::Authorizations;
 use crate::names::{Digest, Reference};
 use crate::outcome::Manifest;
-use crate::trust::{self, Roots, RootsError};
+use crate::plugins::{PluginFailure, Plugins};
+use crate::proxy::{Proxies, ProxyError};
+use crate::registry_config::{Configured, RegistryConfig};
+use crate::target::Target;
+use crate::trust::{Roots, RootsError, Tls, Trust};
+use crate::visit::{Told, Visit};
 
 /// How a [`Resolver`] behaves.
 #[derive(Clone, Debug)]
@@ -31,16 +40,27 @@ pub struct Options {
     pub user_agent: String,
     /// Whose certificates are trusted.
     pub roots: Roots,
+    /// The folder with registries' hosts, in the form of containerd's `certs.d`: see
+    /// [`crate::hosts`]. Edits are seen without a restart.
+    pub registry_config: Option<PathBuf>,
+    /// The proxies to go through; those of the environment, if `None`.
+    pub proxies: Option<Proxies>,
+    /// Plugins that give logins for registries, as the kubelet asks them; after those of the keyring.
+    pub plugins: Option<Plugins>,
 }
 
 impl Default for Options {
-    /// No further networks, 30 seconds, `dockercoins-resolver/VERSION`, the system's authorities.
+    /// No further networks, 30 seconds, `dockercoins-resolver/VERSION`, the system's authorities,
+    /// no configuration of registries, the environment's proxies, no plugins.
     fn default() -> Options {
         Options {
             allow: Vec::new(),
             deadline: Duration::from_secs(30),
             user_agent: concat!("dockercoins-resolver/", env!("CARGO_PKG_VERSION")).to_owned(),
             roots: Roots::System,
+            registry_config: None,
+            proxies: None,
+            plugins: None,
         }
     }
 }
@@ -54,6 +74,12 @@ pub enum OptionsError {
     /// The certificate authorities can't be read.
     #[error("the certificate authorities cannot be used")]
     Roots(#[source] RootsError),
+    /// The folder with registries' hosts can't be listed.
+    #[error("the folder {} with registries' hosts cannot be listed", .0.display())]
+    RegistryConfig(PathBuf, #[source] std::io::Error),
+    /// The environment names a proxy by what is no address.
+    #[error("the environment's proxies cannot be used")]
+    Proxies(#[source] ProxyError),
 }
 
 /// What is asked for.
@@ -62,29 +88,14 @@ pub struct Request<'a> {
     /// The image; `latest` where it has neither tag nor digest. One with a digest is asked for by
     /// it, and the answer is that the registry has it.
     pub reference: &'a Reference,
-    /// Where it is asked; where [`Endpoint::of`] says, if `None`.
+    /// Where it is asked, and nowhere else. If `None`, it is asked at the hosts that
+    /// [`Options::registry_config`] names for its registry, or else where [`Endpoint::of`] says.
     pub endpoint: Option<&'a Endpoint>,
     /// The logins that may be used. They are matched against the address that is asked.
     pub keyring: &'a Keyring,
-}
-
-impl<'a> Request<'a> {
-    /// Where it is asked. `None` where the image's host has a port that cannot be.
-    pub fn asked_at(&self) -> Option<Endpoint> {
-        self.endpoint
-            .cloned()
-            .or_else(|| Endpoint::of(self.reference))
-    }
-
-    /// The logins that are tried there, in order; with none, it is asked without one.
-    pub fn logins(&self) -> Vec<&'a Credential> {
-        match self.asked_at() {
-            Some(endpoint) => self
-                .keyring
-                .lookup(&endpoint.login_target(self.reference.repository())),
-            None => Vec::new(),
-        }
-    }
+    /// Authorities in PEM that are trusted beside the common ones, for `endpoint` or the registry
+    /// itself. They are not for mirrors: whom those are trusted by is the administrator's to say.
+    pub certificate_authority: Option<&'a [u8]>,
 }
 
 /// What a registry answered.
@@ -118,39 +129,77 @@ pub struct CredentialUsed {
 /// Dropping the future of a resolution ends it at once and leaves nothing half done.
 #[derive(Clone)]
 pub struct Resolver {
-    pub(crate) exchange: Exchange,
-    pub(crate) authorizations: Arc<Authorizations>,
+    clients: Arc<Clients>,
+    authorizations: Arc<Authorizations>,
+    registry_config: Option<Arc<RegistryConfig>>,
+    plugins: Option<Plugins>,
     deadline: Duration,
+}
+
+impl<'a> Request<'a> {
+    /// The registry itself: where it is asked, unless an administrator's configuration names others. `None` where
+    /// the image's host has a port that cannot be.
+    pub fn registry(&self) -> Option<Endpoint> {
+        self.endpoint
+            .cloned()
+            .or_else(|| Endpoint::of(self.reference))
+    }
+
+    /// The logins that are tried there, in order, those of plugins aside; with none, it is asked without one.
+    pub fn logins(&self) -> Vec<&'a Credential> {
+        match self.registry() {
+            Some(endpoint) => self
+                .keyring
+                .lookup(&endpoint.login_target(self.reference.repository())),
+            None => Vec::new(),
+        }
+    }
 }
 
 impl Resolver {
     /// A resolver with these options.
     ///
     /// # Errors
-    /// An [`OptionsError`] where the user agent or the certificate authorities can't be used.
+    /// An [`OptionsError`] that says which of them can't be used.
     pub fn new(options: Options) -> Result<Resolver, OptionsError> {
         let Options {
             allow,
             deadline,
             user_agent,
             roots,
+            registry_config,
+            proxies,
+            plugins,
         } = options;
-        let tls = trust::client_config(roots).map_err(OptionsError::Roots)?;
+        let tls = Tls::new(roots).map_err(OptionsError::Roots)?;
         let user_agent =
             HeaderValue::try_from(&user_agent).map_err(|_| OptionsError::UserAgent(user_agent))?;
-        let exchange = Exchange::new(tls, &allow, user_agent);
+        let proxies = match proxies {
+            Some(proxies) => proxies,
+            None => Proxies::from_env().map_err(OptionsError::Proxies)?,
+        };
+        let registry_config = match registry_config {
+            Some(path) => match RegistryConfig::open(&path) {
+                Ok(config) => Some(Arc::new(config)),
+                Err(error) => return Err(OptionsError::RegistryConfig(path, error)),
+            },
+            None => None,
+        };
         Ok(Resolver {
-            exchange,
+            clients: Arc::new(Clients::new(tls, &allow, proxies, user_agent)),
             authorizations: Arc::default(),
+            registry_config,
+            plugins,
             deadline,
         })
     }
 
-    /// Asks the registry for the digest of a reference, and gives up when [`Options::deadline`]
-    /// has passed. Nothing is retried: the caller knows better when to come back.
+    /// Asks the registry, or the hosts that are asked for it, for the digest of a reference, and
+    /// gives up when [`Options::deadline`] has passed. Nothing is retried: the caller knows better
+    /// when to come back. While others are left to ask, one host may take half of the time.
     ///
     /// # Errors
-    /// A [`ResolveError`]: the most telling one where several logins were tried.
+    /// A [`ResolveError`]: the most telling one where several logins or hosts were tried.
     pub async fn resolve(&self, request: &Request<'_>) -> Result<Resolved, ResolveError> {
         let (reference, endpoint, credential, got) = self.ask(request, Wanted::Digest).await?;
         let Got::Digest(Manifest { digest, media_type }) = got else {
@@ -165,9 +214,8 @@ impl Resolver {
         })
     }
 
-    /// Asks the registry for which platforms there is an image under a reference with a digest, such as
-    /// `linux/amd64`; none where the registry doesn't say. It costs one or two `GET`s, which registries that count
-    /// pulls count as one.
+    /// Asks for which platforms there is an image under a reference with a digest, such as `linux/amd64`; none
+    /// where the registry doesn't say. It costs one or two `GET`s, which registries that count pulls count as one.
     ///
     /// # Errors
     /// As [`Resolver::resolve`].
@@ -184,79 +232,194 @@ impl Resolver {
         wanted: Wanted,
     ) -> Result<(Reference, Endpoint, Option<CredentialUsed>, Got), ResolveError> {
         let reference = request.reference.clone().or_latest();
-        let Some(endpoint) = request.asked_at() else {
-            let failure = Failure::InvalidReference {
-                host: reference.host().to_owned(),
-            };
-            return Err(ResolveError {
-                image: reference,
-                endpoint: None,
-                tried: Vec::new(),
-                failure,
-                rests: None,
-            });
-        };
-        let logins = request.logins();
-        let mut attempt = Attempt {
-            resolver: self,
-            reference: &reference,
-            endpoint: &endpoint,
-            credential: logins.first().copied(),
-            deadline: Deadline::after(self.deadline),
-            sent: None,
-        };
-        let mut outcome = attempt.get(wanted).await;
-        let mut tried = 1;
-        for login in logins.iter().copied().skip(1) {
-            let Err(failure) = &outcome else { break };
-            let Some(told) = weight(failure) else { break };
-            (attempt.credential, attempt.sent, tried) = (Some(login), None, tried + 1);
-            outcome = match attempt.get(wanted).await {
-                Err(failure) if weight(&failure).is_some_and(|weight| weight <= told) => outcome,
-                better_or_final => better_or_final,
-            };
-        }
-        let credential = attempt
-            .credential
-            .filter(|_| attempt.sent.is_some())
-            .map(CredentialUsed::of);
-        match outcome {
-            Ok(got) => Ok((reference, endpoint, credential, got)),
+        let deadline = Deadline::after(self.deadline);
+        let targets = match self.targets(request, &reference).await {
+            Ok(targets) => targets,
             Err(failure) => {
-                let tried = logins
-                    .iter()
-                    .take(tried)
-                    .map(|login| login.source().to_owned())
-                    .collect();
-                Err(ResolveError {
+                return Err(ResolveError {
                     image: reference,
-                    endpoint: Some(endpoint),
-                    tried,
+                    endpoint: request.endpoint.cloned(),
+                    tried: Vec::new(),
                     failure,
+                    also_asked: Vec::new(),
+                    plugins: Vec::new(),
                     rests: None,
-                })
+                });
+            }
+        };
+        let (provided, failed) = self.provided(request, &reference).await;
+        let mut refusals = Vec::new();
+        let mut left = targets.len();
+        for target in targets {
+            left -= 1;
+            let visit = Visit {
+                authorizations: &self.authorizations,
+                reference: &reference,
+                keyring: request.keyring,
+                provided: &provided,
+                wanted,
+                deadline: match left {
+                    0 => deadline,
+                    _ => deadline.half(),
+                },
+            };
+            let Told {
+                target,
+                outcome,
+                credential,
+                tried,
+            } = visit.pay(target).await;
+            let endpoint = target.endpoint;
+            match outcome {
+                Ok(got) => return Ok((reference, endpoint, credential, got)),
+                Err(failure) => refusals.push((Asked { endpoint, failure }, tried)),
             }
         }
+        Err(ResolveError {
+            plugins: failed,
+            ..most_telling(reference, refusals)
+        })
     }
-}
 
-/// How much a failure says that another login may not meet; `None` where none would help.
-fn weight(failure: &Failure) -> Option<u8> {
-    match failure {
-        Failure::AuthenticationFailed { .. } => Some(0),
-        Failure::NotFoundOrNoAccess { .. } => Some(1),
-        Failure::RateLimited { .. } => Some(2),
-        _ => None,
-    }
-}
-
-impl CredentialUsed {
-    fn of(credential: &Credential) -> CredentialUsed {
-        CredentialUsed {
-            source: credential.source().to_owned(),
-            key: credential.key().to_owned(),
-            username: credential.username().to_owned(),
+    /// The logins that plugins have for the registry, and those of them that failed. They are the administrator's,
+    /// so that they are not for an endpoint that whoever asks has chosen.
+    async fn provided(
+        &self,
+        request: &Request<'_>,
+        reference: &Reference,
+    ) -> (Vec<Credential>, Vec<PluginFailure>) {
+        match (&self.plugins, request.endpoint, Endpoint::of(reference)) {
+            (Some(plugins), None, Some(own)) => {
+                plugins
+                    .lookup(&own.login_target(reference.repository()))
+                    .await
+            }
+            _ => (Vec::new(), Vec::new()),
         }
+    }
+
+    /// The hosts to ask, in order; there is at least one.
+    async fn targets(
+        &self,
+        request: &Request<'_>,
+        reference: &Reference,
+    ) -> Result<Vec<Target>, Failure> {
+        let mut given = Trust::default();
+        if let Some(text) = request.certificate_authority {
+            given.add_authorities(text).map_err(|problem| {
+                Failure::CertificateAuthorityInvalid {
+                    detail: problem.to_owned(),
+                }
+            })?;
+        }
+        let endpoint = request
+            .endpoint
+            .cloned()
+            .or_else(|| Endpoint::of(reference))
+            .ok_or_else(|| Failure::InvalidReference {
+                host: reference.host().to_owned(),
+            })?;
+        let configured = match request.endpoint {
+            None => self.configured(reference.host(), &endpoint).await?,
+            Some(_) => None,
+        };
+        let Some(configured) = configured else {
+            return Ok(vec![Target {
+                endpoint,
+                or_http: false,
+                path: API_PATH.to_owned(),
+                mirrors: None,
+                headers: Vec::new(),
+                exchange: self.clients.under(&given, None),
+                mark: given.as_mark(),
+            }]);
+        };
+        let by_digest = reference.digest().is_some();
+        let targets: Vec<_> = configured
+            .iter()
+            .filter(|configured| configured.host.capabilities.serve(by_digest))
+            .map(|configured| self.target(configured, reference.host(), request))
+            .collect();
+        if targets.is_empty() {
+            let what = match by_digest {
+                true => "\"pull\"",
+                false => "\"pull\" and \"resolve\"",
+            };
+            let detail = format!(
+                "none of the hosts that are configured for {} has the capabilities: give one of them {what}",
+                reference.host()
+            );
+            return Err(Failure::RegistryConfigInvalid { detail });
+        }
+        Ok(targets)
+    }
+
+    async fn configured(
+        &self,
+        registry: &str,
+        own: &Endpoint,
+    ) -> Result<Option<Arc<[Configured]>>, Failure> {
+        let Some(config) = self.registry_config.clone() else {
+            return Ok(None);
+        };
+        let (registry, own) = (registry.to_owned(), own.clone());
+        let reading = tokio::task::spawn_blocking(move || config.hosts(&registry, &own));
+        let found = reading.await.unwrap_or_else(|error| Err(error.to_string()));
+        found.map_err(|detail| Failure::RegistryConfigInvalid { detail })
+    }
+
+    fn target(&self, configured: &Configured, registry: &str, request: &Request<'_>) -> Target {
+        let Configured { host, trust } = configured;
+        let is_own = host.endpoint.is_own_of(registry);
+        let mut trust = trust.clone();
+        if is_own && let Some(text) = request.certificate_authority {
+            // It was looked at before: what is in it is usable.
+            trust.add_authorities(text).ok();
+        }
+        Target {
+            endpoint: host.endpoint.clone(),
+            or_http: host.or_http,
+            path: host.path.clone(),
+            mirrors: (!is_own).then(|| registry.to_owned()),
+            headers: host.settings.headers.clone(),
+            exchange: self.clients.under(&trust, host.settings.dial_timeout),
+            mark: trust.as_mark(),
+        }
+    }
+}
+
+/// The error of hosts that were all asked in vain: the first of those that say most.
+fn most_telling(image: Reference, mut refusals: Vec<(Asked, Vec<String>)>) -> ResolveError {
+    let most = refusals
+        .iter()
+        .map(|(asked, _)| weight(&asked.failure))
+        .max();
+    let place = refusals
+        .iter()
+        .position(|(asked, _)| Some(weight(&asked.failure)) == most)
+        .unwrap_or_default();
+    let (Asked { endpoint, failure }, tried) = refusals.remove(place);
+    ResolveError {
+        image,
+        endpoint: Some(endpoint),
+        tried,
+        failure,
+        also_asked: refusals.into_iter().map(|(asked, _)| asked).collect(),
+        plugins: Vec::new(),
+        rests: None,
+    }
+}
+
+/// How far asking a host came, as containerd weighs it: no answer to the question says least,
+/// that there is no such image says more, and any other answer most.
+fn weight(failure: &Failure) -> u8 {
+    match failure {
+        Failure::NotFoundOrNoAccess { status: 404, .. } => 1,
+        Failure::NotFoundOrNoAccess { .. }
+        | Failure::RateLimited { .. }
+        | Failure::RegistryError { .. }
+        | Failure::InvalidAnswer { .. } => 2,
+        _ => 0,
     }
 }
 

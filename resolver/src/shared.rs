@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Failure, ResolveError};
-use crate::keyring::{Credential, Keyring};
+use crate::keyring::Keyring;
 use crate::names::Reference;
 use crate::resolve::{Request, Resolved, Resolver};
 use flights::Flights;
@@ -55,6 +55,7 @@ struct Question {
     reference: String,
     endpoint: Option<Endpoint>,
     logins: [u8; 32],
+    authority: Option<[u8; 32]>,
 }
 
 /// What is kept in mind of one registry.
@@ -71,6 +72,7 @@ struct Owned {
     reference: Reference,
     endpoint: Option<Endpoint>,
     keyring: Keyring,
+    certificate_authority: Option<Vec<u8>>,
 }
 
 impl Owned {
@@ -79,6 +81,7 @@ impl Owned {
             reference: request.reference.clone(),
             endpoint: request.endpoint.cloned(),
             keyring: request.keyring.clone(),
+            certificate_authority: request.certificate_authority.map(<[u8]>::to_vec),
         }
     }
 
@@ -87,6 +90,7 @@ impl Owned {
             reference: &self.reference,
             endpoint: self.endpoint.as_ref(),
             keyring: &self.keyring,
+            certificate_authority: self.certificate_authority.as_deref(),
         }
     }
 }
@@ -96,7 +100,10 @@ impl Question {
         Question {
             reference: request.reference.to_string(),
             endpoint: request.endpoint.cloned(),
-            logins: fingerprint(&request.logins()),
+            logins: fingerprint(request.keyring),
+            authority: request
+                .certificate_authority
+                .map(|text| Sha256::digest(text).into()),
         }
     }
 }
@@ -152,7 +159,7 @@ impl Shared {
         logins: [u8; 32],
         ask: impl Future<Output = Result<T, ResolveError>>,
     ) -> Result<T, Arc<ResolveError>> {
-        let Some(endpoint) = request.asked_at() else {
+        let Some(endpoint) = request.registry() else {
             return ask.await.map_err(Arc::new);
         };
         let registry = self.registry(&endpoint);
@@ -163,6 +170,8 @@ impl Shared {
                 endpoint: Some(endpoint),
                 tried: Vec::new(),
                 failure,
+                also_asked: Vec::new(),
+                plugins: Vec::new(),
                 rests: Some(left),
             }));
         }
@@ -210,10 +219,11 @@ impl Registry {
     }
 }
 
-/// A hash of logins, by their names and values, in order.
-fn fingerprint(logins: &[&Credential]) -> [u8; 32] {
+/// A hash of all logins at hand, by their names and values: with mirrors, more of them may be shown than are for
+/// the registry.
+fn fingerprint(keyring: &Keyring) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for login in logins {
+    for login in keyring.all() {
         for part in [
             login.source(),
             login.key(),

@@ -1,7 +1,9 @@
 //! What holds for every text, however odd.
 
+use std::path::Path;
+
 use proptest::prelude::*;
-use resolver::{Digest, Endpoint, Format, Keyring, Prefix, Reference, challenge};
+use resolver::{Digest, Endpoint, Format, Keyring, Prefix, Proxies, Reference, challenge, hosts};
 
 /// Texts that come near a name: pieces of the grammar in any order, with other letters between.
 fn near_names() -> impl Strategy<Value = String> {
@@ -17,6 +19,20 @@ fn near_names() -> impl Strategy<Value = String> {
         1 => any::<char>().prop_map(String::from),
     ];
     prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+}
+
+/// Texts that come near a `hosts.toml`.
+fn near_hosts() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        Just("[host.\"https://a.example\"]".to_owned()),
+        "\\[host\\.\"(https?://)?[a-z.:/@\\[\\]0-9]{0,8}\"\\]",
+        "server = \"(https?://)?[a-z.:/@%?0-9]{0,12}\"",
+        "(ca|client|capabilities|header|host) = [\\[\"{][\\[\"a-z, =]{0,8}[\\]\"}]{1,2}",
+        "dial_timeout = \"[-+0-9.hmsnuµ]{0,12}\"",
+        "(skip_verify|override_path) = (true|false|1)",
+        "\\PC{0,12}",
+    ];
+    prop::collection::vec(line, 0..6).prop_map(|lines| lines.join("\n"))
 }
 
 proptest! {
@@ -88,5 +104,26 @@ proptest! {
     #[test]
     fn no_challenge_upsets_its_parser(text in "((Basic|Bearer|realm|scope|service|x)[ ,=\"\\\\\t]{0,3}(\"[^\"]{0,5}\")?){0,6}") {
         let _ = challenge::parse([text.as_str()]);
+    }
+
+    #[test]
+    fn hosts_that_are_read_have_an_address_that_can_be_asked(text in near_hosts()) {
+        let registry = Endpoint::parse("https://quay.io").unwrap();
+        match hosts::parse(Path::new("/a/hosts.toml"), &text, &registry) {
+            Ok(hosts) => {
+                prop_assert!(!hosts.is_empty());
+                for host in hosts {
+                    prop_assert_eq!(Endpoint::parse(&host.endpoint.to_string()), Ok(host.endpoint.clone()));
+                    let address = format!("{}{}/a/manifests/b", host.endpoint, host.path);
+                    prop_assert!(address.parse::<hyper::Uri>().is_ok(), "{}", address);
+                }
+            }
+            Err(error) => prop_assert!(!error.problem.is_empty() && !error.problem.contains('\n')),
+        }
+    }
+
+    #[test]
+    fn a_list_of_what_goes_without_a_proxy_is_read_whatever_is_in_it(list in "\\PC{0,24}") {
+        prop_assert!(Proxies::new("proxy:1", "proxy:1", &list).is_ok());
     }
 }

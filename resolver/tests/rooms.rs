@@ -4,13 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, each a file, and a folder where it has one.
-const PURE: [&str; 10] = [
+const PURE: [&str; 13] = [
     "names",
     "keyring",
     "endpoint",
+    "hosts",
+    "proxy",
     "address",
     "challenge",
     "outcome",
+    "platforms",
     "said",
     "plugins/config",
     "plugins/duration",

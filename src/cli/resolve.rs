@@ -43,6 +43,10 @@ pub(super) struct Resolve {
     #[arg(long, value_name = "URL", value_parser = Endpoint::parse)]
     endpoint: Option<Endpoint>,
 
+    /// A certificate authority in PEM that is trusted for the images' own hosts, or the endpoint.
+    #[arg(long, value_name = "FILE")]
+    certificate_authority: Option<PathBuf>,
+
     #[command(flatten)]
     registries: Registries,
 }
@@ -183,10 +187,17 @@ impl Resolve {
             ..Line::of(input)
         };
         let none = Keyring::new();
+        let authority = match &self.certificate_authority {
+            Some(file) => Some(std::fs::read(file).map_err(|error| {
+                CliError::File(format!("--certificate-authority {}", file.display()), error)
+            })?),
+            None => None,
+        };
         let request = Request {
             reference: &reference,
             endpoint: self.endpoint.as_ref(),
             keyring: keyring.unwrap_or(&none),
+            certificate_authority: authority.as_deref(),
         };
         let Some(resolver) = resolver else {
             let login = |login: &Credential| Login {

@@ -23,6 +23,8 @@ fn unresolved(failure: Failure) -> Error {
             endpoint: None,
             tried: Vec::new(),
             failure,
+            also_asked: Vec::new(),
+            plugins: Vec::new(),
             rests: None,
         }),
     }

@@ -33,6 +33,8 @@ fn refusal() -> Arc<ResolveError> {
             status: 404,
             said: String::new(),
         },
+        also_asked: Vec::new(),
+        plugins: Vec::new(),
         rests: None,
     })
 }

@@ -69,14 +69,17 @@ impl Case<'_> {
         since: Instant,
     ) -> Answers {
         let keyring = self.keyring(desired).await;
+        let authority = self.certificate_authority(desired).await;
         self.turn = None;
         let this = &*self;
-        let keyring = &keyring;
+        let (keyring, authority) = (&keyring, authority.as_deref());
         let asked = questions.iter().map(|(component, reference)| async move {
             let request = Request {
                 reference,
                 endpoint: desired.endpoint_for(reference),
                 keyring,
+                certificate_authority: authority
+                    .filter(|_| reference.host() == desired.registry_host),
             };
             let answer = this.context.resolver.resolve(&request, since).await;
             debug!(%component, %reference, ?answer, "asked a registry");
@@ -138,10 +141,25 @@ impl Case<'_> {
         keyring
     }
 
+    /// The authority of the prefix's host, in PEM, if it has one of its own. That it can't be read stops nothing by
+    /// itself: the registry's certificate will tell.
+    async fn certificate_authority(&mut self, desired: &Desired) -> Option<Vec<u8>> {
+        let at = desired.certificate_authority.as_ref()?;
+        let cluster = &self.context.cluster;
+        match cluster.certificate_authority(&desired.namespace, at).await {
+            Ok(authority) => Some(authority),
+            Err(note) => {
+                self.memory.notes.get_or_insert_default().push(note);
+                None
+            }
+        }
+    }
+
     /// Sees, from time to time, whether what was told of the pull secrets still holds.
     async fn look_after_secrets(&mut self, desired: &Desired, now: Instant) {
         if self.memory.reads_secrets_at(now) <= now {
             self.keyring(desired).await;
+            self.certificate_authority(desired).await;
         }
         if self.memory.notes.iter().flatten().next().is_some() {
             self.wakes.push(self.memory.reads_secrets_at(now));

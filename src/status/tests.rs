@@ -17,6 +17,8 @@ fn error(failure: Failure) -> Arc<ResolveError> {
         endpoint: None,
         tried: Vec::new(),
         failure,
+        also_asked: Vec::new(),
+        plugins: Vec::new(),
         rests: None,
     })
 }

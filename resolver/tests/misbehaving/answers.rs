@@ -101,6 +101,7 @@ async fn another_digest_than_the_one_asked_for_is_refused() {
         reference: &reference,
         endpoint: Some(&endpoint),
         keyring: &Keyring::new(),
+        certificate_authority: None,
     };
     let error = resolver().resolve(&request).await.unwrap_err();
     assert_eq!(

@@ -66,6 +66,7 @@ pub async fn it_answers_from_what_it_keeps_when_its_origin_is_gone(program: Prog
         reference: &by_digest,
         endpoint: None,
         keyring: &Keyring::new(),
+        certificate_authority: None,
     };
     let resolved = resolver().resolve(&request).await.unwrap();
     assert_eq!(resolved.digest, digest);

@@ -146,6 +146,7 @@ async fn resolve(image: &str) -> Result<Resolved, resolver::ResolveError> {
         reference: &Reference::parse(image).unwrap(),
         endpoint: None,
         keyring: &Keyring::new(),
+        certificate_authority: None,
     };
     resolver().resolve(&request).await
 }

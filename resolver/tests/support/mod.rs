@@ -1,12 +1,16 @@
 //! What the tests of the resolver share. Each test file uses a part of it.
 #![allow(dead_code)]
 
+pub mod certificates;
 pub mod judge;
+pub mod proxy;
 pub mod registry;
 pub mod server;
 pub mod token;
 
+use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use resolver::{
@@ -42,6 +46,40 @@ pub async fn ask(
             reference: &reference,
             endpoint: Some(&endpoint),
             keyring,
+            certificate_authority: None,
+        })
+        .await
+}
+
+/// A resolver that follows the registries' configuration in a folder.
+pub fn resolver_of(folder: &Path) -> Resolver {
+    Resolver::new(Options {
+        registry_config: Some(folder.to_owned()),
+        ..options()
+    })
+    .unwrap()
+}
+
+/// Writes what is to be known of a registry's hosts.
+pub fn configure(folder: &Path, registry: &str, text: &str) {
+    let folder = folder.join(registry);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("hosts.toml"), text).unwrap();
+}
+
+/// Asks for an image where its name and the configuration lead.
+pub async fn ask_for(
+    resolver: &Resolver,
+    image: &str,
+    keyring: &Keyring,
+) -> Result<Resolved, ResolveError> {
+    let reference = Reference::parse(image).unwrap();
+    resolver
+        .resolve(&Request {
+            reference: &reference,
+            endpoint: None,
+            keyring,
+            certificate_authority: None,
         })
         .await
 }

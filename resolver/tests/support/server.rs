@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 /// What is sent back, byte by byte.
@@ -17,7 +17,7 @@ pub enum Answer {
 
 /// A running server, which ends with the test's runtime.
 pub struct Server {
-    /// Its address: `http://127.0.0.1:PORT`.
+    /// Its address: `http://127.0.0.1:PORT`, or by `https` where it speaks TLS.
     pub address: String,
     heard: Arc<Mutex<Vec<String>>>,
 }
@@ -33,15 +33,34 @@ impl Server {
         ip: &str,
         answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
     ) -> Server {
+        Server::start_through(ip, "http", |stream| async { Ok(stream) }, answer).await
+    }
+
+    /// Starts one to which a connection is first made into something else: TLS, say.
+    pub async fn start_through<S, Through>(
+        ip: &str,
+        scheme: &str,
+        through: impl Fn(TcpStream) -> Through + Send + Sync + 'static,
+        answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
+    ) -> Server
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+        Through: Future<Output = io::Result<S>> + Send,
+    {
         let listener = TcpListener::bind((ip, 0)).await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
+        let address = format!("{scheme}://{}", listener.local_addr().unwrap());
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let (answer, kept) = (Arc::new(answer), heard.clone());
+        let (answer, through, kept) = (Arc::new(answer), Arc::new(through), heard.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (answer, kept) = (answer.clone(), kept.clone());
-                // A client that hangs up early is what some of the tests want.
-                tokio::spawn(async move { serve(stream, &*answer, &kept).await.ok() });
+                let (answer, through, kept) = (answer.clone(), through.clone(), kept.clone());
+                // A client that hangs up early, or finds the certificate wrong, is what some of
+                // the tests want.
+                tokio::spawn(async move {
+                    if let Ok(stream) = through(stream).await {
+                        serve(stream, &*answer, &kept).await.ok();
+                    }
+                });
             }
         });
         Server { address, heard }
@@ -66,13 +85,20 @@ impl Server {
 }
 
 async fn serve(
-    mut stream: TcpStream,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
     answer: &(impl Fn(&str) -> Answer + ?Sized),
     heard: &Mutex<Vec<String>>,
 ) -> io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
+        if !head[0].is_ascii_uppercase() {
+            // TLS, as servers of plain HTTP answer to it.
+            stream
+                .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await?;
+            return stream.shutdown().await;
+        }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     heard.lock().unwrap().push(head.clone());

@@ -1,0 +1,54 @@
+//! The resolver where an administrator has written about hosts: mirrors, certificates, proxies.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod certificates;
+mod folders;
+mod mirrors;
+mod patience;
+mod proxies;
+
+use resolver::Digest;
+use support::configure;
+use support::server::{Answer, reply};
+use tempfile::TempDir;
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const BODY: &str = r#"{"schemaVersion":2}"#;
+const REGISTRY: &str = "registry.example.com";
+const IMAGE: &str = "registry.example.com/team/app:v1";
+const MANIFEST: &str = "HEAD /v2/team/app/manifests/v1";
+
+/// As a mirror is asked for the image.
+const MIRRORED: &str = "HEAD /v2/team/app/manifests/v1?ns=registry.example.com";
+
+fn digest() -> Digest {
+    Digest::of(BODY.as_bytes())
+}
+
+/// The manifest, as a good registry gives it.
+fn manifest(request: &str) -> Answer {
+    let headers = [
+        ("Content-Type", INDEX),
+        ("Docker-Content-Digest", &digest().to_string()),
+    ];
+    reply(request, "200 OK", &headers, BODY)
+}
+
+fn nothing(request: &str) -> Answer {
+    reply(request, "404 Not Found", &[], "")
+}
+
+/// A folder in which the registry's hosts are these, in order, each with further lines; the
+/// registry itself is the last of them.
+fn folder(hosts: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let (server, mirrors) = hosts.split_last().unwrap();
+    let mut text = format!("server = \"{}\"\n{}\n", server.0, server.1);
+    for (address, lines) in mirrors {
+        text.push_str(&format!("[host.\"{address}\"]\n{lines}\n"));
+    }
+    configure(folder.path(), REGISTRY, &text);
+    folder
+}
