@@ -1,6 +1,6 @@
 //! When registries are asked again, by whose login, and what is told of the answers.
 
-use k8s_openapi::api::core::v1::{Node, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Secret, ServiceAccount};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
@@ -201,4 +201,99 @@ async fn what_a_registry_answers_one_resource_it_has_answered_them_all() {
     // tags were asked for, and what is seen later is asked for again; but what is under a digest never is.
     let questions = registry.questions();
     assert!((10..=25).contains(&questions), "{questions}");
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_push_that_the_registry_tells_of_is_rolled_out() {
+    let namespace = Namespace::new("pushed").await;
+    let address = free_address();
+    let secret = "0123456789abcdef0123456789abcdef";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{secret}\n")).unwrap();
+    let hook = format!("http://{address}/hooks/{secret}");
+    let registry = Registry::start_with(&["--notify", &hook]).await;
+    let images = registry.images("team");
+    images.push_all().await;
+    let operator = Operator::start_with(
+        &[&namespace],
+        &[
+            "--allow-registry-network",
+            "127.0.0.0/8",
+            "--webhook-address",
+            &address,
+            "--webhook-secret-file",
+            file.path().to_str().unwrap(),
+        ],
+    );
+    namespace.create(COINS, &images, json!({})).await;
+    namespace.run_pods(COINS).await;
+
+    let moved = images.push("rng", "v0.1", "pushed again").await;
+    namespace
+        .until_image("rng", &images.pinned("rng", "v0.1", &moved))
+        .await;
+    assert!(!operator.log().contains(secret), "the log shows no secret");
+}
+
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_registry_with_a_private_authority_is_trusted_by_what_a_config_map_holds() {
+    let namespace = Namespace::new("authority").await;
+    let mut registry = Registry::start().await;
+    let images = registry.images("team");
+    images.push_all().await;
+    registry.shut_down();
+    let folder = tempfile::TempDir::new().unwrap();
+    let (authority, certificate, key) = certificates(folder.path());
+    registry.set_options(&["--tls", &certificate, &key]);
+    registry.bring_up().await;
+
+    let _operator = Operator::start(&namespace);
+    let endpoint = format!("https://{}", registry.host);
+    let settings = json!({ "registry": { "endpoint": endpoint } });
+    namespace.create(COINS, &images, settings).await;
+    namespace
+        .until_told(COINS, "ImagesResolved", "False", "CertificateNotTrusted")
+        .await;
+    let at = json!({ "configMapKeyRef": { "name": "registry" } });
+    namespace
+        .edit(COINS, json!({ "registry": { "certificateAuthority": at } }))
+        .await;
+    let note = "ConfigMap registry is not in this namespace: create it with the registry's certificate authority under ca.crt, \
+                or mend spec.registry.certificateAuthority";
+    namespace
+        .until_coins(COINS, "the ConfigMap is told to be missing", |coins| {
+            message_of(coins, "ImagesResolved").contains(note)
+        })
+        .await;
+    let map = json!({ "metadata": { "name": "registry" }, "data": { "ca.crt": authority } });
+    namespace.make::<ConfigMap>(map).await;
+    namespace.until_children(&nine()).await;
+}
+
+/// An authority, and a server's certificate and key by it, as files.
+fn certificates(folder: &std::path::Path) -> (String, String, String) {
+    let authority_key = rcgen::KeyPair::generate().unwrap();
+    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let pem = authority.self_signed(&authority_key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(authority, authority_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = vec!["127.0.0.1".to_owned()];
+    let server = rcgen::CertificateParams::new(names).unwrap();
+    let server = server.signed_by(&key, &issuer).unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let certificate = file("tls.crt", server.pem());
+    let key = file("tls.key", key.serialize_pem());
+    (pem, certificate, key)
 }

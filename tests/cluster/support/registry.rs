@@ -32,6 +32,7 @@ pub struct Registry {
     process: Option<Child>,
     folder: Option<TempDir>,
     has_login: bool,
+    options: Vec<String>,
 }
 
 impl Registry {
@@ -42,6 +43,7 @@ impl Registry {
             process: None,
             folder: None,
             has_login: false,
+            options: Vec::new(),
         }
     }
 
@@ -53,20 +55,31 @@ impl Registry {
             process: None,
             folder: None,
             has_login: false,
+            options: Vec::new(),
         }
     }
 
     /// A registry of the test's own, which asks for no login.
     pub async fn start() -> Self {
-        Self::start_as(false).await
+        Self::start_as(false, &[]).await
+    }
+
+    /// A registry of the test's own, with options of `local/registry`.
+    pub async fn start_with(options: &[&str]) -> Self {
+        Self::start_as(false, options).await
+    }
+
+    /// Sets the options with which it is brought up again.
+    pub fn set_options(&mut self, options: &[&str]) {
+        self.options = options.iter().map(|option| (*option).to_owned()).collect();
     }
 
     /// A registry of the test's own, which lets no one in but [`USER`].
     pub async fn start_with_login() -> Self {
-        Self::start_as(true).await
+        Self::start_as(true, &[]).await
     }
 
-    async fn start_as(has_login: bool) -> Self {
+    async fn start_as(has_login: bool, options: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
@@ -76,7 +89,9 @@ impl Registry {
             process: None,
             folder: Some(folder),
             has_login,
+            options: Vec::new(),
         };
+        registry.set_options(options);
         registry.bring_up().await;
         registry
     }
@@ -94,7 +109,8 @@ impl Registry {
         command
             .arg("--dir")
             .arg(folder)
-            .args(["--port", port, "--log-requests"]);
+            .args(["--port", port, "--log-requests"])
+            .args(&self.options);
         if self.has_login {
             command.env("REGISTRY_LOGIN", format!("{USER}:{PASSWORD}"));
         }
