@@ -94,7 +94,9 @@ impl Attempt<'_> {
         let head = self.ask(Method::HEAD).await?;
         match head.answer.status {
             StatusCode::OK => {
-                if let Some(manifest) = outcome::of_head(&head.server, &head.answer)? {
+                if let Some(manifest) =
+                    outcome::of_head(&head.server, &head.answer, &self.secrets())?
+                {
                     return outcome::check_asked(&head.server, asked, manifest);
                 }
             }
@@ -113,7 +115,7 @@ impl Attempt<'_> {
         };
         match got.answer.status {
             StatusCode::OK => {
-                let manifest = outcome::of_get(&got.server, &got.answer, asked)?;
+                let manifest = outcome::of_get(&got.server, &got.answer, asked, &self.secrets())?;
                 outcome::check_asked(&got.server, asked, manifest)
             }
             status if refused && status != head.answer.status => Err(self.refused(&head)),
@@ -138,12 +140,12 @@ impl Attempt<'_> {
             .sent
             .as_ref()
             .is_some_and(|sent| sent.kind == Kind::Basic);
-        outcome::refused(
-            &from.server,
-            &from.answer,
-            showed_login,
-            &secrets(self.target, self.credential, self.sent.as_ref()),
-        )
+        outcome::refused(&from.server, &from.answer, showed_login, &self.secrets())
+    }
+
+    /// All that must not be shown of what was sent.
+    fn secrets(&self) -> Vec<String> {
+        secrets(self.target, self.credential, self.sent.as_ref())
     }
 
     /// Asks with what the registry took before, or with nothing; where it wants a login, logs in

@@ -34,8 +34,12 @@ pub(crate) struct Manifest {
 }
 
 /// The manifest that a successful HEAD describes; `None` where it says too little.
-pub(crate) fn of_head(server: &Endpoint, answer: &Answer) -> Result<Option<Manifest>, Failure> {
-    let media_type = media_type(server, &answer.headers)?;
+pub(crate) fn of_head(
+    server: &Endpoint,
+    answer: &Answer,
+    secrets: &[String],
+) -> Result<Option<Manifest>, Failure> {
+    let media_type = media_type(server, &answer.headers, secrets)?;
     let digest = digest(server, &answer.headers)?;
     Ok(match (digest, media_type) {
         (Some(digest), Some(media_type)) => Some(Manifest { digest, media_type }),
@@ -49,8 +53,9 @@ pub(crate) fn of_get(
     server: &Endpoint,
     answer: &Answer,
     asked: Option<&Digest>,
+    secrets: &[String],
 ) -> Result<Manifest, Failure> {
-    let media_type = media_type(server, &answer.headers)?
+    let media_type = media_type(server, &answer.headers, secrets)?
         .ok_or_else(|| unusable(server, "it does not say of what type the manifest is"))?;
     if serde_json::from_slice::<serde::de::IgnoredAny>(&answer.body).is_err() {
         return Err(unusable(server, "the manifest is not JSON"));
@@ -83,22 +88,22 @@ pub(crate) fn check_asked(
     }
 }
 
-fn media_type(server: &Endpoint, headers: &HeaderMap) -> Result<Option<String>, Failure> {
+fn media_type(
+    server: &Endpoint,
+    headers: &HeaderMap,
+    secrets: &[String],
+) -> Result<Option<String>, Failure> {
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return Ok(None);
     };
     let text = String::from_utf8_lossy(value.as_bytes());
-    let essence = text
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    if MANIFEST_TYPES.contains(&essence.as_str()) {
-        return Ok(Some(essence));
+    let media_type = essence(&text);
+    if MANIFEST_TYPES.contains(&media_type.as_str()) {
+        return Ok(Some(media_type));
     }
-    let shown = said(&essence.clone().into(), &[]);
-    let hint = match essence.starts_with("application/vnd.docker.distribution.manifest.v1") {
+    // What is hidden is looked for before anything is cut off or put in lower case.
+    let shown = essence(&said(&text.into_owned().into(), secrets));
+    let hint = match media_type.starts_with("application/vnd.docker.distribution.manifest.v1") {
         true => "; that form of image is no longer supported: build and push it again",
         false => "; is it a registry that was asked?",
     };
@@ -106,6 +111,12 @@ fn media_type(server: &Endpoint, headers: &HeaderMap) -> Result<Option<String>, 
         server,
         &format!("it is of the type `{shown}`, which is no image's{hint}"),
     ))
+}
+
+/// A media type without its parameters, in lower case.
+fn essence(text: &str) -> String {
+    let before = text.split(';').next().unwrap_or_default();
+    before.trim().to_ascii_lowercase()
 }
 
 /// The digest that a registry gives in its header; all of them must be well-formed and the same.

@@ -387,3 +387,26 @@ async fn a_login_that_is_sent_back_does_not_show() {
         "{shown}"
     );
 }
+
+#[tokio::test]
+async fn a_login_that_comes_back_as_a_media_type_is_not_shown() {
+    let server = Server::start(|request| match header(request, "authorization") {
+        None => unauthorized(request, &["Basic realm=\"x\""]),
+        Some(login) => {
+            let media_type = format!("{login} hunter;2");
+            reply(request, "200 OK", &[("Content-Type", &media_type)], "{}")
+        }
+    })
+    .await;
+    let logins = keyring(&[("regcred", key(&server.address), "bob", "hunter;2")]);
+    let error = ask(&resolver(), &server.address, &logins)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.failure,
+        invalid(
+            &server,
+            "it is of the type `basic [hidden] [hidden]`, which is no image's; is it a registry that was asked?"
+        )
+    );
+}
