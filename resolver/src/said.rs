@@ -21,11 +21,14 @@ pub(crate) fn said(body: &Bytes, secrets: &[String]) -> String {
         },
     };
     let mut line = one_line(&text);
+    let forms = |secret: &String| [one_line(secret), one_line(&escaped(secret))];
+    let mut secrets: Vec<_> = secrets.iter().flat_map(forms).collect();
+    // One of spaces alone is nothing on a line of which the spaces were put in order.
+    secrets.retain(|secret| !secret.is_empty());
     // The longest first, so that one within another leaves nothing of it behind.
-    let mut secrets: Vec<_> = secrets.iter().filter(|secret| !secret.is_empty()).collect();
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     for secret in secrets {
-        line = line.replace(one_line(secret).as_str(), HIDDEN);
+        line = line.replace(&secret, HIDDEN);
     }
     shortened(line, LENGTH_MAX)
 }
@@ -61,6 +64,12 @@ fn of_document(document: &Value) -> String {
         .iter()
         .find_map(|name| field(document, name))
         .unwrap_or_default()
+}
+
+/// As it stands in JSON, since a document that breaks off is shown as it came.
+fn escaped(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 fn one_line(text: &str) -> String {
@@ -132,5 +141,18 @@ mod tests {
             String::new(),
         ];
         assert_eq!(said(&body, &secrets), "user bob, pass [hidden] ([hidden])");
+    }
+
+    #[test]
+    fn credentials_in_a_document_that_breaks_off_are_hidden() {
+        let body = Bytes::from_static(br#"{"details":"no h\"un\\ter2 here"#);
+        let secrets = [r#"h"un\ter2"#.to_owned()];
+        assert_eq!(said(&body, &secrets), r#"{"details":"no [hidden] here"#);
+    }
+
+    #[test]
+    fn a_password_of_spaces_hides_nothing() {
+        let body = Bytes::from_static(b"no such  user");
+        assert_eq!(said(&body, &["  ".to_owned()]), "no such user");
     }
 }
