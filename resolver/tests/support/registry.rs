@@ -1,7 +1,6 @@
 //! Registry servers that others wrote, run for a test on this machine.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -110,26 +109,18 @@ impl Registry {
     /// Starts one on a free port, with its images in a folder of `storage`: another one that is
     /// started on it later has the same images, but crane's.
     pub async fn start(program: Program, storage: &Path, settings: Settings<'_>) -> Registry {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let host = format!("127.0.0.1:{port}");
         let images = storage.join("images");
         let mut command = program.command();
         match program {
             Program::Registry2 | Program::Registry3 => {
-                let path = storage.join(format!("registry-{port}.yml"));
-                fs::write(&path, configuration(&host, &images, settings)).unwrap();
+                let path = storage.join("registry.yml");
+                fs::write(&path, configuration(&images, settings)).unwrap();
                 command.arg("serve").arg(path);
             }
             Program::Olareg => {
                 assert_eq!(settings.distribution, "", "olareg knows nothing of it");
                 command
-                    .args(["serve", "--addr", "127.0.0.1", "--port"])
-                    .arg(port.to_string())
-                    .arg("--dir")
+                    .args(["serve", "--addr", "127.0.0.1", "--port", "0", "--dir"])
                     .arg(images);
                 if let Some(tls) = settings.tls {
                     command.arg("--tls-cert").arg(&tls.certificate);
@@ -138,7 +129,7 @@ impl Registry {
             }
             Program::Crane => {
                 assert!(settings.distribution.is_empty() && settings.tls.is_none());
-                command.args(["registry", "serve", "--address", &host]);
+                command.args(["registry", "serve", "--address", "127.0.0.1:0"]);
             }
         }
         let process = command
@@ -147,14 +138,22 @@ impl Registry {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| program.does_not_start(error));
-        let mut registry = Registry { host, process };
-        registry.until_it_listens(program).await;
+        let mut registry = Registry {
+            host: String::new(),
+            process,
+        };
+        registry.host = format!("127.0.0.1:{}", registry.port(program).await);
         registry
     }
 
-    async fn until_it_listens(&mut self, program: Program) {
+    /// The port that it took, as soon as it listens. It is left to the server which: one that is
+    /// looked for beforehand may be another's by the time that it is taken.
+    async fn port(&mut self, program: Program) -> u16 {
         let listens = async {
-            while tokio::net::TcpStream::connect(&self.host).await.is_err() {
+            loop {
+                if let Some(port) = listening_port(self.process.id()) {
+                    return port;
+                }
                 assert_eq!(
                     self.process.try_wait().unwrap(),
                     None,
@@ -165,7 +164,7 @@ impl Registry {
         };
         tokio::time::timeout(Duration::from_secs(20), listens)
             .await
-            .unwrap_or_else(|_| panic!("{program:?} does not listen within 20 s"));
+            .unwrap_or_else(|_| panic!("{program:?} does not listen within 20 s"))
     }
 
     /// Pushes an index with one image under a tag, to a registry that asks for no login. Gives
@@ -289,8 +288,29 @@ impl Drop for Registry {
     }
 }
 
+/// The port on which a process listens by IPv4, as Linux tells it: servers do not all say.
+fn listening_port(process: u32) -> Option<u16> {
+    let sockets: Vec<String> = fs::read_dir(format!("/proc/{process}/fd"))
+        .ok()?
+        .filter_map(|file| {
+            let target = fs::read_link(file.ok()?.path()).ok()?;
+            let inode = target.to_str()?.strip_prefix("socket:[")?;
+            Some(inode.strip_suffix(']')?.to_owned())
+        })
+        .collect();
+    let table = fs::read_to_string("/proc/net/tcp").ok()?;
+    table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // What it is bound to, its state, and which socket it is; 0A is listening.
+        let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+        let is_its_own = *state == "0A" && sockets.iter().any(|socket| socket == inode);
+        let (_, port) = local.split_once(':').filter(|_| is_its_own)?;
+        u16::from_str_radix(port, 16).ok()
+    })
+}
+
 /// Distribution's configuration file.
-fn configuration(host: &str, images: &Path, settings: Settings<'_>) -> String {
+fn configuration(images: &Path, settings: Settings<'_>) -> String {
     let tls = settings.tls.map_or_else(String::new, |tls| {
         format!(
             "  tls:\n    certificate: {}\n    key: {}\n",
@@ -299,7 +319,7 @@ fn configuration(host: &str, images: &Path, settings: Settings<'_>) -> String {
         )
     });
     format!(
-        "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {host}\n{tls}{}\n",
+        "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\n{tls}{}\n",
         images.display(),
         settings.distribution
     )
