@@ -21,6 +21,7 @@ use crate::connect::{ConnectError, Connector};
 use crate::endpoint::{Endpoint, Scheme};
 use crate::error::Failure;
 use crate::proxy::Proxies;
+use crate::said::in_short;
 
 /// The most that is read of an answer that tells of an error.
 const ERROR_BODY_MAX: usize = 64 << 10;
@@ -242,7 +243,7 @@ fn failure(server: &Endpoint, error: &(dyn Error + 'static)) -> Failure {
         Some(error) => {
             return Failure::ConnectionFailed {
                 host,
-                detail: error.to_string(),
+                detail: in_short(error),
             };
         }
         None => {}
@@ -258,7 +259,7 @@ fn failure(server: &Endpoint, error: &(dyn Error + 'static)) -> Failure {
     }
     Failure::ConnectionFailed {
         host,
-        detail: innermost(error).to_string(),
+        detail: in_short(innermost(error)),
     }
 }
 
@@ -279,13 +280,13 @@ fn explain(error: &CertificateError) -> String {
             "it has expired; it has to be renewed on the registry".to_owned()
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("it is for another name ({error}); ask by a name that stands in it")
+            format!("it is for another name ({}); ask by a name that stands in it", in_short(error))
         }
         // The verifier's own word, of a crate that is not among our dependencies.
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
             "it is an authority's own certificate (CA:TRUE), which no server may use; give the registry one that the authority signed".to_owned()
         }
-        _ => error.to_string(),
+        _ => in_short(error),
     }
 }
 

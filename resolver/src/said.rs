@@ -1,5 +1,7 @@
 //! What a server says of its own failure, made fit to be shown.
 
+use std::fmt::Display;
+
 use hyper::body::Bytes;
 use serde_json::Value;
 
@@ -36,6 +38,11 @@ pub(crate) fn said(body: &Bytes, secrets: &[String]) -> String {
 /// A text as one line of at most so many characters, without those that are not seen.
 pub(crate) fn bounded_line(text: &str, length_max: usize) -> String {
     shortened(one_line(text), length_max)
+}
+
+/// An error of a library's that may hold a server's words, on one bounded line.
+pub(crate) fn in_short(error: &dyn Display) -> String {
+    bounded_line(&error.to_string(), LENGTH_MAX)
 }
 
 fn shortened(line: String, length_max: usize) -> String {

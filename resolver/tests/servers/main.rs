@@ -78,6 +78,7 @@ macro_rules! setting {
     (tls) => {
         facts! { tls:
             a_certificate_counts_only_if_its_authority_and_its_name_do
+            a_certificate_for_many_other_names_is_told_in_few_words
             an_authoritys_own_certificate_is_told_apart
             the_wrong_scheme_is_told_with_the_right_one
             a_redirect_to_it_is_followed

@@ -33,8 +33,12 @@ impl Authority {
 
     /// A certificate for 127.0.0.1, and its key, in files of a folder.
     pub fn certificate(&self, folder: &Path) -> Certificate {
+        self.certificate_for(vec!["127.0.0.1".to_owned()], folder)
+    }
+
+    fn certificate_for(&self, names: Vec<String>, folder: &Path) -> Certificate {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])
+        let certificate = CertificateParams::new(names)
             .unwrap()
             .signed_by(&key, &self.issuer)
             .unwrap();
@@ -103,6 +107,22 @@ pub async fn a_certificate_counts_only_if_its_authority_and_its_name_do(program:
         ask(&trusting, &by_name, &none).await.unwrap_err().reason(),
         "CertificateNotTrusted"
     );
+}
+
+pub async fn a_certificate_for_many_other_names_is_told_in_few_words(program: Program) {
+    let folder = TempDir::new().unwrap();
+    let authority = Authority::new();
+    let names = (0..1000).map(|n| format!("n{n}.example.com")).collect();
+    let certificate = authority.certificate_for(names, folder.path());
+    let registry = start(program, folder.path(), &certificate).await;
+    let error = ask(&trusting(&authority), &secure(&registry), &Keyring::new())
+        .await
+        .unwrap_err();
+    let told = error.to_string();
+    assert_eq!(error.reason(), "CertificateNotTrusted", "{told}");
+    assert!(told.len() < 700, "{} bytes: {told}", told.len());
+    assert!(told.contains("it is for another name ("), "{told}");
+    assert!(told.ends_with("ask by a name that stands in it"), "{told}");
 }
 
 pub async fn an_authoritys_own_certificate_is_told_apart(program: Program) {
