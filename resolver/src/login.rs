@@ -23,8 +23,9 @@ use crate::outcome;
 use crate::target::Target;
 use crate::trust::Mark;
 
-/// The most bytes of a token server's answer.
-const TOKEN_BODY_MAX: usize = 1 << 20;
+/// The most bytes of a token server's answer. A token has to fit into a header, of which servers
+/// take some ten kB; and a document takes many times its length in memory while it is read.
+const TOKEN_BODY_MAX: usize = 128 << 10;
 
 /// How long a token lives where its server does not say, as the distribution specification has it.
 const TOKEN_LIFE: Duration = Duration::from_secs(60);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use resolver::{CredentialUsed, Failure, Keyring};
 
-use crate::support::server::{Server, header, reply};
+use crate::support::server::{Answer, Server, header, reply};
 use crate::support::{ask, failure, key, keyring, resolver};
 use crate::{digest, invalid, manifest, resolved, unauthorized, with_token};
 
@@ -408,5 +408,25 @@ async fn a_login_that_comes_back_as_a_media_type_is_not_shown() {
             &server,
             "it is of the type `basic [hidden] [hidden]`, which is no image's; is it a registry that was asked?"
         )
+    );
+}
+
+#[tokio::test]
+async fn a_token_servers_answer_that_is_too_long_is_refused() {
+    let server = Server::start(|request| match request.starts_with("GET /token") {
+        true => Answer::Endless(
+            b"HTTP/1.1 200 OK\r\n\r\n{\"token\":\"".to_vec(),
+            vec![b'x'; 1 << 16],
+            Duration::ZERO,
+        ),
+        false => {
+            let host = header(request, "host").unwrap();
+            unauthorized(request, &[&format!("Bearer realm=\"http://{host}/token\"")])
+        }
+    })
+    .await;
+    assert_eq!(
+        failure(&server.address).await,
+        invalid(&server, "it is longer than 131072 bytes")
     );
 }
