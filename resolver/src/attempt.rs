@@ -69,7 +69,8 @@ impl Attempt<'_> {
         if got.answer.status != StatusCode::OK {
             return Err(self.refused(&got));
         }
-        outcome::of_get(&got.server, &got.answer, self.reference.digest())?;
+        let asked = self.reference.digest();
+        outcome::of_get(&got.server, &got.answer, asked, &self.secrets())?;
         let config = match platforms::of_manifest(&got.answer.body) {
             Platforms::Listed(platforms) => return Ok(platforms),
             Platforms::Unknown => return Ok(Vec::new()),

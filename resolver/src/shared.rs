@@ -40,12 +40,15 @@ const REGISTRIES_MAX: usize = 1024;
 /// What a registry answered, for everyone who asked.
 pub type Answer = Result<Resolved, Arc<ResolveError>>;
 
+/// For which platforms there are images, for everyone who asked.
+pub type Platforms = Result<Vec<String>, Arc<ResolveError>>;
+
 /// A [`Resolver`] that many ask. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Shared {
     resolver: Resolver,
     digests: Arc<Flights<Question, Answer>>,
-    platforms: Arc<Flights<Question, Result<Vec<String>, Arc<ResolveError>>>>,
+    platforms: Arc<Flights<Question, Platforms>>,
     registries: Arc<Mutex<HashMap<Endpoint, Arc<Registry>>>>,
 }
 
@@ -139,7 +142,7 @@ impl Shared {
     ///
     /// # Errors
     /// As [`Shared::resolve`].
-    pub async fn platforms(&self, request: &Request<'_>) -> Result<Vec<String>, Arc<ResolveError>> {
+    pub async fn platforms(&self, request: &Request<'_>) -> Platforms {
         let question = Question::of(request);
         let (this, owned, logins) = (self.clone(), Owned::of(request), question.logins);
         let ask = async move {
