@@ -105,6 +105,7 @@ fn suffer(address: &str, images: usize) {
                         reference: &reference,
                         endpoint: Some(&endpoint),
                         keyring: &Keyring::new(),
+                        certificate_authority: None,
                     };
                     match resolver.resolve(&request).await {
                         Ok(_) => "resolved",
