@@ -22,7 +22,7 @@ use crate::Failure;
 pub const NAME: &str = "dockercoins";
 
 /// A resource may take so long to be Ready, and what is deleted to be gone.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The API server, with the CRD installed.
 pub struct Cluster {

@@ -7,6 +7,7 @@
 mod bare;
 mod cluster;
 mod operator;
+mod registries;
 
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let cluster = Cluster::connect().await?;
+    registries::five_images().await?;
     let share = one_resource(&cluster).await?;
-    many_resources(&cluster, share).await
+    many_resources(&cluster, share).await?;
+    registries::a_thousand_resources(&cluster).await
 }
 
 /// One resource: how fast, by which requests, and what it costs at rest. Gives the requests for one.
