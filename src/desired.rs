@@ -17,8 +17,8 @@ use resolver::{Endpoint, Prefix, Reference};
 use std::collections::BTreeMap;
 
 use crate::api::{
-    CertificateAuthority, ComponentSpec, DockerCoins, DockerCoinsSpec, REQUESTED_AT, ResolvePolicy,
-    ServiceSpec, StrategyType,
+    CertificateAuthority, ComponentSpec, DockerCoins, DockerCoinsSpec, ResolvePolicy, ServiceSpec,
+    StrategyType,
 };
 use crate::component::Component;
 pub use probes::{Check, CheckKind, Checks};
@@ -49,8 +49,6 @@ pub struct Desired {
     pub pull_secrets: Vec<String>,
     /// How often a pinned tag is asked for again; `None` for never.
     pub interval: Option<Duration>,
-    /// What was requested by annotation and is not done yet: that every tag is asked for again.
-    pub requested: Option<String>,
     /// Whether the children are to be left alone.
     pub suspend: bool,
     /// Node labels demanded by all pods.
@@ -162,7 +160,6 @@ impl Desired {
                     .map(|secret| secret.name.clone())
                     .collect(),
                 interval,
-                requested: requested(coins),
                 certificate_authority,
                 suspend: spec.suspend,
                 node_selector: spec.node_selector.clone(),
@@ -215,20 +212,6 @@ pub fn component_spec(spec: &DockerCoinsSpec, component: Component) -> &Componen
         Component::Webui => &spec.webui.component,
         Component::Worker => &spec.worker,
     }
-}
-
-/// What is requested by annotation, unless status says that it is done.
-fn requested(coins: &DockerCoins) -> Option<String> {
-    // Status takes no longer one.
-    let written: String = coins
-        .annotations()
-        .get(REQUESTED_AT)?
-        .chars()
-        .take(256)
-        .collect();
-    let status = coins.status.as_ref();
-    let done = status.and_then(|status| status.last_handled_requested_at.as_ref());
-    (done != Some(&written)).then_some(written)
 }
 
 fn authority_at(written: &CertificateAuthority) -> Result<AuthorityAt, &'static str> {

@@ -38,8 +38,10 @@ pub struct Memory {
     pub secrets_read_at: Option<Instant>,
     /// When pinned tags are asked for again.
     pub refresh_at: Option<Instant>,
-    /// The status that was last written.
+    /// The status that was last written, until the watch has brought it.
     pub told: Option<Told>,
+    /// When that was.
+    pub told_at: Option<Instant>,
     /// What was last said of a resource that can't be read, and of which generation.
     pub unreadable: Option<(Option<i64>, String)>,
     /// The objects that have been seen to be the resource's, or were written, by their titles.
@@ -81,8 +83,6 @@ pub struct Told {
     pub version: Option<String>,
     /// What was written.
     pub status: DockerCoinsStatus,
-    /// When.
-    pub at: Instant,
 }
 
 #[derive(Debug)]

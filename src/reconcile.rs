@@ -270,11 +270,13 @@ impl<'a> Case<'a> {
                 .as_ref()
                 .and_then(|version| version.parse::<u64>().ok())
         };
-        if let Some(told) = &memory.told
-            && number(&told.version) > number(&coins.resource_version())
-        {
-            before = told.status.clone();
-            reference.resource_version = told.version.clone();
+        match &memory.told {
+            Some(told) if number(&told.version) > number(&coins.resource_version()) => {
+                before = told.status.clone();
+                reference.resource_version = told.version.clone();
+            }
+            // The watch has brought it, or something newer.
+            _ => memory.told = None,
         }
         Self {
             coins,

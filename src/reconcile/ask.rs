@@ -1,10 +1,12 @@
 //! The asking part of a reconcile: from tags to digests, with status and patience.
 
 use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt as _;
 use resolver::{Keyring, Reference, Request, Resolved};
 use tokio::time::Instant;
 use tracing::debug;
 
+use crate::api::REQUESTED_AT;
 use crate::component::Component;
 use crate::desired::Desired;
 use crate::images::{self, Answered, Answers, Images};
@@ -20,7 +22,7 @@ impl Case<'_> {
             false => {
                 let answers = self.ask(desired).await;
                 if answers.values().all(Result::is_ok) {
-                    outcome.handled_request = desired.requested.clone();
+                    outcome.handled_request = self.requested();
                 }
                 answers
             }
@@ -30,12 +32,20 @@ impl Case<'_> {
         images::settle(desired, &self.before, &answers, Timestamp::now())
     }
 
+    /// What is requested by annotation, unless it is done: that every tag is asked for again.
+    fn requested(&self) -> Option<String> {
+        let written = self.coins.annotations().get(REQUESTED_AT)?;
+        // Status takes no longer one.
+        let written = written.chars().take(256).collect();
+        (self.before.last_handled_requested_at.as_ref() != Some(&written)).then_some(written)
+    }
+
     /// Asks the registries what must be asked now, and notes when to ask again.
     async fn ask(&mut self, desired: &Desired) -> Answers {
         let now = Instant::now();
         let generation = self.coins.metadata.generation;
         let is_refresh = self.memory.is_refresh_due(desired.interval, now, chance());
-        let is_due = is_refresh || desired.requested.is_some();
+        let is_due = is_refresh || self.requested().is_some();
         let questions = images::questions(desired, &self.before, is_due, Timestamp::now());
         let answers = if questions.is_empty() {
             self.memory.refusal = None;

@@ -69,8 +69,8 @@ impl Case<'_> {
             return Ok(None);
         }
         if is_mere_progress(&self.before, &status)
-            && let Some(told) = &self.memory.told
-            && let Some(wait) = STATUS_PACE.checked_sub(told.at.elapsed())
+            && let Some(at) = self.memory.told_at
+            && let Some(wait) = STATUS_PACE.checked_sub(at.elapsed())
             && !wait.is_zero()
         {
             return Ok(Some(wait));
@@ -88,11 +88,8 @@ impl Case<'_> {
         self.news.extend(news::of_pins(&self.before, &status));
         self.reference.resource_version = version.clone();
         self.before = status.clone();
-        self.memory.told = Some(Told {
-            version,
-            status,
-            at: Instant::now(),
-        });
+        self.memory.told = Some(Told { version, status });
+        self.memory.told_at = Some(Instant::now());
         Ok(())
     }
 }
