@@ -96,6 +96,10 @@ struct Registries {
     #[arg(long = "allow-registry-network", value_name = "CIDR")]
     allow: Vec<IpNet>,
 
+    /// A network in which registries may not be, whatever allows it; may be given several times.
+    #[arg(long = "deny-registry-network", value_name = "CIDR")]
+    deny: Vec<IpNet>,
+
     /// How many seconds a registry may take to answer for one image, with all that belongs to it.
     #[arg(long = "registry-deadline", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     deadline: u64,
@@ -134,6 +138,7 @@ impl Registries {
         };
         Resolver::new(Options {
             allow: self.allow.clone(),
+            deny: self.deny.clone(),
             deadline: Duration::from_secs(self.deadline),
             user_agent: concat!("dockercoins-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
             registry_config: self.config.clone(),

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use resolver::address::Forbidden;
 use resolver::{Failure, ResolveError};
 
 use crate::component::Component;
@@ -283,6 +284,10 @@ fn join(faults: &[Invalid]) -> String {
 /// What an administrator of this operator can do, which the resolver can't know.
 fn advice(error: &ResolveError) -> String {
     match &error.failure {
+        Failure::AddressNotAllowed {
+            forbidden: Forbidden::Denied(network),
+            ..
+        } => format!(". The operator's flag that says so is --deny-registry-network {network}"),
         Failure::AddressNotAllowed { address, .. } => {
             let bits = if address.is_ipv4() { 32 } else { 128 };
             format!(". The operator's flag for that is --allow-registry-network {address}/{bits}")

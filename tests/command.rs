@@ -206,6 +206,34 @@ fn people_get_a_table_and_below_it_what_is_wrong() {
     assert!(told.contains("\n\"quay.io/a/b@x\": "), "{told}");
 }
 
+#[test]
+fn a_network_that_is_denied_is_not_asked_though_it_is_allowed() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let endpoint = format!("http://{at}");
+    let flags = [
+        ["--allow-registry-network", "127.0.0.0/8"],
+        ["--deny-registry-network", "10.0.0.0/8"],
+        ["--deny-registry-network", "127.0.0.0/16"],
+        ["--endpoint", &endpoint],
+        ["--output", "json"],
+    ];
+    let output = run(
+        &[&["resolve", "redis:7"][..], &flags.concat()].concat(),
+        b"",
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let line = &lines(&output)[0];
+    assert_eq!(line["reason"], "AddressNotAllowed");
+    let told = line["error"].as_str().unwrap();
+    let because = format!(
+        "`{at}` is at 127.0.0.1, in the network 127.0.0.0/16: no connection is made there, since an administrator has denied that network to registries"
+    );
+    assert!(told.ends_with(&because), "{told}");
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "a connection was made");
+}
+
 fn base64(text: &str) -> String {
     use ::base64::Engine as _;
     ::base64::prelude::BASE64_STANDARD.encode(text)

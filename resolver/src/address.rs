@@ -3,7 +3,8 @@
 //! Who may write a resource names hosts, and a host's name can lead anywhere. Registries live on
 //! public and on private networks, so both are open. What never holds a registry that a stranger
 //! should reach is closed, unless an administrator opens it by its network: loopback, link-local
-//! addresses and clouds' metadata services, unspecified, multicast and broadcast addresses.
+//! addresses and clouds' metadata services, unspecified, multicast and broadcast addresses. And an
+//! administrator may close any network, which counts more than what opens it.
 //!
 //! An address is judged as the network will take it: one form inside another (an IPv4 address
 //! mapped into IPv6, or behind a NAT64 or 6to4 prefix) is judged by what it holds. How it was
@@ -13,6 +14,15 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+
+/// What an administrator has said of networks.
+#[derive(Clone, Debug, Default)]
+pub struct Networks {
+    /// Those that are open, whatever kind their addresses are of.
+    pub allow: Vec<IpNet>,
+    /// Those that are closed, also where one that is open has them within.
+    pub deny: Vec<IpNet>,
+}
 
 /// Why an address may not be connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,18 +39,22 @@ pub enum Forbidden {
     Multicast,
     /// Reserved: 240.0.0.0/4, with the broadcast address.
     Reserved,
+    /// In this network, which an administrator has closed.
+    Denied(IpNet),
 }
 
 impl fmt::Display for Forbidden {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
+        let kind = match self {
             Forbidden::Loopback => "a loopback address",
             Forbidden::LinkLocal => "a link-local address",
             Forbidden::Metadata => "the address of a cloud's metadata service",
             Forbidden::Unspecified => "an unspecified address",
             Forbidden::Multicast => "a multicast address",
             Forbidden::Reserved => "a reserved address",
-        })
+            Forbidden::Denied(network) => return write!(out, "in the network {network}"),
+        };
+        out.write_str(kind)
     }
 }
 
@@ -54,16 +68,26 @@ const METADATA: [IpAddr; 5] = [
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
-/// Whether this address may be connected to, given the networks that an administrator allowed.
+/// Whether this address may be connected to, given what an administrator has said of networks.
 ///
 /// # Errors
-/// The kind of address that it is, where it may not.
-pub fn check(address: IpAddr, allowed: &[IpNet]) -> Result<(), Forbidden> {
+/// The kind of address that it is, or the network that is closed, where it may not.
+pub fn check(address: IpAddr, networks: &Networks) -> Result<(), Forbidden> {
     let inner = innermost(address);
-    if allowed
-        .iter()
-        .any(|network| network.contains(&address) || network.contains(&inner))
-    {
+    // A network may be written in either family, as its addresses may.
+    let mapped = match inner {
+        IpAddr::V4(v4) => IpAddr::V6(v4.to_ipv6_mapped()),
+        IpAddr::V6(_) => inner,
+    };
+    let holds = |network: &&IpNet| {
+        [address, inner, mapped]
+            .iter()
+            .any(|form| network.contains(form))
+    };
+    if let Some(network) = networks.deny.iter().find(holds) {
+        return Err(Forbidden::Denied(*network));
+    }
+    if networks.allow.iter().any(|network| holds(&network)) {
         return Ok(());
     }
     match judge(inner) {
@@ -156,12 +180,17 @@ fn innermost(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn checked(address: &str, allowed: &[&str]) -> Result<(), Forbidden> {
-        let allowed: Vec<IpNet> = allowed
-            .iter()
-            .map(|network| network.parse().unwrap())
-            .collect();
-        check(address.parse().unwrap(), &allowed)
+    fn checked(address: &str, allow: &[&str]) -> Result<(), Forbidden> {
+        checked_with(address, allow, &[])
+    }
+
+    fn checked_with(address: &str, allow: &[&str], deny: &[&str]) -> Result<(), Forbidden> {
+        let networks = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let networks = Networks {
+            allow: networks(allow),
+            deny: networks(deny),
+        };
+        check(address.parse().unwrap(), &networks)
     }
 
     #[test]
@@ -235,6 +264,35 @@ mod tests {
             checked("169.254.169.254", &["127.0.0.0/8"]),
             Err(Forbidden::Metadata)
         );
+    }
+
+    #[test]
+    fn an_administrator_closes_networks_whatever_opens_them() {
+        let denied = |network: &str| Err(Forbidden::Denied(network.parse().unwrap()));
+        let deny = ["192.168.0.0/16", "10.0.0.0/8", "fd00::/8"];
+        let cases = [
+            ("10.1.2.3", denied("10.0.0.0/8")),
+            ("192.168.0.1", denied("192.168.0.0/16")),
+            ("fd12::1", denied("fd00::/8")),
+            ("::ffff:10.1.2.3", denied("10.0.0.0/8")),
+            ("64:ff9b::10.1.2.3", denied("10.0.0.0/8")),
+            ("2002:a01:203::", denied("10.0.0.0/8")),
+            ("172.16.0.1", Ok(())),
+            ("11.0.0.1", Ok(())),
+            ("127.0.0.1", Err(Forbidden::Loopback)),
+        ];
+        for (address, expected) in cases {
+            assert_eq!(checked_with(address, &[], &deny), expected, "{address}");
+        }
+        for allow in ["10.1.0.0/16", "10.0.0.0/8", "0.0.0.0/0"] {
+            let found = checked_with("10.1.2.3", &[allow], &deny);
+            assert_eq!(found, denied("10.0.0.0/8"), "{allow}");
+        }
+        let mapped = "::ffff:10.0.0.0/104";
+        assert_eq!(checked_with("10.1.2.3", &[], &[mapped]), denied(mapped));
+        let all = ["0.0.0.0/0", "::/0"];
+        assert_eq!(checked_with("8.8.8.8", &[], &all), denied("0.0.0.0/0"));
+        assert_eq!(checked_with("2001:db8::1", &[], &all), denied("::/0"));
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
-use ipnet::IpNet;
 use tokio::time::Instant;
 
+use crate::address::Networks;
 use crate::connect::Connector;
 use crate::exchange::Exchange;
 use crate::proxy::Proxies;
@@ -26,7 +26,7 @@ pub(crate) struct Clients {
     tls: Tls,
     /// For proxies: whom everybody trusts.
     common: Arc<rustls::ClientConfig>,
-    allowed: Arc<[IpNet]>,
+    networks: Arc<Networks>,
     proxies: Arc<Proxies>,
     user_agent: HeaderValue,
     kept: Mutex<HashMap<Way, (Exchange, Instant)>>,
@@ -35,14 +35,14 @@ pub(crate) struct Clients {
 impl Clients {
     pub(crate) fn new(
         tls: Tls,
-        allowed: &[IpNet],
+        networks: Networks,
         proxies: Proxies,
         user_agent: HeaderValue,
     ) -> Clients {
         Clients {
             common: Arc::new(tls.config(&Trust::default())),
             tls,
-            allowed: allowed.into(),
+            networks: Arc::new(networks),
             proxies: Arc::new(proxies),
             user_agent,
             kept: Mutex::default(),
@@ -66,7 +66,7 @@ impl Clients {
             }
         }
         let connector = Connector::new(
-            self.allowed.clone(),
+            self.networks.clone(),
             self.proxies.clone(),
             self.common.clone(),
             dial_timeout,

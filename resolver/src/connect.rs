@@ -23,11 +23,10 @@ use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use ipnet::IpNet;
 use tokio::net::{TcpStream, lookup_host};
 use tower_service::Service;
 
-use crate::address::{self, Forbidden};
+use crate::address::{self, Forbidden, Networks};
 use crate::proxy::{Proxies, Proxy};
 
 /// How long one address has to answer while others are left to try.
@@ -55,15 +54,15 @@ type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, ConnectError>> + Send
 /// Dials hosts, at those of their addresses that may be connected to.
 #[derive(Clone)]
 struct Dialler {
-    /// The networks that are allowed; `None` where nothing is checked.
-    allowed: Option<Arc<[IpNet]>>,
+    /// What is said of networks; `None` where nothing is checked.
+    networks: Option<Arc<Networks>>,
     timeout: Option<Duration>,
 }
 
 impl Dialler {
     fn check(&self, address: SocketAddr) -> Result<(), ConnectError> {
-        match &self.allowed {
-            Some(allowed) => address::check(address.ip(), allowed)
+        match &self.networks {
+            Some(networks) => address::check(address.ip(), networks)
                 .map_err(|why| ConnectError::Forbidden(address, why)),
             None => Ok(()),
         }
@@ -126,25 +125,25 @@ impl Service<Uri> for Dialler {
 /// Connects to hosts, by themselves or through their proxy.
 #[derive(Clone)]
 pub(crate) struct Connector {
-    allowed: Arc<[IpNet]>,
+    networks: Arc<Networks>,
     proxies: Arc<Proxies>,
     direct: Dialler,
     to_proxy: HttpsConnector<Dialler>,
 }
 
 impl Connector {
-    /// One that dials where `allowed` lets it, within `timeout`. `tls` is for proxies.
+    /// One that dials where `networks` let it, within `timeout`. `tls` is for proxies.
     pub(crate) fn new(
-        allowed: Arc<[IpNet]>,
+        networks: Arc<Networks>,
         proxies: Arc<Proxies>,
         tls: Arc<rustls::ClientConfig>,
         timeout: Option<Duration>,
     ) -> Connector {
-        let dialler = |allowed| Dialler { allowed, timeout };
+        let dialler = |networks| Dialler { networks, timeout };
         Connector {
-            direct: dialler(Some(allowed.clone())),
+            direct: dialler(Some(networks.clone())),
             to_proxy: (dialler(None), tls).into(),
-            allowed,
+            networks,
             proxies,
         }
     }
@@ -152,7 +151,7 @@ impl Connector {
     async fn through(mut self, proxy: Proxy, target: Uri) -> Result<Way, ConnectError> {
         let (host, port) = host_and_port(&target);
         if let Some(ip) = address::literal(&host) {
-            address::check(ip, &self.allowed)
+            address::check(ip, &self.networks)
                 .map_err(|why| ConnectError::Forbidden(SocketAddr::new(ip, port), why))?;
         }
         let failed = |error: &(dyn Error + 'static)| ConnectError::Proxy {

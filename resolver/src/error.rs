@@ -78,14 +78,14 @@ pub enum Failure {
     },
     /// The host's addresses are not ones that may be connected to.
     #[error(
-        "`{host}` is at {address}, {forbidden}: no connection is made there unless an administrator allows its network for registries"
+        "`{host}` is at {address}, {forbidden}: no connection is made there{}", unless(.forbidden)
     )]
     AddressNotAllowed {
         /// The host and port that were asked.
         host: String,
         /// The address it has, the first where it has several.
         address: IpAddr,
-        /// What kind of address that is.
+        /// What kind of address that is, or which network closes it.
         forbidden: Forbidden,
     },
     /// No login was accepted, or none could be sent.
@@ -154,6 +154,14 @@ pub enum Failure {
         /// What is wrong with it, and what to write.
         detail: String,
     },
+}
+
+/// Who keeps a connection from being made, and who may change it.
+fn unless(forbidden: &Forbidden) -> &'static str {
+    match forbidden {
+        Forbidden::Denied(_) => ", since an administrator has denied that network to registries",
+        _ => " unless an administrator allows its network for registries",
+    }
 }
 
 fn quoted(said: &str) -> String {

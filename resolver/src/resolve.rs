@@ -12,6 +12,7 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use ipnet::IpNet;
 
+use crate::address::Networks;
 use crate::attempt::{Got, Wanted};
 use crate::clients::Clients;
 use crate::endpoint::Endpoint;
@@ -34,6 +35,8 @@ use crate::visit::{Told, Visit};
 pub struct Options {
     /// Networks to which connections are allowed although [`crate::address`] would refuse them.
     pub allow: Vec<IpNet>,
+    /// Networks to which no connections are made, also where `allow` has them.
+    pub deny: Vec<IpNet>,
     /// The time that all exchanges for one image have together: every login, redirect and token.
     pub deadline: Duration,
     /// What the resolver calls itself to registries.
@@ -50,11 +53,12 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// No further networks, 30 seconds, `dockercoins-resolver/VERSION`, the system's authorities,
+    /// No networks of its own, 30 seconds, `dockercoins-resolver/VERSION`, the system's authorities,
     /// no configuration of registries, the environment's proxies, no plugins.
     fn default() -> Options {
         Options {
             allow: Vec::new(),
+            deny: Vec::new(),
             deadline: Duration::from_secs(30),
             user_agent: concat!("dockercoins-resolver/", env!("CARGO_PKG_VERSION")).to_owned(),
             roots: Roots::System,
@@ -164,6 +168,7 @@ impl Resolver {
     pub fn new(options: Options) -> Result<Resolver, OptionsError> {
         let Options {
             allow,
+            deny,
             deadline,
             user_agent,
             roots,
@@ -186,7 +191,12 @@ impl Resolver {
             None => None,
         };
         Ok(Resolver {
-            clients: Arc::new(Clients::new(tls, &allow, proxies, user_agent)),
+            clients: Arc::new(Clients::new(
+                tls,
+                Networks { allow, deny },
+                proxies,
+                user_agent,
+            )),
             authorizations: Arc::default(),
             registry_config,
             plugins,

@@ -291,6 +291,20 @@ fn an_address_that_is_not_allowed_comes_with_the_flag_that_allows_it() {
 }
 
 #[test]
+fn an_address_in_a_network_that_is_denied_comes_with_the_flag_that_denies_it() {
+    let error = unresolved(Failure::AddressNotAllowed {
+        host: "registry.example.com:443".into(),
+        address: "10.1.2.3".parse().unwrap(),
+        forbidden: resolver::address::Forbidden::Denied("10.0.0.0/8".parse().unwrap()),
+    });
+    assert!(error.needs_a_person());
+    assert_eq!(
+        error.to_string(),
+        "rng: registry.example.com/rng:v9: `registry.example.com:443` is at 10.1.2.3, in the network 10.0.0.0/8: no connection is made there, since an administrator has denied that network to registries. The operator's flag that says so is --deny-registry-network 10.0.0.0/8"
+    );
+}
+
+#[test]
 fn what_is_said_of_one_foreign_object_serves_for_another_of_the_same_owner_alone() {
     let chart = Some("Helm chart");
     let (a, b) = (

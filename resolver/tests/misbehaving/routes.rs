@@ -172,6 +172,40 @@ async fn a_closed_address_behind_a_redirect_or_a_realm_is_not_connected_to() {
 }
 
 #[tokio::test]
+async fn to_a_network_that_is_denied_no_connection_is_made_though_it_is_allowed() {
+    let outer = Server::start(manifest).await;
+    let inner = Server::start_on("127.0.0.2", manifest).await;
+    let at = inner.address.replace("http://", "https://");
+    let redirecting = Server::start(move |request| {
+        let location = format!("{at}/x");
+        let headers = [("Location", location.as_str())];
+        reply(request, "307 Temporary Redirect", &headers, "")
+    })
+    .await;
+    let deny = vec!["127.0.0.2/32".parse().unwrap()];
+    let resolver = Resolver::new(Options { deny, ..options() }).unwrap();
+    let none = Keyring::new();
+    let port = inner.address.rsplit_once(':').unwrap().1;
+    let mapped = format!("http://[::ffff:7f00:2]:{port}");
+    for (address, host, named) in [
+        (&inner.address, key(&inner.address), "127.0.0.2"),
+        (&mapped, key(&mapped), "::ffff:7f00:2"),
+        (&redirecting.address, key(&inner.address), "127.0.0.2"),
+    ] {
+        let error = ask(&resolver, address, &none).await.unwrap_err();
+        let expected = Failure::AddressNotAllowed {
+            host: host.to_owned(),
+            address: named.parse().unwrap(),
+            forbidden: Forbidden::Denied("127.0.0.2/32".parse().unwrap()),
+        };
+        assert_eq!(error.failure, expected);
+    }
+    assert_eq!(inner.lines(), [] as [&str; 0]);
+    let allowed = ask(&resolver, &outer.address, &none).await.unwrap();
+    assert_eq!(allowed.digest.to_string(), digest());
+}
+
+#[tokio::test]
 async fn nobody_there_and_no_such_name_are_told_apart() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let free = listener.local_addr().unwrap();
