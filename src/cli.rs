@@ -1,5 +1,7 @@
 //! What the command line says, and what is done about it.
 
+mod helper;
+mod logins;
 mod resolve;
 
 use std::collections::BTreeSet;

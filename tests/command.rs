@@ -1,14 +1,21 @@
 //! The command line, as a person or a script meets it.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
+use resolver::Digest;
 use serde_json::{Value, json};
 
 fn run(arguments: &[&str], input: &[u8]) -> Output {
+    run_with(&[], arguments, input)
+}
+
+fn run_with(variables: &[(&str, &str)], arguments: &[&str], input: &[u8]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"))
         .args(arguments)
         .env_clear()
+        .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -208,7 +215,7 @@ fn people_get_a_table_and_below_it_what_is_wrong() {
 
 #[test]
 fn a_network_that_is_denied_is_not_asked_though_it_is_allowed() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
     let endpoint = format!("http://{at}");
     let flags = [
@@ -232,6 +239,126 @@ fn a_network_that_is_denied_is_not_asked_though_it_is_allowed() {
     assert!(told.ends_with(&because), "{told}");
     listener.set_nonblocking(true).unwrap();
     assert!(listener.accept().is_err(), "a connection was made");
+}
+
+/// A registry on this machine, which answers to the head of each request with these words.
+fn registry(answer: impl Fn(&str) -> String + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    // It ends with the tests.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            let answer = answer(&String::from_utf8(head).unwrap());
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    address
+}
+
+/// A whole answer, or its head where `HEAD` was asked.
+fn reply(request: &str, status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    let shown = if request.starts_with("HEAD ") {
+        ""
+    } else {
+        body
+    };
+    format!(
+        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{shown}"
+    )
+}
+
+/// An image for two platforms.
+const INDEX: &str = r#"{"manifests":[{"platform":{"os":"linux","architecture":"amd64"}},{"platform":{"os":"linux","architecture":"arm64","variant":"v8"}}]}"#;
+
+fn index(request: &str, more: &str) -> String {
+    let digest = Digest::of(INDEX.as_bytes());
+    let headers = format!(
+        "Content-Type: application/vnd.oci.image.index.v1+json\r\nDocker-Content-Digest: {digest}\r\n{more}"
+    );
+    reply(request, "200 OK", &headers, INDEX)
+}
+
+fn online(endpoint: &str, more: &[&str]) -> Vec<String> {
+    let mut arguments: Vec<String> = ["resolve", "--allow-registry-network", "127.0.0.0/8"]
+        .iter()
+        .chain(more)
+        .map(ToString::to_string)
+        .collect();
+    arguments.push(format!("--endpoint=http://{endpoint}"));
+    arguments
+}
+
+#[test]
+fn the_login_that_a_credential_helper_keeps_is_used_and_it_is_asked_once() {
+    let login = format!("Basic {}", base64("alice:hunter2"));
+    let at = registry(move |request| match request.contains(&login) {
+        true => index(request, ""),
+        false => reply(
+            request,
+            "401 Unauthorized",
+            "WWW-Authenticate: Basic\r\n",
+            "",
+        ),
+    });
+    let folder = tempfile::TempDir::new().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let script = format!(
+        r#"#!/bin/sh
+server=$(cat)
+echo "$1 $server" >> '{}'
+printf '{{"ServerURL":"%s","Username":"alice","Secret":"hunter2"}}' "$server"
+"#,
+        place("asked")
+    );
+    std::fs::write(place("source"), script).unwrap();
+    // Written by a process of its own: what this one writes, a program that it starts may hold open.
+    let copy = Command::new("install")
+        .args([
+            "-m",
+            "755",
+            &place("source"),
+            &place("docker-credential-test"),
+        ])
+        .status();
+    assert!(copy.unwrap().success());
+    let config =
+        json!({ "auths": { &at: {} }, "credHelpers": { &at: "test" }, "credsStore": "missing" });
+    std::fs::write(place("config.json"), config.to_string()).unwrap();
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    let own = folder.path().to_str().unwrap().to_owned();
+    let variables = [("PATH", path.as_str()), ("DOCKER_CONFIG", own.as_str())];
+    let arguments = online(&at, &["--output=json", "redis:7", "redis:8"]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = run_with(&variables, &arguments, b"");
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+    let credentials: Vec<_> = lines(&output)
+        .iter()
+        .map(|line| line["credential"].clone())
+        .collect();
+    let used = json!({ "key": at, "username": "alice" });
+    assert_eq!(credentials, [used.clone(), used]);
+    let asked = std::fs::read_to_string(place("asked")).unwrap();
+    assert_eq!(asked, format!("get {at}\n"));
+
+    std::fs::remove_file(place("docker-credential-test")).unwrap();
+    let output = run_with(&variables, &arguments, b"");
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    let begin = format!(
+        "dockercoins-operator: docker-credential-test gave no login for {at}: it cannot be started: "
+    );
+    assert!(told.starts_with(&begin), "{told}");
+    assert_eq!(told.lines().count(), 1);
+    assert_eq!(lines(&output)[0]["reason"], "AuthenticationFailed");
 }
 
 fn base64(text: &str) -> String {

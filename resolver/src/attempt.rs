@@ -212,6 +212,7 @@ impl Attempt<'_> {
             accept: "application/json",
             authorization: None,
             headers: &self.target.headers,
+            form: None,
             body_max: MANIFEST_MAX,
         };
         Ok(of(&self.target.exchange.ask(ask, self.deadline).await?))
@@ -236,6 +237,7 @@ impl Attempt<'_> {
                 accept: outcome::ACCEPT_MANIFESTS,
                 authorization: authorization.clone(),
                 headers,
+                form: None,
                 body_max: MANIFEST_MAX,
             };
             let answer = self.target.exchange.ask(ask, self.deadline).await?;

@@ -237,7 +237,7 @@ impl Endpoint {
     ///
     /// Docker Hub's hosts go by its canonical name. A login that names no port is for HTTPS, so
     /// plain HTTP at its own port asks for `host:80`.
-    pub(crate) fn login_target(&self, repository: &str) -> String {
+    pub fn login_target(&self, repository: &str) -> String {
         let host = &self.host;
         match (self.scheme, self.port) {
             (Scheme::Https, None | Some(443)) if is_docker_hub(host) => {

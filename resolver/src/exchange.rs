@@ -5,10 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
+    USER_AGENT,
 };
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -42,6 +43,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) authorization: Option<HeaderValue>,
     /// What an administrator has written for the server.
     pub(crate) headers: &'a [(HeaderName, HeaderValue)],
+    /// What is sent along: fields of a form, encoded.
+    pub(crate) form: Option<String>,
     /// The most bytes that a successful answer may have.
     pub(crate) body_max: usize,
 }
@@ -81,7 +84,7 @@ impl Deadline {
 /// Speaks HTTP. Connections are kept and shared; they carry no login of their own.
 #[derive(Clone)]
 pub(crate) struct Exchange {
-    client: Client<HttpsConnector<Connector>, Empty<Bytes>>,
+    client: Client<HttpsConnector<Connector>, Full<Bytes>>,
     proxies: Arc<Proxies>,
     user_agent: HeaderValue,
 }
@@ -132,13 +135,15 @@ impl Exchange {
             accept,
             authorization,
             headers: of_server,
+            form,
             body_max,
         } = ask;
         let proxy = self.proxies.of(&uri);
         let to_proxy = proxy
             .filter(|_| server.scheme() == Scheme::Http)
             .and_then(|proxy| proxy.authorization().cloned());
-        let mut request = Request::new(Empty::new());
+        let is_form = form.is_some();
+        let mut request = Request::new(Full::from(form.unwrap_or_default()));
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
@@ -149,6 +154,10 @@ impl Exchange {
         headers
             .entry(USER_AGENT)
             .or_insert_with(|| self.user_agent.clone());
+        if is_form {
+            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+            headers.insert(CONTENT_TYPE, form);
+        }
         if let Some(authorization) = to_proxy {
             headers.insert(PROXY_AUTHORIZATION, authorization);
         }

@@ -9,6 +9,9 @@
 //!
 //! It is held to that code, answer by answer: `tests/keyring_against_go.rs`.
 //!
+//! Identity tokens, which a user's own file may hold, are read from that alone: the kubelet knows
+//! none in Secrets.
+//!
 //! In two things this keyring is milder. The kubelet rejects every pull secret where one entry of
 //! one of them cannot be read: here that entry is skipped and told. Among keys of one secret that
 //! mean the same, the kubelet's order is left to chance: here they stand in lexical order.
@@ -29,13 +32,46 @@ use location::is_on_docker_hub;
 /// The key under which Docker Hub's login has always been kept.
 const DOCKER_HUB_KEY: &[u8] = b"index.docker.io";
 
-/// The two forms in which Kubernetes keeps registry logins in a Secret.
+/// The forms in which registry logins are kept: two in Secrets of Kubernetes, one in a user's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `kubernetes.io/dockerconfigjson`: the entries are below `auths`.
     DockerConfigJson,
     /// `kubernetes.io/dockercfg`, the older one: the entries are the document.
     DockerCfg,
+    /// A user's own `config.json`, as `docker login` writes it: as the first, and an entry may hold
+    /// an `identitytoken`. An entry that holds nothing is none: its login is kept elsewhere.
+    DockerConfig,
+}
+
+/// What a login proves itself with. It shows nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A password, or what stands for one.
+    Password(String),
+    /// A token that is exchanged for others by OAuth2, and shown to no registry.
+    IdentityToken(String),
+}
+
+impl Proof {
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Proof::Password(_) => "Password",
+            Proof::IdentityToken(_) => "IdentityToken",
+        }
+    }
+
+    pub(crate) fn value(&self) -> &str {
+        match self {
+            Proof::Password(value) | Proof::IdentityToken(value) => value,
+        }
+    }
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.kind())
+    }
 }
 
 impl Format {
@@ -48,22 +84,24 @@ impl Format {
         }
     }
 
-    /// The key of the Secret's `data` that holds the logins.
+    /// The key of the Secret's `data` that holds the logins; the name of the file where it is a
+    /// user's own.
     pub fn data_key(self) -> &'static str {
         match self {
             Format::DockerConfigJson => ".dockerconfigjson",
             Format::DockerCfg => ".dockercfg",
+            Format::DockerConfig => "config.json",
         }
     }
 }
 
-/// One login that matched. Its password shows nowhere.
+/// One login that matched.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     source: String,
     key: String,
     username: String,
-    password: String,
+    proof: Proof,
 }
 
 impl Credential {
@@ -77,13 +115,13 @@ impl Credential {
         &self.key
     }
 
-    /// The name it logs in with.
+    /// The name it logs in with; may be empty beside an identity token.
     pub fn username(&self) -> &str {
         &self.username
     }
 
-    pub(crate) fn password(&self) -> &str {
-        &self.password
+    pub(crate) fn proof(&self) -> &Proof {
+        &self.proof
     }
 }
 
@@ -152,8 +190,8 @@ impl Keyring {
         })?;
         let mut skipped = Vec::new();
         for (key, entry) in entries {
-            let added = entry.and_then(|Entry { username, password }| {
-                self.add_login(source_name, &key, username, password)
+            let added = entry.and_then(|Entry { username, proof }| {
+                self.add_login(source_name, &key, username, proof)
             });
             if let Err(problem) = added {
                 skipped.push(Skipped {
@@ -166,20 +204,23 @@ impl Keyring {
         Ok(skipped)
     }
 
-    /// Adds one login under its key as written. The error says what is wrong with the key.
-    pub(crate) fn add_login(
+    /// Adds one login under its key as written, as one is added that stands in a Secret.
+    ///
+    /// # Errors
+    /// What is wrong with the key, and what it should be.
+    pub fn add_login(
         &mut self,
         source_name: &str,
         key: &str,
         username: String,
-        password: String,
+        proof: Proof,
     ) -> Result<(), &'static str> {
         let key = Location::of_key(key)?.to_bytes();
         let credential = Credential {
             source: source_name.to_owned(),
             key: String::from_utf8_lossy(&key).into_owned(),
             username,
-            password,
+            proof,
         };
         self.by_key.entry(key).or_default().push(credential);
         Ok(())

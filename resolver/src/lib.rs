@@ -68,7 +68,7 @@ mod visit;
 pub use endpoint::{Endpoint, EndpointError, Scheme};
 pub use error::{Asked, Failure, ResolveError};
 pub use ipnet::IpNet;
-pub use keyring::{Credential, Format, Keyring, KeyringError, Skipped};
+pub use keyring::{Credential, Format, Keyring, KeyringError, Proof, Skipped};
 pub use names::{DOCKER_HUB, Digest, NameError, Prefix, Reference};
 pub use plugins::{PluginFailure, Plugins, PluginsError};
 pub use proxy::{Proxies, ProxyError};

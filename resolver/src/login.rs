@@ -1,4 +1,7 @@
 //! How a login is shown to a registry: by itself, or as a token that it was exchanged for.
+//!
+//! A password is shown to a token server by itself, as the distribution specification's `token.md`
+//! has it. An identity token is sent in a form, as its `oauth.md` has it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +21,7 @@ use crate::challenge::{Bearer, Challenge};
 use crate::endpoint::{Endpoint, Scheme, encoded};
 use crate::error::Failure;
 use crate::exchange::{Ask, Deadline};
-use crate::keyring::Credential;
+use crate::keyring::{Credential, Proof};
 use crate::outcome;
 use crate::target::Target;
 use crate::trust::Mark;
@@ -35,6 +38,9 @@ const TOKEN_LIFE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// How long before its end a token is no longer used: it must outlive the request.
 const TOKEN_MARGIN: Duration = Duration::from_secs(10);
+
+/// What the resolver calls itself where tokens are exchanged by OAuth2: a word for their logs.
+const CLIENT_ID: &str = "dockercoins-resolver";
 
 /// The most authorizations that are kept.
 const KEPT_MAX: usize = 1024;
@@ -71,7 +77,7 @@ impl Whom {
             mark: target.mark,
             endpoint: target.endpoint.clone(),
             image: target.below(repository),
-            login: credential.map(|credential| Sha256::digest(basic(credential)).into()),
+            login: credential.map(fingerprint),
         }
     }
 }
@@ -135,8 +141,14 @@ impl Login<'_> {
         let (authorization, life) = match (bearer, self.credential) {
             (Some(bearer), _) => self.fetch_token(bearer).await?,
             (None, Some(credential)) if challenges.contains(&Challenge::Basic) => {
+                let Proof::Password(password) = credential.proof() else {
+                    return Err(self.refused(
+                        "it asks for a password, and the login for it has an identity token"
+                            .to_owned(),
+                    ));
+                };
                 let authorization = Authorization {
-                    header: basic_header(credential)?,
+                    header: basic_header(credential, password)?,
                     kind: Kind::Basic,
                 };
                 (authorization, TOKEN_LIFE_MAX)
@@ -165,22 +177,36 @@ impl Login<'_> {
     }
 
     async fn fetch_token(&self, bearer: &Bearer) -> Result<(Authorization, Duration), Failure> {
-        let (server, uri) = self.token_address(bearer)?;
-        let authorization = match self.credential {
-            Some(_) if !may_log_in(&self.target.endpoint, &server) => {
-                return Err(self.refused(format!(
-                    "it sends logins on to {server}, which is neither its own host nor the domain above it, so none was sent"
-                )));
+        let (server, realm) = self.token_server(bearer)?;
+        if self.credential.is_some() && !may_log_in(&self.target.endpoint, &server) {
+            return Err(self.refused(format!(
+                "it sends logins on to {server}, which is neither its own host nor the domain above it, so none was sent"
+            )));
+        }
+        let (mut method, mut authorization, mut form) = (Method::GET, None, None);
+        let mut address = path_and_query(&realm);
+        match self.credential.map(|login| (login, login.proof())) {
+            Some((_, Proof::IdentityToken(token))) => {
+                method = Method::POST;
+                form = Some(token_form(bearer, self.repository, token));
             }
-            Some(credential) => Some(basic_header(credential)?),
-            None => None,
-        };
+            Some((login, Proof::Password(password))) => {
+                authorization = Some(basic_header(login, password)?);
+                address = token_query(&realm, bearer, self.repository);
+            }
+            None => address = token_query(&realm, bearer, self.repository),
+        }
+        let is_exchange = form.is_some();
+        let uri = format!("{server}{address}")
+            .parse()
+            .map_err(|_| self.unusable_server("has an address that is too long"))?;
         let ask = Ask {
-            method: Method::GET,
+            method,
             server: &server,
             uri,
             accept: "application/json",
             authorization,
+            form,
             headers: match may_log_in(&self.target.endpoint, &server) {
                 true => &self.target.headers,
                 false => &[],
@@ -189,11 +215,11 @@ impl Login<'_> {
         };
         let answer = self.target.exchange.ask(ask, self.deadline).await?;
         if answer.status != StatusCode::OK {
-            return Err(outcome::token_refused(
-                &server,
-                &answer,
-                &secrets(self.target, self.credential, None),
-            ));
+            let secrets = secrets(self.target, self.credential, None);
+            return Err(match is_exchange {
+                true => outcome::exchange_refused(&server, &answer, &secrets),
+                false => outcome::token_refused(&server, &answer, &secrets),
+            });
         }
         let unusable = |detail: &str| Failure::InvalidAnswer {
             by: server.to_string(),
@@ -201,7 +227,11 @@ impl Login<'_> {
         };
         let document: Value = serde_json::from_slice(&answer.body)
             .map_err(|_| unusable("it is not JSON with a token"))?;
-        let token = ["token", "access_token"]
+        let names: &[&str] = match is_exchange {
+            true => &["access_token"],
+            false => &["token", "access_token"],
+        };
+        let token = names
             .iter()
             .filter_map(|name| document.get(name)?.as_str())
             .find(|token| !token.is_empty())
@@ -223,38 +253,57 @@ impl Login<'_> {
 
     /// Where the token is asked for. The realm is the registry's word; what it may not do is lead
     /// from HTTPS to plain HTTP.
-    fn token_address(&self, bearer: &Bearer) -> Result<(Endpoint, Uri), Failure> {
-        let unusable = |what: &str| Failure::InvalidAnswer {
-            by: self.target.endpoint.to_string(),
-            detail: format!("the token server that it names {what}"),
-        };
+    fn token_server(&self, bearer: &Bearer) -> Result<(Endpoint, Uri), Failure> {
         let (server, realm) = Endpoint::of_address(&bearer.realm)
-            .ok_or_else(|| unusable("is no address by https:// or http://"))?;
+            .ok_or_else(|| self.unusable_server("is no address by https:// or http://"))?;
         if self.target.endpoint.scheme() == Scheme::Https && server.scheme() == Scheme::Http {
-            return Err(unusable(&format!(
+            return Err(self.unusable_server(&format!(
                 "({server}) is asked by plain HTTP, while the registry is not"
             )));
         }
-        let uri = format!("{server}{}", token_query(&realm, bearer, self.repository));
-        let uri = uri
-            .parse()
-            .map_err(|_| unusable("has an address that is too long"))?;
-        Ok((server, uri))
+        Ok((server, realm))
     }
+
+    fn unusable_server(&self, what: &str) -> Failure {
+        Failure::InvalidAnswer {
+            by: self.target.endpoint.to_string(),
+            detail: format!("the token server that it names {what}"),
+        }
+    }
+}
+
+/// The path and query of a token server, as the registry wrote them.
+fn path_and_query(realm: &Uri) -> String {
+    let written = realm.path_and_query();
+    written.map_or("/", |address| address.as_str()).to_owned()
+}
+
+/// What the token must allow: what the registry says, or else what is needed.
+fn scope(bearer: &Bearer, repository: &str) -> String {
+    let needed = || format!("repository:{repository}:pull");
+    bearer.scope.clone().unwrap_or_else(needed)
+}
+
+/// The form by which an identity token is exchanged; every value is encoded.
+fn token_form(bearer: &Bearer, repository: &str, token: &str) -> String {
+    let scope = scope(bearer, repository);
+    let fields = [
+        ("grant_type", "refresh_token"),
+        // It must be there, and a registry need not give it.
+        ("service", bearer.service.as_deref().unwrap_or_default()),
+        ("client_id", CLIENT_ID),
+        ("scope", scope.as_str()),
+        ("refresh_token", token),
+    ];
+    let fields = fields.map(|(name, value)| format!("{name}={}", encoded(value)));
+    fields.join("&")
 }
 
 /// The path and query below a token server; every value is encoded.
 fn token_query(realm: &Uri, bearer: &Bearer, repository: &str) -> String {
-    let default_scope = format!("repository:{repository}:pull");
-    let scopes = bearer
-        .scope
-        .as_deref()
-        .unwrap_or(&default_scope)
-        .split_whitespace();
-    let mut query = realm
-        .path_and_query()
-        .map_or("/", |address| address.as_str())
-        .to_owned();
+    let scope = scope(bearer, repository);
+    let scopes = scope.split_whitespace();
+    let mut query = path_and_query(realm);
     let service = bearer
         .service
         .iter()
@@ -293,21 +342,23 @@ fn may_log_in(registry: &Endpoint, server: &Endpoint) -> bool {
     registry.host() == server.host() || is_above
 }
 
-fn basic(credential: &Credential) -> String {
-    BASE64_STANDARD.encode(format!(
-        "{}:{}",
-        credential.username(),
-        credential.password()
-    ))
+/// What tells a login from every other.
+fn fingerprint(credential: &Credential) -> [u8; 32] {
+    let proof = credential.proof();
+    let shown = basic(credential.username(), proof.value());
+    Sha256::digest(format!("{} {shown}", proof.kind())).into()
 }
 
-fn basic_header(credential: &Credential) -> Result<HeaderValue, Failure> {
+fn basic(username: &str, password: &str) -> String {
+    BASE64_STANDARD.encode(format!("{username}:{password}"))
+}
+
+fn basic_header(credential: &Credential, password: &str) -> Result<HeaderValue, Failure> {
+    let header = format!("Basic {}", basic(credential.username(), password));
     // Base64 has no character that a header may not have.
-    HeaderValue::try_from(format!("Basic {}", basic(credential))).map_err(|error| {
-        Failure::AuthenticationFailed {
-            by: credential.source().to_owned(),
-            said: error.to_string(),
-        }
+    HeaderValue::try_from(header).map_err(|error| Failure::AuthenticationFailed {
+        by: credential.source().to_owned(),
+        said: error.to_string(),
     })
 }
 
@@ -318,7 +369,10 @@ pub(crate) fn secrets(
     authorization: Option<&Authorization>,
 ) -> Vec<String> {
     let of_credential = credential
-        .map(|credential| [credential.password().to_owned(), basic(credential)])
+        .map(|credential| match credential.proof() {
+            Proof::Password(password) => [password.clone(), basic(credential.username(), password)],
+            Proof::IdentityToken(token) => [token.clone(), encoded(token)],
+        })
         .into_iter()
         .flatten();
     let sent = authorization

@@ -177,6 +177,23 @@ pub(crate) fn token_refused(server: &Endpoint, answer: &Answer, secrets: &[Strin
     }
 }
 
+/// What a token server means by a status that is not success, where an identity token was to be
+/// exchanged. Of one that is no longer good it says 400 (RFC 6749, 5.2).
+pub(crate) fn exchange_refused(server: &Endpoint, answer: &Answer, secrets: &[String]) -> Failure {
+    let mut said = said(&answer.body, secrets);
+    match answer.status {
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            said = "it knows no identity tokens: log in to it anew, with a password".to_owned();
+        }
+        StatusCode::BAD_REQUEST => {}
+        _ => return token_refused(server, answer, secrets),
+    }
+    Failure::AuthenticationFailed {
+        by: server.to_string(),
+        said,
+    }
+}
+
 fn failed(server: &Endpoint, answer: &Answer, mut said: String) -> Failure {
     let (by, status) = (server.to_string(), answer.status);
     // What a server of TLS answers to plain HTTP; its explanation does not come with a HEAD.

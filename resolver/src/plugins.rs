@@ -34,7 +34,7 @@ use futures::future::join_all;
 
 pub use config::Fault;
 
-use crate::keyring::{Credential, Keyring, Location};
+use crate::keyring::{Credential, Keyring, Location, Proof};
 use provider::Provider;
 
 /// How long a plugin may take, as in the kubelet.
@@ -162,8 +162,8 @@ impl Plugins {
             };
             let source = format!("credential provider {plugin}");
             for login in logins.iter() {
-                let (username, password) = (login.username.clone(), login.password.clone());
-                let added = keyring.add_login(&source, &login.key, username, password);
+                let proof = Proof::Password(login.password.clone());
+                let added = keyring.add_login(&source, &login.key, login.username.clone(), proof);
                 if let Err(problem) = added {
                     failures.push(failure(format!(
                         "a login of its answer is skipped: {problem}"

@@ -227,12 +227,9 @@ impl Registry {
 fn fingerprint(keyring: &Keyring) -> [u8; 32] {
     let mut hash = Sha256::new();
     for login in keyring.all() {
-        for part in [
-            login.source(),
-            login.key(),
-            login.username(),
-            login.password(),
-        ] {
+        let proof = login.proof();
+        let (kind, value) = (proof.kind(), proof.value());
+        for part in [login.source(), login.key(), login.username(), kind, value] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }

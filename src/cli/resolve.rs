@@ -4,16 +4,16 @@
 //! eyes, from wherever it is run.
 
 use std::io::{BufRead as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use futures::{Stream, StreamExt as _, stream};
-use resolver::{
-    Credential, Endpoint, Format, Keyring, NameError, Reference, Request, Resolved, Resolver,
-};
+use resolver::{Credential, Endpoint, NameError, Reference, Request, Resolved, Resolver};
 use serde::Serialize;
 
+use super::logins::Logins;
 use super::{CliError, Registries};
 
 /// How many images are asked for at once.
@@ -34,8 +34,8 @@ pub(super) struct Resolve {
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     output: Output,
 
-    /// The logins: a file as `docker login` writes it, or as a pull secret holds it. Default: that of the user,
-    /// where a registry is asked.
+    /// The logins: a file as `docker login` writes it, or as a pull secret holds it. The credential helpers that it
+    /// names are run where a registry is asked. Default: that of the user, where a registry is asked.
     #[arg(long, value_name = "FILE")]
     docker_config: Option<PathBuf>,
 
@@ -156,13 +156,16 @@ impl Line {
 impl Resolve {
     /// Answers for every image, and says whether all of them are well.
     pub(super) async fn run(self) -> Result<bool, CliError> {
-        let keyring = self.keyring()?;
+        let logins = match (&self.docker_config, self.offline) {
+            (None, true) => None,
+            (named, _) => Logins::read(named.as_deref())?,
+        };
         let resolver = match self.offline {
             true => None,
             false => Some(self.registries.resolver()?),
         };
         let mut lines = stream::iter(inputs(&self.images))
-            .map(|input| self.line(input, keyring.as_ref(), resolver.as_ref()))
+            .map(|input| self.line(input, logins.as_ref(), resolver.as_ref()))
             .buffered(AT_ONCE)
             .boxed_local();
         match self.output {
@@ -174,7 +177,7 @@ impl Resolve {
     async fn line(
         &self,
         input: Result<String, CliError>,
-        keyring: Option<&Keyring>,
+        logins: Option<&Logins>,
         resolver: Option<&Resolver>,
     ) -> Result<Line, CliError> {
         let input = input?;
@@ -186,17 +189,21 @@ impl Resolve {
             name: Some(Name::of(&reference)),
             ..Line::of(input)
         };
-        let none = Keyring::new();
         let authority = match &self.certificate_authority {
             Some(file) => Some(std::fs::read(file).map_err(|error| {
                 CliError::File(format!("--certificate-authority {}", file.display()), error)
             })?),
             None => None,
         };
+        let mut keyring = logins.map_or_else(Arc::default, Logins::of_file);
+        let asked_at = self.endpoint.clone().or_else(|| Endpoint::of(&reference));
+        if let (Some(logins), Some(endpoint), Some(_)) = (logins, asked_at, resolver) {
+            keyring = logins.at(&endpoint).await;
+        }
         let request = Request {
             reference: &reference,
             endpoint: self.endpoint.as_ref(),
-            keyring: keyring.unwrap_or(&none),
+            keyring: &keyring,
             certificate_authority: authority.as_deref(),
         };
         let Some(resolver) = resolver else {
@@ -204,7 +211,7 @@ impl Resolve {
                 key: login.key().to_owned(),
                 username: login.username().to_owned(),
             };
-            line.credentials = keyring.map(|_| request.logins().into_iter().map(login).collect());
+            line.credentials = logins.map(|_| request.logins().into_iter().map(login).collect());
             return Ok(line);
         };
         let began = Instant::now();
@@ -218,44 +225,6 @@ impl Resolve {
         line.seconds = Some(rounded(began.elapsed()));
         Ok(line)
     }
-
-    /// The logins at hand. What is skipped of them is said, and stops nothing.
-    fn keyring(&self) -> Result<Option<Keyring>, CliError> {
-        let (path, is_named) = match &self.docker_config {
-            Some(path) => (path.clone(), true),
-            None if self.offline => return Ok(None),
-            None => match own_docker_config() {
-                Some(path) => (path, false),
-                None => return Ok(None),
-            },
-        };
-        let payload = match std::fs::read(&path) {
-            Ok(payload) => payload,
-            Err(error) if !is_named && error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(None);
-            }
-            Err(error) => {
-                let file = path.display().to_string();
-                return Err(CliError::File(file, error));
-            }
-        };
-        let mut keyring = Keyring::new();
-        let name = path.display().to_string();
-        let skipped = keyring
-            .add(&name, &payload, Format::DockerConfigJson)
-            .map_err(|error| CliError::Logins(error.to_string()))?;
-        for skipped in skipped {
-            eprintln!("dockercoins-operator: {skipped}");
-        }
-        Ok(Some(keyring))
-    }
-}
-
-/// Where Docker keeps the user's logins.
-fn own_docker_config() -> Option<PathBuf> {
-    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
-    let folder = folder.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".docker")));
-    Some(folder?.join("config.json"))
 }
 
 /// The images that were named; where one is `-`, the lines of the standard input in its place, as they come.

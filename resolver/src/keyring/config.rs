@@ -6,14 +6,14 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::Format;
 use super::members::{Members, Value};
+use super::{Format, Proof};
 
 /// What one entry of a document says.
 #[derive(PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) username: String,
-    pub(super) password: String,
+    pub(super) proof: Proof,
 }
 
 /// The entries of a document by their keys; each is read by itself, so that one that can't be
@@ -33,12 +33,12 @@ pub(super) fn read(payload: &[u8], format: Format) -> Result<Entries, String> {
     let mut entries = Entries::new();
     match (document, format) {
         (Value::Null, _) => {}
-        (Value::Object(document), Format::DockerCfg) => add(&mut entries, document),
-        (Value::Object(document), Format::DockerConfigJson) => {
+        (Value::Object(document), Format::DockerCfg) => add(&mut entries, document, format),
+        (Value::Object(document), Format::DockerConfigJson | Format::DockerConfig) => {
             check_headers(&document)?;
             for auths in document.into_named("auths") {
                 match auths {
-                    Value::Object(auths) => add(&mut entries, auths),
+                    Value::Object(auths) => add(&mut entries, auths, format),
                     Value::Null => entries.clear(),
                     _ => return Err("its `auths` is not an object".to_owned()),
                 }
@@ -65,15 +65,17 @@ fn check_headers(document: &Members) -> Result<(), String> {
 }
 
 /// Adds the entries of an object; of several under one key the last one stays.
-fn add(entries: &mut Entries, auths: Members) {
-    entries.extend(
-        auths
-            .into_iter()
-            .map(|(key, value)| (key, read_entry(&value))),
-    );
+fn add(entries: &mut Entries, auths: Members, format: Format) {
+    for (key, value) in auths {
+        match read_entry(&value, format).transpose() {
+            Some(entry) => entries.insert(key, entry),
+            None => entries.remove(&key),
+        };
+    }
 }
 
-fn read_entry(value: &Value) -> Result<Entry, &'static str> {
+/// What an entry says; `None` where it says nothing, and may.
+fn read_entry(value: &Value, format: Format) -> Result<Option<Entry>, &'static str> {
     let fields = match value {
         Value::Object(fields) => fields,
         Value::Null => &Members::default(),
@@ -90,12 +92,24 @@ fn read_entry(value: &Value) -> Result<Entry, &'static str> {
     // Nothing needs the address; but with one that is no text, the kubelet does not read the entry.
     text("email").map_err(|_| "its `email` must be a string")?;
     let (username, password, auth) = (text("username")?, text("password")?, text("auth")?);
-    match auth {
-        "" => Ok(Entry {
+    let entry = match auth {
+        "" => Entry {
             username: username.to_owned(),
-            password: password.to_owned(),
-        }),
-        _ => read_auth(auth),
+            proof: Proof::Password(password.to_owned()),
+        },
+        _ => read_auth(auth)?,
+    };
+    if format != Format::DockerConfig {
+        return Ok(Some(entry));
+    }
+    let nothing = Proof::Password(String::new());
+    match text("identitytoken").map_err(|_| "its `identitytoken` must be a string")? {
+        "" if entry.username.is_empty() && entry.proof == nothing => Ok(None),
+        "" => Ok(Some(entry)),
+        token => Ok(Some(Entry {
+            proof: Proof::IdentityToken(token.to_owned()),
+            ..entry
+        })),
     }
 }
 
@@ -119,6 +133,6 @@ fn read_auth(auth: &str) -> Result<Entry, &'static str> {
         .ok_or("its `auth` has no colon; it should be base64(username:password)")?;
     Ok(Entry {
         username: username.to_owned(),
-        password: password.to_owned(),
+        proof: Proof::Password(password.to_owned()),
     })
 }

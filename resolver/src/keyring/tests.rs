@@ -134,7 +134,7 @@ fn secrets_are_tried_in_the_order_in_which_they_were_added() {
         source: name.to_owned(),
         key: "quay.io".to_owned(),
         username: name.to_owned(),
-        password: "secret".to_owned(),
+        proof: Proof::Password("secret".to_owned()),
     };
     assert_eq!(
         keyring.lookup("quay.io/a"),
@@ -150,7 +150,10 @@ fn a_login_is_read_from_its_fields_or_from_auth() {
         let [credential] = keyring.lookup("quay.io/a")[..] else {
             panic!("no login")
         };
-        (credential.username.clone(), credential.password.clone())
+        (
+            credential.username.clone(),
+            credential.proof().value().to_owned(),
+        )
     };
     let pair = |username: &str, password: &str| (username.to_owned(), password.to_owned());
     assert_eq!(
@@ -191,8 +194,12 @@ fn of_members_with_one_name_the_last_counts_and_null_changes_nothing() {
             .unwrap();
         assert_eq!(skipped, []);
         let found = keyring.lookup("quay.io/a");
-        let pair =
-            |credential: &&Credential| (credential.username.clone(), credential.password.clone());
+        let pair = |credential: &&Credential| {
+            (
+                credential.username.clone(),
+                credential.proof().value().to_owned(),
+            )
+        };
         found.iter().map(pair).collect::<Vec<_>>()
     };
     let last = [("last".to_owned(), "p".to_owned())];
@@ -347,4 +354,61 @@ fn passwords_do_not_show() {
         format!("{keyring:?}"),
         r#"[Credential { source: "regcred", key: "quay.io", username: "u", .. }]"#
     );
+}
+
+#[test]
+fn identity_tokens_are_read_from_a_users_own_file_and_from_no_secret() {
+    let auth = BASE64_STANDARD.encode("00000000-0000-0000-0000-000000000000:");
+    let payload = format!(
+        r#"{{"auths":{{
+            "acr.example.com":{{"auth":"{auth}","identitytoken":"t1"}},
+            "bare.example.com":{{"identitytoken":"t2"}},
+            "elsewhere.example.com":{{}},
+            "odd.example.com":{{"identitytoken":7}},
+            "plain.example.com":{{"username":"u","password":"p","identitytoken":""}}
+        }},"credsStore":"desktop"}}"#
+    );
+    let read = |format| {
+        let mut keyring = Keyring::new();
+        let skipped = keyring.add("config.json", payload.as_bytes(), format);
+        let skipped: Vec<_> = skipped.unwrap().into_iter().map(|s| s.problem).collect();
+        let logins: Vec<_> = keyring
+            .all()
+            .map(|login| {
+                let host = login.key().split('.').next().unwrap().to_owned();
+                (host, login.username().to_owned(), login.proof().clone())
+            })
+            .collect();
+        (logins, skipped)
+    };
+    let login =
+        |host: &str, username: &str, proof: Proof| (host.to_owned(), username.to_owned(), proof);
+    let password = |text: &str| Proof::Password(text.to_owned());
+    let token = |text: &str| Proof::IdentityToken(text.to_owned());
+    let nobody = "00000000-0000-0000-0000-000000000000";
+    assert_eq!(
+        read(Format::DockerConfig),
+        (
+            vec![
+                login("acr", nobody, token("t1")),
+                login("bare", "", token("t2")),
+                login("plain", "u", password("p")),
+            ],
+            vec!["its `identitytoken` must be a string"]
+        )
+    );
+    assert_eq!(
+        read(Format::DockerConfigJson),
+        (
+            vec![
+                login("acr", nobody, password("")),
+                login("bare", "", password("")),
+                login("elsewhere", "", password("")),
+                login("odd", "", password("")),
+                login("plain", "u", password("p")),
+            ],
+            vec![]
+        )
+    );
+    assert_eq!(format!("{:?}", token("hunter2")), "IdentityToken");
 }

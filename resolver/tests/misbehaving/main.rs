@@ -4,6 +4,7 @@
 mod support;
 
 mod answers;
+mod identity_tokens;
 mod logins;
 mod routes;
 

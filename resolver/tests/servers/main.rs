@@ -73,6 +73,7 @@ macro_rules! setting {
             a_token_serves_until_it_ends
             what_was_not_granted_is_not_found
             a_login_that_its_token_server_does_not_know_is_told
+            an_identity_token_is_exchanged_for_what_it_may
         }
     };
     (tls) => {

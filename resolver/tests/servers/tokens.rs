@@ -5,8 +5,8 @@ use std::path::Path;
 use resolver::{Failure, Keyring};
 
 use crate::support::registry::{Program, Registry, Settings};
-use crate::support::token::TokenServer;
-use crate::support::{ask, keyring, resolver};
+use crate::support::token::{TokenServer, identity_token};
+use crate::support::{ask, keyring, resolver, with_identity_token};
 use crate::{answer, plain, start_open, used};
 
 /// Who may pull what; whoever comes without a name may pull what is under the empty one.
@@ -87,6 +87,27 @@ pub async fn a_login_that_its_token_server_does_not_know_is_told(program: Progra
     let expected = Failure::AuthenticationFailed {
         by: tokens.server.address.clone(),
         said: "incorrect username or password".to_owned(),
+    };
+    assert_eq!(error.failure, expected);
+}
+
+pub async fn an_identity_token_is_exchanged_for_what_it_may(program: Program) {
+    let (folder, open) = start_open(program).await;
+    let digest = open.push("team/app", "v1", "x").await;
+    let (tokens, registry) = start(program, folder.path()).await;
+    let (at, host) = (plain(&registry), registry.host.as_str());
+    let alice = with_identity_token(host, &identity_token("alice", "secret"));
+    assert_eq!(
+        ask(&resolver(), &at, &alice).await.unwrap(),
+        answer(&at, &digest, used("config.json", host, ""))
+    );
+    assert_eq!(tokens.server.lines(), ["POST /token"]);
+
+    let ended = with_identity_token(host, &identity_token("alice", "old"));
+    let error = ask(&resolver(), &at, &ended).await.unwrap_err();
+    let expected = Failure::AuthenticationFailed {
+        by: tokens.server.address.clone(),
+        said: "the token has ended".to_owned(),
     };
     assert_eq!(error.failure, expected);
 }

@@ -109,6 +109,16 @@ pub fn keyring(secrets: &[(&str, &str, &str, &str)]) -> Keyring {
     keyring
 }
 
+/// A user's own file with an identity token for one key.
+pub fn with_identity_token(key: &str, token: &str) -> Keyring {
+    let payload = serde_json::json!({ "auths": { key: { "identitytoken": token } } });
+    let payload = payload.to_string();
+    let mut keyring = Keyring::new();
+    let skipped = keyring.add("config.json", payload.as_bytes(), Format::DockerConfig);
+    assert_eq!(skipped, Ok(Vec::new()));
+    keyring
+}
+
 /// The part of an address after its scheme: what a login's key names.
 pub fn key(endpoint: &str) -> &str {
     endpoint.split_once("://").unwrap().1

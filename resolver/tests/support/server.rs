@@ -23,7 +23,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one on 127.0.0.1. Each request is read up to the end of its headers.
+    /// Starts one on 127.0.0.1. Each request is read up to the end of its headers, and of the body
+    /// whose length they tell.
     pub async fn start(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Server {
         Server::start_on("127.0.0.1", answer).await
     }
@@ -66,7 +67,7 @@ impl Server {
         Server { address, heard }
     }
 
-    /// The heads of the requests that came, in order.
+    /// The requests that came, in order.
     pub fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
@@ -100,7 +101,12 @@ async fn serve(
             return stream.shutdown().await;
         }
     }
-    let head = String::from_utf8_lossy(&head).into_owned();
+    let mut head = String::from_utf8_lossy(&head).into_owned();
+    if let Some(length) = header(&head, "content-length") {
+        let mut body = vec![0; length.parse().unwrap()];
+        stream.read_exact(&mut body).await?;
+        head.push_str(&String::from_utf8_lossy(&body));
+    }
     heard.lock().unwrap().push(head.clone());
     match answer(&head) {
         Answer::Bytes(bytes) => stream.write_all(&bytes).await?,

@@ -1,5 +1,6 @@
 //! A token server as the distribution project specifies it, for a registry that asks for tokens:
-//! it knows who may pull what, and signs what it grants.
+//! it knows who may pull what, and signs what it grants. Identity
+//! tokens it exchanges too.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use percent_encoding::percent_decode_str;
 use rcgen::{CertificateParams, KeyPair};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
@@ -50,9 +52,21 @@ impl TokenServer {
             })
             .collect();
         let server = Server::start(move |request| {
-            let who = header(request, "authorization").map_or_else(|| ":".to_owned(), basic);
+            let is_exchange = request.starts_with("POST ");
+            let who = match is_exchange {
+                true => identity(request),
+                false => header(request, "authorization").map_or_else(|| ":".to_owned(), basic),
+            };
             let (user, password) = who.split_once(':').unwrap();
             let Some((_, may)) = users.get(user).filter(|(known, _)| known == password) else {
+                if is_exchange {
+                    return reply(
+                        request,
+                        "400 Bad Request",
+                        &[],
+                        r#"{"error":"invalid_grant","error_description":"the token has ended"}"#,
+                    );
+                }
                 return reply(
                     request,
                     "401 Unauthorized",
@@ -66,11 +80,15 @@ impl TokenServer {
                 may.replace('/', "%2F")
             ));
             let token = signer.token(user, granted.then_some(may));
+            let answer = match is_exchange {
+                true => json!({ "access_token": token, "expires_in": 300 }),
+                false => json!({ "token": token, "expires_in": 300 }),
+            };
             reply(
                 request,
                 "200 OK",
                 &[("Content-Type", "application/json")],
-                &json!({ "token": token, "expires_in": 300 }).to_string(),
+                &answer.to_string(),
             )
         })
         .await;
@@ -81,6 +99,32 @@ impl TokenServer {
         );
         TokenServer { server, settings }
     }
+}
+
+/// The identity token of a user with this password.
+pub fn identity_token(user: &str, password: &str) -> String {
+    format!("{user}:{password}")
+}
+
+/// The identity token of a request that says all that must be said.
+fn identity(request: &str) -> String {
+    assert_eq!(
+        header(request, "content-type"),
+        Some("application/x-www-form-urlencoded")
+    );
+    let (_, form) = request.split_once("\r\n\r\n").unwrap();
+    let fields: BTreeMap<&str, String> = form
+        .split('&')
+        .map(|field| {
+            let (name, value) = field.split_once('=').unwrap();
+            let value = percent_decode_str(value).decode_utf8().unwrap();
+            (name, value.into_owned())
+        })
+        .collect();
+    assert_eq!(fields["grant_type"], "refresh_token");
+    assert_eq!(fields["service"], SERVICE);
+    assert_ne!(fields["client_id"], "");
+    fields["refresh_token"].clone()
 }
 
 fn basic(header: &str) -> String {

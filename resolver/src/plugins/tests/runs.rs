@@ -91,7 +91,7 @@ async fn a_plugin_is_asked_with_its_arguments_and_variables() {
             credential.source(),
             credential.key(),
             credential.username(),
-            credential.password()
+            credential.proof().value()
         ),
         ("credential provider a", "r.io", "r.io", "hunter2")
     );

@@ -97,7 +97,7 @@ async fn images_are_looked_up_as_by_the_kubelet() {
             let (found, failures) = plugins.lookup(image).await;
             let found = found.iter().map(|credential| Login {
                 username: credential.username().to_owned(),
-                password: credential.password().to_owned(),
+                password: credential.proof().value().to_owned(),
             });
             logins.push(found.collect::<Vec<_>>());
             failed.push(!failures.is_empty());

@@ -1,0 +1,126 @@
+//! Identity tokens: what is sent to whom, and what comes of it.
+
+use resolver::Failure;
+
+use crate::support::server::{Server, header, reply};
+use crate::support::{ask, key, resolver, with_identity_token};
+use crate::{digest, invalid, manifest, unauthorized};
+
+const TOKEN: &str = "hunter2+/= &x";
+/// As it stands in a form.
+const ENCODED: &str = "hunter2%2B%2F%3D%20%26x";
+
+/// A registry that asks for tokens, with a token server at `/token` that answers so to what is sent there.
+async fn with_exchange(status: &'static str, body: &'static str) -> Server {
+    Server::start(move |request| match header(request, "authorization") {
+        _ if request.starts_with("POST /token") => reply(request, status, &[], body),
+        Some("Bearer abc") => manifest(request),
+        _ => {
+            let host = header(request, "host").unwrap();
+            let scope = "scope=\"repository:team/app:pull repository:a:pull\"";
+            let realm = format!("Bearer realm=\"http://{host}/token?x=1\",service=\"s t\",{scope}");
+            unauthorized(request, &[&realm])
+        }
+    })
+    .await
+}
+
+/// Why a registry with this token server gives nothing.
+async fn refused(server: &Server) -> Failure {
+    let logins = with_identity_token(key(&server.address), TOKEN);
+    let error = ask(&resolver(), &server.address, &logins)
+        .await
+        .unwrap_err();
+    let shown = format!("{error} {error:?} {logins:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    error.failure
+}
+
+#[tokio::test]
+async fn it_is_sent_in_a_form_and_what_it_is_exchanged_for_is_kept() {
+    let server = with_exchange("200 OK", r#"{"access_token":"abc","expires_in":300}"#).await;
+    let resolver = resolver();
+    let logins = with_identity_token(key(&server.address), TOKEN);
+    for _ in 0..2 {
+        let resolved = ask(&resolver, &server.address, &logins).await.unwrap();
+        assert_eq!(resolved.digest.to_string(), digest());
+        assert_eq!(resolved.credential.unwrap().source, "config.json");
+    }
+    let asks = "HEAD /v2/team/app/manifests/v1";
+    assert_eq!(server.lines(), [asks, "POST /token?x=1", asks, asks]);
+    let sent = &server.heard()[1];
+    assert_eq!(header(sent, "authorization"), None);
+    assert_eq!(
+        header(sent, "content-type"),
+        Some("application/x-www-form-urlencoded")
+    );
+    let form = format!(
+        "grant_type=refresh_token&service=s%20t&client_id=dockercoins-resolver&scope=repository%3Ateam%2Fapp%3Apull%20repository%3Aa%3Apull&refresh_token={ENCODED}"
+    );
+    assert_eq!(sent.split_once("\r\n\r\n").unwrap().1, form);
+    let others = server.heard();
+    let others = others.iter().filter(|request| !request.starts_with("POST"));
+    assert!(
+        others
+            .into_iter()
+            .all(|request| !request.contains("hunter2"))
+    );
+}
+
+#[tokio::test]
+async fn one_that_is_refused_is_told_and_shown_nowhere() {
+    let said = "the token [hidden] has ended ([hidden])";
+    let words = r#"{"error":"invalid_grant","error_description":"the token hunter2+/= &x has ended (hunter2%2B%2F%3D%20%26x)"}"#;
+    let old = "it knows no identity tokens: log in to it anew, with a password";
+    for (status, said) in [
+        ("400 Bad Request", said),
+        ("401 Unauthorized", said),
+        ("404 Not Found", old),
+        ("405 Method Not Allowed", old),
+    ] {
+        let server = with_exchange(status, words).await;
+        let by = server.address.clone();
+        let said = said.to_owned();
+        let expected = Failure::AuthenticationFailed { by, said };
+        assert_eq!(refused(&server).await, expected, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_access_token_is_refused() {
+    for (body, detail) in [
+        (r#"{"token":"abc"}"#, "it holds no token"),
+        (r#"{"access_token":""}"#, "it holds no token"),
+        ("hunter2+/= &x", "it is not JSON with a token"),
+    ] {
+        let server = with_exchange("200 OK", body).await;
+        assert_eq!(refused(&server).await, invalid(&server, detail), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_shown_to_no_registry_and_to_no_foreign_token_server() {
+    let basic = Server::start(|request| unauthorized(request, &["Basic realm=\"x\""])).await;
+    let said = "it asks for a password, and the login for it has an identity token";
+    let expected = |by: &Server, said: String| Failure::AuthenticationFailed {
+        by: by.address.clone(),
+        said,
+    };
+    assert_eq!(refused(&basic).await, expected(&basic, said.to_owned()));
+    assert!(
+        basic
+            .heard()
+            .iter()
+            .all(|request| !request.contains("uthorization"))
+    );
+
+    let foreign = Server::start_on("127.0.0.2", manifest).await;
+    let realm = format!("Bearer realm=\"{}/token\"", foreign.address);
+    let server = Server::start(move |request| unauthorized(request, &[&realm])).await;
+    let said = format!(
+        "it sends logins on to {}, which is neither its own host nor the domain above it, so none was sent",
+        foreign.address
+    );
+    assert_eq!(refused(&server).await, expected(&server, said));
+    assert_eq!(foreign.lines(), [] as [&str; 0]);
+}

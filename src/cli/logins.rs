@@ -1,0 +1,167 @@
+//! A user's own logins, as Docker has them: those in its file, and those that programs keep for it.
+//!
+//! The judge of which program is asked is Docker's own `cli/config`: the one that `credHelpers` names for the
+//! server, or else the one that `credsStore` names. Its login is tried before those in the file, which Docker would
+//! not look at.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use resolver::{DOCKER_HUB, Endpoint, Format, Keyring};
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+
+use super::{CliError, helper};
+
+/// What Docker calls its own registry where logins are kept.
+const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";
+
+/// The logins of one file, and of the programs that it names.
+pub(super) struct Logins {
+    name: String,
+    payload: Vec<u8>,
+    file: Arc<Keyring>,
+    helpers: Helpers,
+    /// What is at hand for a server, once its program has been asked.
+    known: Mutex<HashMap<String, Arc<OnceCell<Arc<Keyring>>>>>,
+}
+
+#[derive(Deserialize)]
+struct Helpers {
+    #[serde(default, rename = "credHelpers")]
+    by_server: Option<BTreeMap<String, String>>,
+    #[serde(default, rename = "credsStore")]
+    store: Option<String>,
+}
+
+impl Helpers {
+    /// The name of the program that has the login for a server.
+    fn of(&self, server: &str) -> Option<&str> {
+        let by_server = self.by_server.as_ref().and_then(|all| all.get(server));
+        let name = by_server.or(self.store.as_ref())?;
+        (!name.is_empty()).then_some(name)
+    }
+}
+
+impl Logins {
+    /// Reads a file, or the user's own, which need not be there. What is skipped of it is said, and stops nothing.
+    pub(super) fn read(named: Option<&Path>) -> Result<Option<Logins>, CliError> {
+        let Some(path) = named.map(Path::to_owned).or_else(own_file) else {
+            return Ok(None);
+        };
+        let name = path.display().to_string();
+        let payload = match std::fs::read(&path) {
+            Ok(payload) => payload,
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            Err(error) => return Err(CliError::File(name, error)),
+        };
+        let mut file = Keyring::new();
+        let skipped = file
+            .add(&name, &payload, Format::DockerConfig)
+            .map_err(|error| CliError::Logins(error.to_string()))?;
+        for skipped in skipped {
+            tell(&skipped.to_string());
+        }
+        // `null` is a file without logins.
+        let helpers: Option<Helpers> = serde_json::from_slice(&payload).map_err(|_| {
+            CliError::Logins(format!(
+                "{name}: `credHelpers` must be an object of strings, and `credsStore` a string"
+            ))
+        })?;
+        let none = Helpers {
+            by_server: None,
+            store: None,
+        };
+        Ok(Some(Logins {
+            name,
+            payload,
+            file: Arc::new(file),
+            helpers: helpers.unwrap_or(none),
+            known: Mutex::default(),
+        }))
+    }
+
+    /// Those in the file alone.
+    pub(super) fn of_file(&self) -> Arc<Keyring> {
+        Arc::clone(&self.file)
+    }
+
+    /// Those at hand for what is asked there. A program is asked once for each server; one that fails is told, and
+    /// stops nothing.
+    pub(super) async fn at(&self, endpoint: &Endpoint) -> Arc<Keyring> {
+        let server = server(endpoint);
+        let Some(helper) = self.helpers.of(&server) else {
+            return self.of_file();
+        };
+        let known = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(known.entry(server.clone()).or_default())
+        };
+        let keyring = known.get_or_init(|| self.ask(helper, &server)).await;
+        Arc::clone(keyring)
+    }
+
+    async fn ask(&self, name: &str, server: &str) -> Arc<Keyring> {
+        let program = format!("docker-credential-{name}");
+        let (username, proof) = match helper::get(name, server, helper::DEADLINE).await {
+            Ok(Some(login)) => login,
+            Ok(None) => return self.of_file(),
+            Err(what) => {
+                tell(&format!("{program} gave no login for {server}: {what}"));
+                return self.of_file();
+            }
+        };
+        let mut keyring = Keyring::new();
+        if let Err(problem) = keyring.add_login(&program, server, username, proof) {
+            tell(&format!(
+                "the login of {program} for {server} is skipped: {problem}"
+            ));
+        }
+        // It was read before, and what was skipped of it has been told.
+        let _ = keyring.add(&self.name, &self.payload, Format::DockerConfig);
+        Arc::new(keyring)
+    }
+}
+
+/// What Docker asks a program for.
+fn server(endpoint: &Endpoint) -> String {
+    let target = endpoint.login_target("");
+    match target.trim_end_matches('/') {
+        DOCKER_HUB => DOCKER_HUB_SERVER.to_owned(),
+        host => host.to_owned(),
+    }
+}
+
+/// Where Docker keeps the user's logins.
+fn own_file() -> Option<PathBuf> {
+    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    let folder = folder.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".docker")));
+    Some(folder?.join("config.json"))
+}
+
+fn tell(what: &str) {
+    eprintln!("dockercoins-operator: {what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_for_a_server_is_the_one_named_for_it_or_else_the_store() {
+        let helpers: Helpers = serde_json::from_str(
+            r#"{"credsStore":"desktop","credHelpers":{"quay.io":"own","plain.io":"","https://index.docker.io/v1/":"hub"}}"#,
+        )
+        .unwrap();
+        let of = |endpoint: &str| helpers.of(&server(&Endpoint::parse(endpoint).unwrap()));
+        assert_eq!(of("https://quay.io"), Some("own"));
+        assert_eq!(of("https://plain.io"), None);
+        assert_eq!(of("https://registry-1.docker.io"), Some("hub"));
+        assert_eq!(of("https://docker.io"), Some("hub"));
+        assert_eq!(of("https://quay.io:5000"), Some("desktop"));
+        assert_eq!(of("http://quay.io"), Some("desktop"));
+    }
+}
