@@ -361,6 +361,33 @@ printf '{{"ServerURL":"%s","Username":"alice","Secret":"hunter2"}}' "$server"
     assert_eq!(lines(&output)[0]["reason"], "AuthenticationFailed");
 }
 
+#[test]
+fn what_is_left_of_a_registrys_limit_is_told() {
+    let limits = "RateLimit-Limit: 100;w=21600\r\nratelimit-remaining: 76;w=21600\r\n";
+    let at = registry(move |request| match request.contains("/limited/") {
+        true => index(request, limits),
+        false => index(request, ""),
+    });
+    let images = ["limited/app:v1", "open/app:v1"];
+    let ask = |output: &str| {
+        let arguments = online(&at, &[&[output][..], &images].concat());
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        run(&arguments, b"")
+    };
+    let output = ask("--output=json");
+    let limits: Vec<_> = lines(&output)
+        .iter()
+        .map(|line| line["rateLimit"].clone())
+        .collect();
+    let limit = json!({ "remaining": 76, "limit": 100, "seconds": 21600 });
+    assert_eq!(limits, [limit, Value::Null]);
+    let table = text(&ask("--output=table").stdout);
+    let rows: Vec<&str> = table.lines().collect();
+    assert!(rows[0].ends_with("PULLS LEFT"), "{table}");
+    assert!(rows[1].ends_with("76 of 100 in 6 h"), "{table}");
+    assert!(rows[2].ends_with("  -"), "{table}");
+}
+
 fn base64(text: &str) -> String {
     use ::base64::Engine as _;
     ::base64::prelude::BASE64_STANDARD.encode(text)

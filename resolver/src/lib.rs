@@ -70,6 +70,7 @@ pub use error::{Asked, Failure, ResolveError};
 pub use ipnet::IpNet;
 pub use keyring::{Credential, Format, Keyring, KeyringError, Proof, Skipped};
 pub use names::{DOCKER_HUB, Digest, NameError, Prefix, Reference};
+pub use outcome::Remaining;
 pub use plugins::{PluginFailure, Plugins, PluginsError};
 pub use proxy::{Proxies, ProxyError};
 pub use resolve::{CredentialUsed, Options, OptionsError, Request, Resolved, Resolver};

@@ -26,11 +26,56 @@ pub(crate) const ACCEPT_MANIFESTS: &str = "application/vnd.oci.image.index.v1+js
 /// The longest that a server's `Retry-After` is believed.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How many pulls are few: what is left then is for those who run the images.
+const FEW: u64 = 10;
+
 /// What is known of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(crate) digest: Digest,
     pub(crate) media_type: String,
+    pub(crate) remaining: Option<Remaining>,
+}
+
+/// How many pulls a registry has left for whoever asked, as Docker Hub tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remaining {
+    /// How many are left.
+    pub remaining: u64,
+    /// Of how many.
+    pub limit: Option<u64>,
+    /// In which time.
+    pub window: Option<Duration>,
+}
+
+impl Remaining {
+    /// Whether so few are left, fewer than ten, that none is to be spent on what is not needed.
+    pub fn are_few(&self) -> bool {
+        self.remaining < FEW
+    }
+
+    /// What the headers of an answer say: `RateLimit-Remaining` and `RateLimit-Limit`, in the form
+    /// of `76;w=21600`. `None` where it is not said how many are left.
+    fn read(headers: &HeaderMap) -> Option<Remaining> {
+        let (remaining, window) = quota(headers, "ratelimit-remaining")?;
+        let (limit, limit_window) = match quota(headers, "ratelimit-limit") {
+            Some((limit, window)) => (Some(limit), window),
+            None => (None, None),
+        };
+        Some(Remaining {
+            remaining,
+            limit,
+            window: window.or(limit_window),
+        })
+    }
+}
+
+/// A number, and the seconds that follow it as `w`.
+fn quota(headers: &HeaderMap, name: &str) -> Option<(u64, Option<Duration>)> {
+    let mut parts = headers.get(name)?.to_str().ok()?.split(';');
+    let number = parts.next()?.trim().parse().ok()?;
+    let seconds = parts.find_map(|part| part.trim().strip_prefix("w=")?.trim().parse().ok());
+    Some((number, seconds.map(Duration::from_secs)))
 }
 
 /// The manifest that a successful HEAD describes; `None` where it says too little.
@@ -42,7 +87,11 @@ pub(crate) fn of_head(
     let media_type = media_type(server, &answer.headers, secrets)?;
     let digest = digest(server, &answer.headers)?;
     Ok(match (digest, media_type) {
-        (Some(digest), Some(media_type)) => Some(Manifest { digest, media_type }),
+        (Some(digest), Some(media_type)) => Some(Manifest {
+            digest,
+            media_type,
+            remaining: Remaining::read(&answer.headers),
+        }),
         _ => None,
     })
 }
@@ -65,7 +114,11 @@ pub(crate) fn of_get(
         .or_else(|| asked.cloned())
         .unwrap_or_else(|| Digest::of(&answer.body));
     if digest.verify(&answer.body) {
-        return Ok(Manifest { digest, media_type });
+        return Ok(Manifest {
+            digest,
+            media_type,
+            remaining: Remaining::read(&answer.headers),
+        });
     }
     Err(unusable(
         server,
@@ -240,6 +293,49 @@ mod tests {
     #[test]
     fn the_accept_header_names_every_type_that_is_taken() {
         assert_eq!(ACCEPT_MANIFESTS, MANIFEST_TYPES.join(", "));
+    }
+
+    #[test]
+    fn what_is_left_of_a_limit_is_read_as_docker_hub_writes_it() {
+        let of = |pairs: &[(&'static str, &str)]| {
+            let headers = pairs.iter().map(|(name, value)| {
+                let name: hyper::header::HeaderName = name.parse().unwrap();
+                (name, value.parse().unwrap())
+            });
+            Remaining::read(&headers.collect())
+        };
+        let remaining = |remaining, limit, seconds: Option<u64>| {
+            Some(Remaining {
+                remaining,
+                limit,
+                window: seconds.map(Duration::from_secs),
+            })
+        };
+        let (left, limit) = ("RateLimit-Remaining", "ratelimit-LIMIT");
+        let cases: [(&[(&str, &str)], _); 8] = [
+            (
+                &[(limit, "100;w=21600"), (left, "76;w=21600")],
+                remaining(76, Some(100), Some(21600)),
+            ),
+            (&[(left, "0")], remaining(0, None, None)),
+            (&[(left, " 9 ; w=60")], remaining(9, None, Some(60))),
+            (
+                &[(left, "9;x=1"), (limit, "10;w=60")],
+                remaining(9, Some(10), Some(60)),
+            ),
+            (
+                &[(left, "9;w=-1"), (limit, "ten")],
+                remaining(9, None, None),
+            ),
+            (&[(limit, "100;w=21600")], None),
+            (&[(left, "-1")], None),
+            (&[(left, "99999999999999999999")], None),
+        ];
+        for (headers, expected) in cases {
+            assert_eq!(of(headers), expected, "{headers:?}");
+        }
+        let few = [9, 10].map(|left| remaining(left, None, None).unwrap().are_few());
+        assert_eq!(few, [true, false]);
     }
 
     #[test]

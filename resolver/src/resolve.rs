@@ -22,7 +22,7 @@ use crate::hosts::API_PATH;
 use crate::keyring::{Credential, Keyring};
 use crate::login::Authorizations;
 use crate::names::{Digest, Reference};
-use crate::outcome::Manifest;
+use crate::outcome::{Manifest, Remaining};
 use crate::plugins::{PluginFailure, Plugins};
 use crate::proxy::{Proxies, ProxyError};
 use crate::registry_config::{Configured, RegistryConfig};
@@ -115,6 +115,8 @@ pub struct Resolved {
     pub credential: Option<CredentialUsed>,
     /// Where it was asked.
     pub endpoint: Endpoint,
+    /// How many pulls are left there for this login, where the registry says so.
+    pub remaining: Option<Remaining>,
 }
 
 /// Which login was used.
@@ -212,7 +214,12 @@ impl Resolver {
     /// A [`ResolveError`]: the most telling one where several logins or hosts were tried.
     pub async fn resolve(&self, request: &Request<'_>) -> Result<Resolved, ResolveError> {
         let (reference, endpoint, credential, got) = self.ask(request, Wanted::Digest).await?;
-        let Got::Digest(Manifest { digest, media_type }) = got else {
+        let Got::Digest(Manifest {
+            digest,
+            media_type,
+            remaining,
+        }) = got
+        else {
             unreachable!("a digest was wanted");
         };
         Ok(Resolved {
@@ -221,6 +228,7 @@ impl Resolver {
             media_type,
             credential,
             endpoint,
+            remaining,
         })
     }
 

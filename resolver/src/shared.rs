@@ -11,7 +11,7 @@
 mod flights;
 mod rest;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -68,6 +68,8 @@ struct Registry {
     health: Mutex<Rest>,
     /// Whether it answers those with these logins: limits are an account's.
     limits: Mutex<HashMap<[u8; 32], Rest>>,
+    /// The logins for which it said last that few pulls are left.
+    scarce: Mutex<HashSet<[u8; 32]>>,
 }
 
 /// A request that waits for its turn by itself.
@@ -132,18 +134,31 @@ impl Shared {
         let (this, owned, logins) = (self.clone(), Owned::of(request), question.logins);
         let ask = async move {
             let request = owned.request();
-            this.in_turn(&request, logins, this.resolver.resolve(&request))
-                .await
+            let answer = this
+                .in_turn(&request, logins, this.resolver.resolve(&request))
+                .await;
+            if let (Ok(resolved), Some(endpoint)) = (&answer, request.registry()) {
+                let is_scarce = resolved.remaining.is_some_and(|left| left.are_few());
+                this.registry(&endpoint).note_scarce(logins, is_scarce);
+            }
+            answer
         };
         self.digests.share(question, not_before, ask).await
     }
 
-    /// As [`Resolver::platforms`], with an answer that someone else was given a moment ago.
+    /// As [`Resolver::platforms`], with an answer that someone else was given a moment ago. It is not asked, and
+    /// the answer is none, where the registry said last that few pulls are left for these logins.
     ///
     /// # Errors
     /// As [`Shared::resolve`].
     pub async fn platforms(&self, request: &Request<'_>) -> Platforms {
         let question = Question::of(request);
+        // Not kept as an answer: there may soon be more left.
+        if let Some(endpoint) = request.registry()
+            && self.registry(&endpoint).is_scarce(&question.logins)
+        {
+            return Ok(Vec::new());
+        }
         let (this, owned, logins) = (self.clone(), Owned::of(request), question.logins);
         let ask = async move {
             let request = owned.request();
@@ -195,6 +210,7 @@ impl Shared {
                 turns: Semaphore::new(AT_ONCE),
                 health: Mutex::default(),
                 limits: Mutex::default(),
+                scarce: Mutex::default(),
             })
         });
         Arc::clone(registry)
@@ -207,6 +223,18 @@ impl Registry {
         let limits = lock(&self.limits);
         let limit = limits.get(logins).and_then(|limit| limit.left(now));
         limit.or_else(|| lock(&self.health).left(now))
+    }
+
+    fn note_scarce(&self, logins: [u8; 32], is_scarce: bool) {
+        let mut scarce = lock(&self.scarce);
+        match is_scarce {
+            true => scarce.insert(logins),
+            false => scarce.remove(&logins),
+        };
+    }
+
+    fn is_scarce(&self, logins: &[u8; 32]) -> bool {
+        lock(&self.scarce).contains(logins)
     }
 
     fn learn(&self, logins: [u8; 32], failure: Option<&Failure>, now: Instant) {

@@ -32,6 +32,7 @@ async fn a_tag_resolves_at_a_mirror_that_fetches_it_or_else_at_the_registry() {
         media_type: "application/vnd.oci.image.index.v1+json".to_owned(),
         credential: None,
         endpoint: Endpoint::parse(endpoint).unwrap(),
+        remaining: None,
     };
 
     let text = format!("server = \"{at_registry}\"\n[host.\"{at_mirror}\"]\n");

@@ -3,6 +3,7 @@
 //! It is the doctor for a condition that complains: it reads names, logins and answers with the operator's own
 //! eyes, from wherever it is run.
 
+use std::fmt;
 use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use futures::{Stream, StreamExt as _, stream};
-use resolver::{Credential, Endpoint, NameError, Reference, Request, Resolved, Resolver};
+use resolver::{
+    Credential, Endpoint, NameError, Reference, Remaining, Request, Resolved, Resolver,
+};
 use serde::Serialize;
 
 use super::logins::Logins;
@@ -103,6 +106,16 @@ struct Answer {
     media_type: String,
     endpoint: String,
     credential: Option<Login>,
+    #[serde(rename = "rateLimit")]
+    rate_limit: Option<RateLimit>,
+}
+
+/// How many pulls the registry has left for this login.
+#[derive(Serialize)]
+struct RateLimit {
+    remaining: u64,
+    limit: Option<u64>,
+    seconds: Option<u64>,
 }
 
 impl Name {
@@ -128,6 +141,34 @@ impl Answer {
                 key: login.key,
                 username: login.username,
             }),
+            rate_limit: resolved.remaining.map(RateLimit::from),
+        }
+    }
+}
+
+impl From<Remaining> for RateLimit {
+    fn from(remaining: Remaining) -> Self {
+        Self {
+            remaining: remaining.remaining,
+            limit: remaining.limit,
+            seconds: remaining.window.map(|window| window.as_secs()),
+        }
+    }
+}
+
+impl fmt::Display for RateLimit {
+    /// Such as `76 of 100 in 6 h`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.remaining)?;
+        if let Some(limit) = self.limit {
+            write!(out, " of {limit}")?;
+        }
+        match self.seconds {
+            Some(seconds) if seconds >= 3600 && seconds % 3600 == 0 => {
+                write!(out, " in {} h", seconds / 3600)
+            }
+            Some(seconds) => write!(out, " in {seconds} s"),
+            None => Ok(()),
         }
     }
 }
@@ -272,7 +313,17 @@ async fn print_table(
 ) -> Result<bool, CliError> {
     let mut offline =
         vec![["REGISTRY", "REPOSITORY", "TAG", "DIGEST", "LOGINS"].map(str::to_owned)];
-    let mut asked = vec![["IMAGE", "DIGEST", "LOGIN", "ASKED AT", "SECONDS"].map(str::to_owned)];
+    let mut asked = vec![
+        [
+            "IMAGE",
+            "DIGEST",
+            "LOGIN",
+            "ASKED AT",
+            "SECONDS",
+            "PULLS LEFT",
+        ]
+        .map(str::to_owned),
+    ];
     let mut problems = Vec::new();
     while let Some(line) = lines.next().await {
         let Line {
@@ -306,6 +357,7 @@ async fn print_table(
                 ),
                 answer.endpoint,
                 seconds.unwrap_or_default().to_string(),
+                or_none(answer.rate_limit.map(|limit| limit.to_string())),
             ]),
             None => {
                 let login = |login: Login| format!("{} ({})", login.username, login.key);
@@ -325,19 +377,18 @@ async fn print_table(
             }
         }
     }
-    for rows in [offline, asked] {
-        if rows.len() > 1 {
-            print!("{}", table(&rows));
-        }
-    }
+    print!("{}{}", table(&offline), table(&asked));
     for problem in &problems {
         eprintln!("{problem}");
     }
     Ok(problems.is_empty())
 }
 
-/// The rows, each column as wide as its widest cell.
+/// The rows, each column as wide as its widest cell; nothing where there is only their heading.
 fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    if rows.len() < 2 {
+        return String::new();
+    }
     let widths: [usize; N] = std::array::from_fn(|i| {
         let width = |row: &[String; N]| row[i].chars().count();
         rows.iter().map(width).max().unwrap_or_default()

@@ -5,6 +5,7 @@ mod support;
 
 mod answers;
 mod identity_tokens;
+mod limits;
 mod logins;
 mod routes;
 

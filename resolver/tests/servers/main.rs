@@ -37,6 +37,7 @@ fn answer(endpoint: &str, digest: &Digest, credential: Option<CredentialUsed>) -
         media_type: OCI_INDEX.to_owned(),
         credential,
         endpoint: Endpoint::parse(endpoint).unwrap(),
+        remaining: None,
     }
 }
 
