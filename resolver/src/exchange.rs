@@ -15,7 +15,7 @@ use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 use tokio::time::Instant;
 
 use crate::connect::{ConnectError, Connector};
@@ -249,6 +249,11 @@ fn failure(server: &Endpoint, error: &(dyn Error + 'static)) -> Failure {
             let detail = speaks_no_tls(server);
             return Failure::ConnectionFailed { host, detail };
         }
+        Some(rustls::Error::AlertReceived(alert)) => {
+            let detail =
+                of_alert(*alert).unwrap_or_else(|| in_short(&rustls::Error::AlertReceived(*alert)));
+            return Failure::ConnectionFailed { host, detail };
+        }
         Some(error) => {
             return Failure::ConnectionFailed {
                 host,
@@ -278,6 +283,26 @@ pub(crate) fn speaks_no_tls(server: &Endpoint) -> String {
         "it does not speak TLS; if it speaks plain HTTP, and is meant to, say so by the endpoint `http://{}`",
         server.authority()
     )
+}
+
+/// What a server says by an alert of TLS about the client's certificate. One that is missing has an
+/// alert of its own since TLS 1.3, but servers call it a bad one there too.
+fn of_alert(alert: AlertDescription) -> Option<String> {
+    let is_of_certificate = matches!(
+        alert,
+        AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+    );
+    is_of_certificate.then(|| {
+        format!(
+            "it wants a client's certificate, of an authority that it knows, and was shown none that it takes ({alert:?}): name one by `client` in the registry's hosts.toml"
+        )
+    })
 }
 
 fn explain(error: &CertificateError) -> String {

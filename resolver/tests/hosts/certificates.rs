@@ -147,6 +147,24 @@ async fn a_client_is_let_in_by_the_certificate_that_the_server_knows() {
 }
 
 #[tokio::test]
+async fn a_server_that_wants_a_clients_certificate_is_told_with_where_to_name_one() {
+    let authority = Authority::new("private");
+    let server = serve(&authority, Some(&Authority::new("known"))).await;
+    let folder = TempDir::new().unwrap();
+    let text = format!("server = \"{}\"\nca = \"private.crt\"", server.address);
+    configure(folder.path(), REGISTRY, &text);
+    write(folder.path(), "private.crt", &authority.pem);
+    let resolver = resolver_of(folder.path());
+    let error = ask_for(&resolver, IMAGE, &Keyring::new()).await;
+    let expected = Failure::ConnectionFailed {
+        host: key(&server.address).to_owned(),
+        detail: "it wants a client's certificate, of an authority that it knows, and was shown none that it takes (CertificateRequired): name one by `client` in the registry's hosts.toml".to_owned(),
+    };
+    assert_eq!(error.unwrap_err().failure, expected);
+    assert_eq!(server.lines(), [] as [&str; 0]);
+}
+
+#[tokio::test]
 async fn a_folder_with_certificates_alone_is_read_as_dockers() {
     let authority = Authority::new("private");
     let known = Authority::new("known");

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clients;
 mod mirror;
 mod open;
 mod passwords;
@@ -87,6 +88,12 @@ macro_rules! setting {
             a_head_that_says_too_little_is_followed_by_a_get_that_is_hashed
         }
     };
+    (clients) => {
+        facts! { clients:
+            one_is_let_in_by_the_certificate_that_is_named_for_it
+            one_without_a_certificate_that_it_takes_is_told_where_to_name_one
+        }
+    };
     (mirror) => {
         facts! { mirror:
             it_answers_with_what_its_origin_has_and_follows_it
@@ -122,10 +129,9 @@ macro_rules! servers {
     };
 }
 
-// Client certificates (`http.tls.clientcas`) would be a further setting of the first two.
 servers! {
-    registry2: Registry2 has [open passwords tokens tls mirror]
-    registry3: Registry3 has [open passwords tokens tls mirror]
+    registry2: Registry2 has [open passwords tokens tls clients mirror]
+    registry3: Registry3 has [open passwords tokens tls clients mirror]
     olareg:    Olareg    has [open                  tls]
     crane:     Crane     has [open]
 }

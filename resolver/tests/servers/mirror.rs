@@ -22,7 +22,7 @@ async fn start(program: Program) -> Mirrored {
     let own = TempDir::new().unwrap();
     let settings = Settings {
         distribution: &format!("proxy:\n  remoteurl: {}", plain(&origin)),
-        tls: None,
+        ..Settings::default()
     };
     let mirror = Registry::start(program, own.path(), settings).await;
     Mirrored {

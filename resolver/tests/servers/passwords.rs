@@ -27,7 +27,7 @@ fn passwords(folder: &Path) -> String {
 async fn start(program: Program, folder: &Path) -> Registry {
     let settings = Settings {
         distribution: &passwords(folder),
-        tls: None,
+        ..Settings::default()
     };
     Registry::start(program, folder, settings).await
 }
@@ -87,6 +87,7 @@ pub async fn a_redirect_takes_no_login_along(program: Program) {
     let settings = Settings {
         distribution: &passwords(folder.path()),
         tls: Some(&certificate),
+        ..Settings::default()
     };
     let registry = Registry::start(program, folder.path(), settings).await;
     let location = format!("https://{}/v2/team/app/manifests/v1", registry.host);

@@ -20,7 +20,7 @@ async fn start(program: Program, folder: &Path) -> (TokenServer, Registry) {
     let tokens = TokenServer::start(folder, &USERS).await;
     let settings = Settings {
         distribution: &tokens.settings,
-        tls: None,
+        ..Settings::default()
     };
     let registry = Registry::start(program, folder, settings).await;
     (tokens, registry)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair,
+    Issuer, KeyPair, date_time_ymd,
 };
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
@@ -43,6 +43,11 @@ impl Authority {
 
     /// A certificate for these names, for servers and for clients.
     pub fn sign(&self, names: &[&str]) -> Pair {
+        self.sign_until(names, 4000)
+    }
+
+    /// The same, good until a year begins.
+    pub fn sign_until(&self, names: &[&str], year: i32) -> Pair {
         let key = KeyPair::generate().unwrap();
         let names: Vec<_> = names.iter().map(|name| name.to_string()).collect();
         let mut params = CertificateParams::new(names).unwrap();
@@ -51,6 +56,7 @@ impl Authority {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
+        params.not_after = date_time_ymd(year, 1, 1);
         let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
         Pair {
             certificate,

@@ -96,6 +96,8 @@ pub struct Settings<'a> {
     pub distribution: &'a str,
     /// The certificate that it speaks TLS with.
     pub tls: Option<&'a Certificate>,
+    /// The authorities of clients, in a file in PEM: it lets in whom they signed, and nobody else.
+    pub clients: Option<&'a Path>,
 }
 
 /// A running registry; it ends when this is dropped.
@@ -118,7 +120,8 @@ impl Registry {
                 command.arg("serve").arg(path);
             }
             Program::Olareg => {
-                assert_eq!(settings.distribution, "", "olareg knows nothing of it");
+                let knows = settings.distribution.is_empty() && settings.clients.is_none();
+                assert!(knows, "olareg has no such setting");
                 command
                     .args(["serve", "--addr", "127.0.0.1", "--port", "0", "--dir"])
                     .arg(images);
@@ -313,9 +316,12 @@ fn listening_port(process: u32) -> Option<u16> {
 fn configuration(images: &Path, settings: Settings<'_>) -> String {
     let tls = settings.tls.map_or_else(String::new, |tls| {
         format!(
-            "  tls:\n    certificate: {}\n    key: {}\n",
+            "  tls:\n    certificate: {}\n    key: {}\n{}",
             tls.certificate.display(),
-            tls.key.display()
+            tls.key.display(),
+            settings.clients.map_or_else(String::new, |clients| {
+                format!("    clientcas:\n      - {}\n", clients.display())
+            })
         )
     });
     format!(
