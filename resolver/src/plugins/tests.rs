@@ -119,5 +119,5 @@ fn answer(scope: &str, keys: &[&str]) -> String {
 }
 
 fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kubelet/plugins.json")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/judges/plugins/cases.json")
 }

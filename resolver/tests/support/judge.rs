@@ -1,4 +1,4 @@
-//! The Go program in `tests/judge`, which answers as Docker and the kubelet do; and texts to ask
+//! The Go program in `tests/judges/live`, which answers as Docker and the kubelet do; and texts to ask
 //! it about.
 
 use std::fmt::Debug;

@@ -1,6 +1,6 @@
 //! What the kubelet makes of configurations and answers is made of them here too. The cases stand
-//! in `tests/kubelet/plugins.json`, with the verdicts of Kubernetes 1.37.2 as `judge.go` beside
-//! them got them.
+//! in `tests/judges/plugins/cases.json`, with the verdicts of Kubernetes 1.37.2 that the program
+//! beside them got.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-module dockercoins.dev/resolver/tests/judge
+module dockercoins.dev/resolver/tests/judges/live/judge
 
 go 1.26.0
 

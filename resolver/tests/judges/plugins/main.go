@@ -1,10 +1,7 @@
-// The kubelet's own verdict on the cases of plugins.json.
+// The kubelet's own verdict on the cases of credential provider plugins.
 //
 // It reads the cases from its standard input and writes them with their verdicts to its standard
-// output. From the root of this repository:
-//
-//	go -C local/tools/kubernetes run "$PWD/resolver/tests/kubelet/judge.go" \
-//	    < resolver/tests/kubelet/plugins.json > judged.json
+// output. How it is run stands in the README of the folder above.
 //
 // The kubelet registers plugins once in a process, so that each case is judged by a process of
 // its own: this program again, with the case's kind as its argument.
