@@ -117,6 +117,17 @@ pub struct Resolved {
     pub endpoint: Endpoint,
     /// How many pulls are left there for this login, where the registry says so.
     pub remaining: Option<Remaining>,
+    /// The credential provider plugins that could not say which logins there are.
+    pub plugins: Vec<PluginFailure>,
+}
+
+/// What a host gave, and how it was come by.
+struct Given {
+    reference: Reference,
+    endpoint: Endpoint,
+    credential: Option<CredentialUsed>,
+    plugins: Vec<PluginFailure>,
+    got: Got,
 }
 
 /// Which login was used.
@@ -213,7 +224,13 @@ impl Resolver {
     /// # Errors
     /// A [`ResolveError`]: the most telling one where several logins or hosts were tried.
     pub async fn resolve(&self, request: &Request<'_>) -> Result<Resolved, ResolveError> {
-        let (reference, endpoint, credential, got) = self.ask(request, Wanted::Digest).await?;
+        let Given {
+            reference,
+            endpoint,
+            credential,
+            plugins,
+            got,
+        } = self.ask(request, Wanted::Digest).await?;
         let Got::Digest(Manifest {
             digest,
             media_type,
@@ -229,6 +246,7 @@ impl Resolver {
             credential,
             endpoint,
             remaining,
+            plugins,
         })
     }
 
@@ -238,17 +256,13 @@ impl Resolver {
     /// # Errors
     /// As [`Resolver::resolve`].
     pub async fn platforms(&self, request: &Request<'_>) -> Result<Vec<String>, ResolveError> {
-        match self.ask(request, Wanted::Platforms).await?.3 {
+        match self.ask(request, Wanted::Platforms).await?.got {
             Got::Platforms(platforms) => Ok(platforms),
             Got::Digest(_) => unreachable!("platforms were wanted"),
         }
     }
 
-    async fn ask(
-        &self,
-        request: &Request<'_>,
-        wanted: Wanted,
-    ) -> Result<(Reference, Endpoint, Option<CredentialUsed>, Got), ResolveError> {
+    async fn ask(&self, request: &Request<'_>, wanted: Wanted) -> Result<Given, ResolveError> {
         let reference = request.reference.clone().or_latest();
         let deadline = Deadline::after(self.deadline);
         let targets = match self.targets(request, &reference).await {
@@ -289,7 +303,15 @@ impl Resolver {
             } = visit.pay(target).await;
             let endpoint = target.endpoint;
             match outcome {
-                Ok(got) => return Ok((reference, endpoint, credential, got)),
+                Ok(got) => {
+                    return Ok(Given {
+                        reference,
+                        endpoint,
+                        credential,
+                        plugins: failed,
+                        got,
+                    });
+                }
                 Err(failure) => refusals.push((Asked { endpoint, failure }, tried)),
             }
         }

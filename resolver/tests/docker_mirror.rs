@@ -33,6 +33,7 @@ async fn a_tag_resolves_at_a_mirror_that_fetches_it_or_else_at_the_registry() {
         credential: None,
         endpoint: Endpoint::parse(endpoint).unwrap(),
         remaining: None,
+        plugins: Vec::new(),
     };
 
     let text = format!("server = \"{at_registry}\"\n[host.\"{at_mirror}\"]\n");

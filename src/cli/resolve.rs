@@ -106,6 +106,8 @@ struct Answer {
     media_type: String,
     endpoint: String,
     credential: Option<Login>,
+    /// For which there is an image; none where that is not known.
+    platforms: Vec<String>,
     #[serde(rename = "rateLimit")]
     rate_limit: Option<RateLimit>,
 }
@@ -132,7 +134,7 @@ impl Name {
 }
 
 impl Answer {
-    fn of(resolved: Resolved) -> Self {
+    fn of(resolved: Resolved, platforms: Vec<String>) -> Self {
         Self {
             pinned: resolved.reference.with_digest(&resolved.digest).to_string(),
             media_type: resolved.media_type,
@@ -141,6 +143,7 @@ impl Answer {
                 key: login.key,
                 username: login.username,
             }),
+            platforms,
             rate_limit: resolved.remaining.map(RateLimit::from),
         }
     }
@@ -256,16 +259,37 @@ impl Resolve {
             return Ok(line);
         };
         let began = Instant::now();
-        match resolver.resolve(&request).await {
-            Ok(resolved) => line.answer = Some(Answer::of(resolved)),
+        let answer = resolver.resolve(&request).await;
+        line.seconds = Some(rounded(began.elapsed()));
+        match answer {
+            Ok(resolved) => {
+                for failure in &resolved.plugins {
+                    eprintln!("dockercoins-operator: {failure}");
+                }
+                let platforms = platforms(resolver, &request, &resolved).await;
+                line.answer = Some(Answer::of(resolved, platforms));
+            }
+            // It names the plugins that failed.
             Err(error) => {
                 line.reason = Some(error.reason());
                 line.error = Some(error.to_string());
             }
         }
-        line.seconds = Some(rounded(began.elapsed()));
         Ok(line)
     }
+}
+
+/// For which platforms there is an image; none where that can't be read, or would cost one of few pulls.
+async fn platforms(resolver: &Resolver, request: &Request<'_>, resolved: &Resolved) -> Vec<String> {
+    if resolved.remaining.is_some_and(|left| left.are_few()) {
+        return Vec::new();
+    }
+    let pinned = resolved.reference.with_digest(&resolved.digest);
+    let request = Request {
+        reference: &pinned,
+        ..*request
+    };
+    resolver.platforms(&request).await.unwrap_or_default()
 }
 
 /// The images that were named; where one is `-`, the lines of the standard input in its place, as they come.
@@ -317,6 +341,7 @@ async fn print_table(
         [
             "IMAGE",
             "DIGEST",
+            "PLATFORMS",
             "LOGIN",
             "ASKED AT",
             "SECONDS",
@@ -350,6 +375,7 @@ async fn print_table(
                     .next()
                     .unwrap_or_default()
                     .to_owned(),
+                or_none(Some(answer.platforms.join(", ")).filter(|names| !names.is_empty())),
                 or_none(
                     answer
                         .credential

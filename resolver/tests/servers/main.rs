@@ -39,6 +39,7 @@ fn answer(endpoint: &str, digest: &Digest, credential: Option<CredentialUsed>) -
         credential,
         endpoint: Endpoint::parse(endpoint).unwrap(),
         remaining: None,
+        plugins: Vec::new(),
     }
 }
 

@@ -70,6 +70,7 @@ pub async fn a_reference_is_asked_at_its_own_address_by_tag_and_by_digest(progra
             credential: None,
             endpoint: Endpoint::parse(&plain(&registry)).unwrap(),
             remaining: None,
+            plugins: Vec::new(),
         };
         assert_eq!(resolve(&reference.to_string()).await, Ok(expected));
     }
