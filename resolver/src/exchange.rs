@@ -16,6 +16,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{AlertDescription, CertificateError};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::connect::{ConnectError, Connector};
@@ -29,6 +30,13 @@ const ERROR_BODY_MAX: usize = 64 << 10;
 
 /// The most bytes of an answer's headers.
 const HEADERS_MAX: usize = 64 << 10;
+
+/// The room that all bodies have together, in pieces: however many registries are asked at once, and whatever they
+/// send, there is an end to it. Who finds none waits for it, within the deadline.
+static ROOM: Semaphore = Semaphore::const_new((64 << 20) / PIECE);
+
+/// A piece of that room, in bytes.
+const PIECE: usize = 64 << 10;
 
 /// How long a connection that serves nobody is kept.
 const IDLE: Duration = Duration::from_secs(30);
@@ -57,6 +65,8 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
     /// When it came.
     pub(crate) at: SystemTime,
+    /// The room that the body takes of what all have together.
+    _room: Option<SemaphorePermit<'static>>,
 }
 
 /// When all exchanges for one image must be over.
@@ -172,12 +182,13 @@ impl Exchange {
             .await
             .map_err(|error| failure(server, &error))?;
         let status = response.status();
-        let (headers, body) = read(server, response, body_max).await?;
+        let (headers, body, room) = read(server, response, body_max).await?;
         Ok(Answer {
             status,
             headers,
             body,
             at: SystemTime::now(),
+            _room: room,
         })
     }
 }
@@ -186,11 +197,12 @@ async fn read(
     server: &Endpoint,
     response: Response<Incoming>,
     body_max: usize,
-) -> Result<(HeaderMap, Bytes), Failure> {
+) -> Result<(HeaderMap, Bytes, Option<SemaphorePermit<'static>>), Failure> {
     let (parts, mut body) = response.into_parts();
     let succeeded = parts.status.is_success();
     let most = if succeeded { body_max } else { ERROR_BODY_MAX };
     let mut bytes = Vec::new();
+    let mut room: Option<SemaphorePermit<'static>> = None;
     while let Some(frame) = body.frame().await {
         let data = match frame {
             Ok(frame) => frame.into_data().unwrap_or_default(),
@@ -198,9 +210,19 @@ async fn read(
             Err(_) if !succeeded => break,
             Err(error) => return Err(failure(server, &error)),
         };
-        let room = most - bytes.len();
-        bytes.extend_from_slice(&data[..data.len().min(room)]);
-        if data.len() > room {
+        let left = most - bytes.len();
+        let data_len = data.len().min(left);
+        let has = room.as_ref().map_or(0, SemaphorePermit::num_permits) * PIECE;
+        if let Some(missing) = (bytes.len() + data_len).checked_sub(has).filter(|m| *m > 0) {
+            let pieces = u32::try_from(missing.div_ceil(PIECE)).expect("bodies are bounded");
+            let more = ROOM.acquire_many(pieces).await.expect("never closed");
+            match &mut room {
+                Some(room) => room.merge(more),
+                None => room = Some(more),
+            }
+        }
+        bytes.extend_from_slice(&data[..data_len]);
+        if data.len() > left {
             if succeeded {
                 let detail = format!("it is longer than {most} bytes");
                 return Err(Failure::InvalidAnswer {
@@ -211,7 +233,7 @@ async fn read(
             break;
         }
     }
-    Ok((parts.headers, bytes.into()))
+    Ok((parts.headers, bytes.into(), room))
 }
 
 /// Tells what went wrong below HTTP, or while reading it.

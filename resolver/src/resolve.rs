@@ -264,7 +264,6 @@ impl Resolver {
 
     async fn ask(&self, request: &Request<'_>, wanted: Wanted) -> Result<Given, ResolveError> {
         let reference = request.reference.clone().or_latest();
-        let deadline = Deadline::after(self.deadline);
         let targets = match self.targets(request, &reference).await {
             Ok(targets) => targets,
             Err(failure) => {
@@ -280,6 +279,8 @@ impl Resolver {
             }
         };
         let (provided, failed) = self.provided(request, &reference).await;
+        // What plugins take is not taken from the registry.
+        let deadline = Deadline::after(self.deadline);
         let mut refusals = Vec::new();
         let mut left = targets.len();
         for target in targets {
@@ -322,17 +323,31 @@ impl Resolver {
     }
 
     /// The logins that plugins have for the registry, and those of them that failed. They are the administrator's,
-    /// so that they are not for an endpoint that whoever asks has chosen.
+    /// so that they are neither for an endpoint that whoever asks has chosen, nor shown to a server that only their
+    /// authority vouches for.
     async fn provided(
         &self,
         request: &Request<'_>,
         reference: &Reference,
     ) -> (Vec<Credential>, Vec<PluginFailure>) {
-        match (&self.plugins, request.endpoint, Endpoint::of(reference)) {
-            (Some(plugins), None, Some(own)) => {
-                plugins
-                    .lookup(&own.login_target(reference.repository()))
-                    .await
+        let is_own = request.endpoint.is_none() && request.certificate_authority.is_none();
+        match (&self.plugins, Endpoint::of(reference)) {
+            (Some(plugins), Some(own)) if is_own => {
+                let image = own.login_target(reference.repository());
+                let asked = tokio::time::timeout(self.deadline, plugins.lookup(&image)).await;
+                asked.unwrap_or_else(|_| {
+                    let plugin = "that was asked last".to_owned();
+                    let seconds = self.deadline.as_secs();
+                    let what = format!("it gave no answer within {seconds} s");
+                    (
+                        Vec::new(),
+                        vec![PluginFailure {
+                            plugin,
+                            image,
+                            what,
+                        }],
+                    )
+                })
             }
             _ => (Vec::new(), Vec::new()),
         }

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Failure, ResolveError};
-use crate::keyring::Keyring;
+use crate::keyring::{Credential, Keyring};
 use crate::names::Reference;
 use crate::resolve::{Request, Resolved, Resolver};
 use flights::Flights;
@@ -31,8 +31,14 @@ use rest::Rest;
 /// How many questions one registry is asked at once.
 const AT_ONCE: usize = 8;
 
+/// How many questions all of them are asked at once.
+const QUESTIONS_MAX: usize = 256;
+
 /// How long what was said of platforms serves others: what is under a digest doesn't change.
 const PLATFORMS_KEPT: Duration = Duration::from_secs(300);
+
+/// The most logins of which something is kept in mind at one registry.
+const ACCOUNTS_MAX: usize = 4096;
 
 /// The most registries of which something is kept in mind.
 const REGISTRIES_MAX: usize = 1024;
@@ -50,6 +56,7 @@ pub struct Shared {
     digests: Arc<Flights<Question, Answer>>,
     platforms: Arc<Flights<Question, Platforms>>,
     registries: Arc<Mutex<HashMap<Endpoint, Arc<Registry>>>>,
+    questions: Arc<Semaphore>,
 }
 
 /// What makes two questions the same.
@@ -105,7 +112,8 @@ impl Question {
         Question {
             reference: request.reference.to_string(),
             endpoint: request.endpoint.cloned(),
-            logins: fingerprint(request.keyring),
+            // With mirrors, more logins may be shown than are for the registry itself.
+            logins: fingerprint(request.keyring.all()),
             authority: request
                 .certificate_authority
                 .map(|text| Sha256::digest(text).into()),
@@ -118,9 +126,10 @@ impl Shared {
     pub fn new(resolver: Resolver) -> Shared {
         Shared {
             resolver,
-            digests: Arc::default(),
-            platforms: Arc::default(),
+            digests: Arc::new(Flights::new(lasts)),
+            platforms: Arc::new(Flights::new(lasts)),
             registries: Arc::default(),
+            questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
         }
     }
 
@@ -131,7 +140,8 @@ impl Shared {
     /// As [`Resolver::resolve`]. Where the registry is being left alone, it is the failure that made it so.
     pub async fn resolve(&self, request: &Request<'_>, not_before: Instant) -> Answer {
         let question = Question::of(request);
-        let (this, owned, logins) = (self.clone(), Owned::of(request), question.logins);
+        let logins = fingerprint(request.logins());
+        let (this, owned) = (self.clone(), Owned::of(request));
         let ask = async move {
             let request = owned.request();
             let answer = this
@@ -153,13 +163,14 @@ impl Shared {
     /// As [`Shared::resolve`].
     pub async fn platforms(&self, request: &Request<'_>) -> Platforms {
         let question = Question::of(request);
+        let logins = fingerprint(request.logins());
         // Not kept as an answer: there may soon be more left.
         if let Some(endpoint) = request.registry()
-            && self.registry(&endpoint).is_scarce(&question.logins)
+            && self.registry(&endpoint).is_scarce(&logins)
         {
             return Ok(Vec::new());
         }
-        let (this, owned, logins) = (self.clone(), Owned::of(request), question.logins);
+        let (this, owned) = (self.clone(), Owned::of(request));
         let ask = async move {
             let request = owned.request();
             this.in_turn(&request, logins, this.resolver.platforms(&request))
@@ -182,6 +193,7 @@ impl Shared {
         };
         let registry = self.registry(&endpoint);
         let _turn = registry.turns.acquire().await.expect("never closed");
+        let _question = self.questions.acquire().await.expect("never closed");
         if let Some((failure, left)) = registry.rests(&logins, Instant::now()) {
             return Err(Arc::new(ResolveError {
                 image: request.reference.clone(),
@@ -193,9 +205,9 @@ impl Shared {
                 rests: Some(left),
             }));
         }
+        let began = Instant::now();
         let answer = ask.await;
-        let failure = answer.as_ref().err().map(|error| &error.failure);
-        registry.learn(logins, failure, Instant::now());
+        registry.learn(logins, answer.as_ref().err(), began, Instant::now());
         answer.map_err(Arc::new)
     }
 
@@ -203,7 +215,9 @@ impl Shared {
         let mut registries = lock(&self.registries);
         if registries.len() >= REGISTRIES_MAX && !registries.contains_key(endpoint) {
             // Those that are being asked are held by their questions.
-            registries.retain(|_, registry| Arc::strong_count(registry) > 1);
+            let now = Instant::now();
+            registries
+                .retain(|_, registry| Arc::strong_count(registry) > 1 || registry.has_rest(now));
         }
         let registry = registries.entry(endpoint.clone()).or_insert_with(|| {
             Arc::new(Registry {
@@ -237,24 +251,48 @@ impl Registry {
         lock(&self.scarce).contains(logins)
     }
 
-    fn learn(&self, logins: [u8; 32], failure: Option<&Failure>, now: Instant) {
-        lock(&self.health).learn(failure.filter(|failure| rest::is_of_all(failure)), now);
-        let limit = failure.filter(|failure| rest::is_of_account(failure));
+    fn learn(&self, logins: [u8; 32], error: Option<&ResolveError>, began: Instant, now: Instant) {
+        let failure = error.map(|error| &error.failure);
+        let of_all = failure.filter(|failure| rest::is_of_all(failure));
+        lock(&self.health).learn(of_all, began, now);
+        let of_account = failure.filter(|failure| rest::is_of_account(failure));
         let mut limits = lock(&self.limits);
-        match limit {
-            Some(_) => limits.entry(logins).or_default().learn(limit, now),
-            None => {
-                limits.remove(&logins);
-            }
+        if of_account.is_none() {
+            limits.remove(&logins);
+            return;
         }
+        if limits.len() >= ACCOUNTS_MAX {
+            limits.retain(|_, limit| limit.left(now).is_some());
+        }
+        if limits.len() < ACCOUNTS_MAX || limits.contains_key(&logins) {
+            limits
+                .entry(logins)
+                .or_default()
+                .learn(of_account, began, now);
+        }
+    }
+
+    fn has_rest(&self, now: Instant) -> bool {
+        lock(&self.health).left(now).is_some()
+            || lock(&self.limits)
+                .values()
+                .any(|limit| limit.left(now).is_some())
     }
 }
 
-/// A hash of all logins at hand, by their names and values: with mirrors, more of them may be shown than are for
-/// the registry.
-fn fingerprint(keyring: &Keyring) -> [u8; 32] {
+/// How long an answer serves others: a failure hardly longer than those wait who asked with it, since it may have
+/// passed.
+fn lasts<T>(answer: &Result<T, Arc<ResolveError>>) -> Duration {
+    match answer {
+        Ok(_) => Duration::from_secs(600),
+        Err(_) => Duration::from_secs(2),
+    }
+}
+
+/// A hash of logins, by their names and values, in order.
+fn fingerprint<'a>(logins: impl IntoIterator<Item = &'a Credential>) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for login in keyring.all() {
+    for login in logins {
         let proof = login.proof();
         let (kind, value) = (proof.kind(), proof.value());
         for part in [login.source(), login.key(), login.username(), kind, value] {

@@ -11,6 +11,9 @@ use crate::names::Reference;
 use crate::resolve::CredentialUsed;
 use crate::target::Target;
 
+/// The most logins that are tried for one question: whoever has more takes the time of others.
+const LOGINS_MAX: usize = 32;
+
 /// An image that a host is asked for.
 #[derive(Clone, Copy)]
 pub(crate) struct Visit<'a> {
@@ -59,6 +62,7 @@ impl Visit<'_> {
         if target.mirrors.is_none() {
             logins.extend(self.provided);
         }
+        logins.truncate(LOGINS_MAX);
         let mut attempt = Attempt {
             authorizations: self.authorizations,
             reference: self.reference,

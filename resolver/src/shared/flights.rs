@@ -21,12 +21,16 @@ type Flight<V> = Pin<Box<dyn Future<Output = V> + Send>>;
 /// The questions and answers.
 pub(super) struct Flights<K, V> {
     known: Mutex<HashMap<K, Known<V>>>,
+    /// How long an answer serves others.
+    lasts: fn(&V) -> Duration,
 }
 
-impl<K, V> Default for Flights<K, V> {
-    fn default() -> Self {
+impl<K, V> Flights<K, V> {
+    /// None yet. An answer serves others for as long as `lasts` says.
+    pub(super) fn new(lasts: fn(&V) -> Duration) -> Self {
         Self {
             known: Mutex::default(),
+            lasts,
         }
     }
 }
@@ -37,7 +41,7 @@ struct Known<V> {
     /// Those who asked then carry the question; when they all have gone, so has it.
     flight: WeakShared<Flight<V>>,
     /// What was answered, kept for others.
-    answer: Option<V>,
+    answer: Option<(V, Instant)>,
 }
 
 impl<K, V> Flights<K, V>
@@ -66,7 +70,7 @@ where
         let answer = flight.await;
         let mut known = self.lock();
         if let Some(known) = known.get_mut(&key).filter(|known| known.at == at) {
-            known.answer = Some(answer.clone());
+            known.answer = Some((answer.clone(), Instant::now()));
         }
         answer
     }
@@ -77,7 +81,10 @@ where
             return Joined::No;
         };
         match (&known.answer, known.flight.upgrade()) {
-            (Some(answer), _) => Joined::Answered(answer.clone()),
+            (Some((answer, told)), _) if told.elapsed() < (self.lasts)(answer) => {
+                Joined::Answered(answer.clone())
+            }
+            (Some(_), _) => Joined::No,
             (None, Some(flight)) => Joined::Asking(known.at, flight),
             (None, None) => Joined::No,
         }
@@ -143,7 +150,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_thousand_askers_are_one_question() {
-        let (registry, flights) = (Registry::new(), Flights::default());
+        let (registry, flights) = (Registry::new(), Flights::new(|_| KEPT));
         let now = Instant::now();
         let askers = (0..1000).map(|_| flights.share("redis:7", now, registry.ask()));
         let all = futures::future::join_all(askers);
@@ -156,7 +163,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_serves_older_questions_and_no_newer_one() {
-        let (registry, flights) = (Registry::new(), Flights::default());
+        let (registry, flights) = (Registry::new(), Flights::new(|_| KEPT));
         registry.open.add_permits(1000);
         let start = Instant::now();
         let second = Duration::from_secs(1);
@@ -169,7 +176,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_newer_question_does_not_wait_for_an_older_one() {
-        let (registry, flights) = (Registry::new(), Flights::default());
+        let (registry, flights) = (Registry::new(), Flights::new(|_| KEPT));
         let start = Instant::now();
         let mut first = Box::pin(flights.share("a", start, registry.ask()));
         assert!(futures::poll!(&mut first).is_pending());
@@ -183,12 +190,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_question_that_everyone_gave_up_is_asked_anew() {
-        let (registry, flights) = (Registry::new(), Flights::default());
+        let (registry, flights) = (Registry::new(), Flights::new(|_| KEPT));
         let start = Instant::now();
         let mut given_up = Box::pin(flights.share("a", start, registry.ask()));
         assert!(futures::poll!(&mut given_up).is_pending());
         drop(given_up);
         registry.open.add_permits(1);
+        assert_eq!(flights.share("a", start, registry.ask()).await, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_serves_others_as_long_as_it_lasts() {
+        let (registry, flights) = (Registry::new(), Flights::new(|_| Duration::from_secs(2)));
+        registry.open.add_permits(1000);
+        let start = Instant::now();
+        assert_eq!(flights.share("a", start, registry.ask()).await, 1);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(flights.share("a", start, registry.ask()).await, 1);
+        tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(flights.share("a", start, registry.ask()).await, 2);
     }
 }

@@ -17,36 +17,48 @@ const LONGEST: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Rest {
     failures: u32,
+    /// When the last of them was told.
+    failed_at: Option<Instant>,
     until: Option<(Instant, Failure)>,
 }
 
-/// Whether a failure is the registry's, whoever asks and for what.
+/// Whether a failure is the registry's, whoever asks and for what. Not so a certificate that isn't trusted: each may
+/// trust authorities of their own.
 pub(super) fn is_of_all(failure: &Failure) -> bool {
     match failure {
-        Failure::NameNotResolved { .. }
-        | Failure::ConnectionFailed { .. }
-        | Failure::CertificateNotTrusted { .. }
-        | Failure::Timeout { .. } => true,
+        Failure::NameNotResolved { .. } | Failure::ConnectionFailed { .. } => true,
         Failure::RegistryError { status, .. } => *status >= 500,
         _ => false,
     }
 }
 
-/// Whether a failure meets all that the same account asks.
+/// Whether a failure meets all that is asked with the same logins: a limit is an account's, and so may be a time that
+/// is spent on trying logins.
 pub(super) fn is_of_account(failure: &Failure) -> bool {
-    matches!(failure, Failure::RateLimited { .. })
+    matches!(
+        failure,
+        Failure::RateLimited { .. } | Failure::Timeout { .. }
+    )
 }
 
 impl Rest {
     /// Takes note of how a question ended. A limit is believed at once; other failures have to come several
-    /// times in a row. Each further one makes the rest twice as long.
-    pub(super) fn learn(&mut self, failure: Option<&Failure>, now: Instant) {
+    /// times in a row: those that were asked before the last one ended are the same, told several times. Each
+    /// further one makes the rest twice as long.
+    pub(super) fn learn(&mut self, failure: Option<&Failure>, began: Instant, now: Instant) {
         let Some(failure) = failure else {
             *self = Self::default();
             return;
         };
+        if self.failed_at.is_some_and(|failed_at| began < failed_at) {
+            return;
+        }
+        self.failed_at = Some(now);
         self.failures += 1;
-        let patience = if is_of_account(failure) { 1 } else { PATIENCE };
+        let patience = match failure {
+            Failure::RateLimited { .. } => 1,
+            _ => PATIENCE,
+        };
         let Some(beyond) = self.failures.checked_sub(patience) else {
             return;
         };
@@ -81,13 +93,13 @@ mod tests {
         let mut rest = Rest::default();
         let mut lasts = Vec::new();
         for _ in 0..8 {
-            rest.learn(Some(&refused()), start);
+            rest.learn(Some(&refused()), start, start);
             lasts.push(rest.left(start).map(|(_, left)| left.as_secs()));
         }
         let tired = [5, 10, 20, 40, 60, 60].map(Some);
         assert_eq!(lasts[..2], [None, None]);
         assert_eq!(lasts[2..], tired);
-        rest.learn(None, start);
+        rest.learn(None, start, start);
         assert_eq!(rest.left(start), None);
     }
 
@@ -101,11 +113,30 @@ mod tests {
             said: "slow down".into(),
         };
         let mut rest = Rest::default();
-        rest.learn(Some(&limited), start);
+        rest.learn(Some(&limited), start, start);
         assert_eq!(
             rest.left(start + seconds(100)),
             Some((limited, seconds(200)))
         );
         assert_eq!(rest.left(start + seconds(300)), None);
+    }
+
+    #[test]
+    fn what_was_asked_before_a_failure_was_told_fails_no_second_time() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut rest = Rest::default();
+        for _ in 0..8 {
+            rest.learn(Some(&refused()), start, start + second);
+        }
+        assert_eq!(rest.left(start + second), None);
+        for again in [2, 3] {
+            rest.learn(
+                Some(&refused()),
+                start + again * second,
+                start + again * second,
+            );
+        }
+        assert!(rest.left(start + 3 * second).is_some());
     }
 }

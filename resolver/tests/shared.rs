@@ -1,0 +1,216 @@
+//! One question for many askers: who shares an answer, and when a registry is left alone.
+
+mod support;
+
+use std::time::Duration;
+
+use resolver::{Endpoint, Format, Keyring, Options, Reference, Request, Resolver, Shared};
+use support::certificates::Authority;
+use support::server::{Answer, Server, header, reply};
+use support::{options, resolver};
+use tokio::time::Instant;
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+fn digest() -> String {
+    format!("sha256:{}", "a".repeat(64))
+}
+
+/// A registry that has every image.
+async fn registry() -> Server {
+    Server::start(|request| {
+        let digest = digest();
+        let headers = [
+            ("content-type", INDEX),
+            ("docker-content-digest", digest.as_str()),
+        ];
+        reply(request, "200 OK", &headers, "")
+    })
+    .await
+}
+
+/// A keyring with one login for a server, from a Secret of this name.
+fn keyring(server: &Server, secret: &str, password: &str) -> Keyring {
+    let host = server.address.trim_start_matches("http://");
+    let config = format!(r#"{{"auths":{{"{host}":{{"username":"me","password":"{password}"}}}}}}"#);
+    let mut keyring = Keyring::new();
+    keyring
+        .add(secret, config.as_bytes(), Format::DockerConfigJson)
+        .unwrap();
+    keyring
+}
+
+/// Asks for an image at a server, and gives what came of it: the digest, or the reason.
+async fn ask(
+    shared: &Shared,
+    server: &str,
+    image: &str,
+    keyring: &Keyring,
+    authority: Option<&[u8]>,
+    since: Instant,
+) -> String {
+    let reference = Reference::parse(&format!("registry.example.com/{image}")).unwrap();
+    let endpoint = Endpoint::parse(server).unwrap();
+    let request = Request {
+        reference: &reference,
+        endpoint: Some(&endpoint),
+        keyring,
+        certificate_authority: authority,
+    };
+    match shared.resolve(&request, since).await {
+        Ok(resolved) => resolved.digest.to_string(),
+        Err(error) => format!("{} {}", error.reason(), error.rests.is_some()),
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_who_ask_the_same_with_the_same_login_are_one_question() {
+    let (registry, shared) = (registry().await, Shared::new(resolver()));
+    let (keyring, now) = (keyring(&registry, "regcred", "word"), Instant::now());
+    let all = (0..100).map(|_| ask(&shared, &registry.address, "a:1", &keyring, None, now));
+    let answers = futures::future::join_all(all).await;
+    assert_eq!(answers, vec![digest(); 100]);
+    assert_eq!(registry.lines(), ["HEAD /v2/a/manifests/1"]);
+    // Whoever asks later is answered anew.
+    let later = Instant::now();
+    ask(&shared, &registry.address, "a:1", &keyring, None, later).await;
+    assert_eq!(registry.lines().len(), 2);
+}
+
+#[tokio::test]
+async fn no_one_is_answered_by_another_s_login_secret_or_authority() {
+    let (registry, shared) = (registry().await, Shared::new(resolver()));
+    let now = Instant::now();
+    let authority = Authority::new("one").pem;
+    let askers = [
+        (Keyring::new(), None),
+        (keyring(&registry, "regcred", "word"), None),
+        (keyring(&registry, "regcred", "other"), None),
+        (keyring(&registry, "another", "word"), None),
+        (
+            keyring(&registry, "another", "word"),
+            Some(authority.as_bytes()),
+        ),
+    ];
+    for (keyring, authority) in &askers {
+        ask(&shared, &registry.address, "a:1", keyring, *authority, now).await;
+    }
+    assert_eq!(registry.lines().len(), askers.len());
+}
+
+#[tokio::test]
+async fn a_registry_that_is_down_is_left_alone_and_the_one_beside_it_is_not() {
+    let shared = Shared::new(resolver());
+    let beside = registry().await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let down = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let none = Keyring::new();
+    let mut told = Vec::new();
+    for tag in 1..=4 {
+        let image = format!("a:{tag}");
+        told.push(ask(&shared, &down, &image, &none, None, Instant::now()).await);
+    }
+    let failed = "ConnectionFailed false".to_owned();
+    assert_eq!(told[..3], [failed.clone(), failed.clone(), failed]);
+    assert_eq!(told[3], "ConnectionFailed true");
+    let answer = ask(&shared, &beside.address, "a:1", &none, None, Instant::now()).await;
+    assert_eq!(answer, digest());
+}
+
+#[tokio::test]
+async fn a_limit_meets_those_with_the_same_login_and_no_others() {
+    let registry = Server::start(|request| match header(request, "authorization") {
+        Some(_) => reply(
+            request,
+            "429 Too Many Requests",
+            &[("retry-after", "60")],
+            "",
+        ),
+        None => reply(
+            request,
+            "401 Unauthorized",
+            &[("www-authenticate", "Basic realm=\"x\"")],
+            "",
+        ),
+    })
+    .await;
+    let shared = Shared::new(resolver());
+    let one = keyring(&registry, "regcred", "word");
+    let ask = async |keyring: &Keyring, image: &str| {
+        ask(
+            &shared,
+            &registry.address,
+            image,
+            keyring,
+            None,
+            Instant::now(),
+        )
+        .await
+    };
+    assert_eq!(ask(&one, "a:1").await, "RateLimited false");
+    let before = registry.lines().len();
+    assert_eq!(ask(&one, "b:1").await, "RateLimited true");
+    assert_eq!(registry.lines().len(), before, "it is not asked");
+    assert_eq!(
+        ask(&Keyring::new(), "b:1").await,
+        "AuthenticationFailed false"
+    );
+}
+
+#[tokio::test]
+async fn a_registry_that_is_silent_for_one_login_is_asked_with_others() {
+    let registry = Server::start(|request| match header(request, "authorization") {
+        Some(_) => Answer::Endless(Vec::new(), Vec::new(), Duration::from_secs(3600)),
+        None if request.contains("/private/") => reply(
+            request,
+            "401 Unauthorized",
+            &[("www-authenticate", "Basic realm=\"x\"")],
+            "",
+        ),
+        None => {
+            let digest = digest();
+            let headers = [
+                ("content-type", INDEX),
+                ("docker-content-digest", digest.as_str()),
+            ];
+            reply(request, "200 OK", &headers, "")
+        }
+    })
+    .await;
+    let deadline = Duration::from_millis(300);
+    let shared = Shared::new(
+        Resolver::new(Options {
+            deadline,
+            ..options()
+        })
+        .unwrap(),
+    );
+    let (one, none) = (keyring(&registry, "regcred", "word"), Keyring::new());
+    let mut told = Vec::new();
+    for tag in 1..=4 {
+        let image = format!("private/a:{tag}");
+        told.push(
+            ask(
+                &shared,
+                &registry.address,
+                &image,
+                &one,
+                None,
+                Instant::now(),
+            )
+            .await,
+        );
+    }
+    assert_eq!(told[2..], ["Timeout false", "Timeout true"]);
+    let answer = ask(
+        &shared,
+        &registry.address,
+        "a:1",
+        &none,
+        None,
+        Instant::now(),
+    )
+    .await;
+    assert_eq!(answer, digest());
+}
