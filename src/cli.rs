@@ -199,12 +199,21 @@ impl Cli {
     }
 }
 
+/// Writes to the standard output, which may be a pipe whose reader has gone.
+fn write_out(text: &str) -> Result<(), CliError> {
+    use std::io::Write as _;
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| CliError::File("the standard output".into(), error))
+}
+
 fn print_crd() -> Result<(), CliError> {
     let yaml =
         serde_saphyr::to_string(&api::crd()).map_err(|error| CliError::Yaml(error.to_string()))?;
-    println!("# Written by `dockercoins-operator crd`: change src/api.rs, then `make generate`.");
-    print!("{yaml}");
-    Ok(())
+    let text = format!(
+        "# Written by `dockercoins-operator crd`: change src/api.rs, then `make generate`.\n{yaml}"
+    );
+    write_out(&text)
 }
 
 impl Run {

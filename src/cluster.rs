@@ -158,17 +158,19 @@ impl Cluster {
         if is_ours {
             return Ok(None);
         }
-        let patch = json!({ "metadata": {
-            "uid": live.uid(),
-            "resourceVersion": live.resource_version(),
-            "managedFields": child::taken_over(live.managed_fields(), &K::api_version(&())),
-        } });
         let api = self.api::<K>(live);
         let name = live.name_any();
+        // The cache keeps only what matters of these records, and here all of them do.
+        let why = "it was handed over by annotation, with all that is in it";
+        let whole = self.call("read", live, why, api.get(&name)).await?;
+        let patch = json!({ "metadata": {
+            "uid": live.uid(),
+            "resourceVersion": whole.resource_version(),
+            "managedFields": child::taken_over(whole.managed_fields(), &K::api_version(&())),
+        } });
         let params = PatchParams::default();
         let patch = Patch::Merge(&patch);
         let request = api.patch(&name, &params, &patch);
-        let why = "it was handed over by annotation, with all that is in it";
         self.call("take over", live, why, request).await.map(Some)
     }
 

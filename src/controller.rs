@@ -37,7 +37,7 @@ use tracing::{debug, info, warn};
 use crate::api::DockerCoins;
 use crate::cluster::{Child, Cluster, is_of_interest, slim};
 use crate::error::with_sources;
-use crate::pushes;
+use crate::pushes::{self, Scope};
 use crate::reconcile::{Context, Guarded, on_error, reconcile};
 use crate::webhook::payload::Pushed;
 
@@ -82,7 +82,7 @@ pub async fn run(
         let context = Context::new(cluster, resolver.clone(), Arc::clone(&turns));
         let context = Arc::new(context);
         let (store, writer) = reflector::store();
-        told.push((store.clone(), Arc::clone(&context)));
+        told.push(Scope::new(store.clone(), Arc::clone(&context)));
         let stop = shutdown.clone();
         controllers.push(run_scope(
             client.clone(),
@@ -96,15 +96,13 @@ pub async fn run(
         if let Some(pushes) = pushes {
             pushes::serve(pushes, told).await;
         }
-        std::future::pending::<()>().await;
     };
     let too_late = async {
         shutdown.clone().await;
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
-        _ = futures::future::join_all(controllers) => info!("everything that was begun is finished"),
-        () = pushes => {}
+        _ = futures::future::join(futures::future::join_all(controllers), pushes) => info!("everything that was begun is finished"),
         () = too_late => warn!("some things were still unfinished after {} s", DRAIN.as_secs()),
     }
 }
@@ -215,6 +213,8 @@ fn identity(event: Event<Guarded>) -> Event<PartialObjectMeta<DockerCoins>> {
             uid: meta.uid.clone(),
             resource_version: meta.resource_version.clone(),
             creation_timestamp: meta.creation_timestamp.clone(),
+            generation: meta.generation,
+            deletion_timestamp: meta.deletion_timestamp.clone(),
             ..ObjectMeta::default()
         };
         meta.into_response_partial()

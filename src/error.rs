@@ -190,6 +190,8 @@ impl Error {
             | Self::Rejected { .. }
             | Self::Forbidden { .. }
             | Self::Panicked { .. } => true,
+            // A plugin that failed may succeed by itself.
+            Self::Unresolved { error, .. } if !error.plugins.is_empty() => false,
             Self::Unresolved { error, .. } => matches!(
                 error.failure,
                 Failure::InvalidReference { .. }
@@ -291,6 +293,9 @@ fn advice(error: &ResolveError) -> String {
         Failure::AddressNotAllowed { address, .. } => {
             let bits = if address.is_ipv4() { 32 } else { 128 };
             format!(". The operator's flag for that is --allow-registry-network {address}/{bits}")
+        }
+        Failure::CertificateNotTrusted { .. } => {
+            ". An authority of its own is named in spec.registry.certificateAuthority, or by the operator's administrator in hosts.toml".to_owned()
         }
         _ => String::new(),
     }

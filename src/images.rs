@@ -128,14 +128,14 @@ fn pin(
     (pinned.without_digest() == wanted.image).then_some((digest.into(), Time(now)))
 }
 
-/// Whether status remembers this digest for what is asked for now: then all that is to be known of it has been
-/// found out.
-pub fn is_known(status: &DockerCoinsStatus, wanted: &DesiredComponent, digest: &Digest) -> bool {
-    let memory = remembered(status, wanted.component);
-    memory.is_some_and(|memory| {
-        memory.image.as_deref() == Some(wanted.image.to_string().as_str())
-            && memory.digest.as_deref() == Some(digest.to_string().as_str())
-    })
+/// What status remembers of this digest, if it answers what is asked for now.
+pub fn known(
+    status: &DockerCoinsStatus,
+    wanted: &DesiredComponent,
+    digest: &Digest,
+) -> Option<Answered> {
+    let (answered, _) = pin(status, wanted, Timestamp::UNIX_EPOCH)?;
+    (answered.digest == *digest).then_some(answered)
 }
 
 /// The platforms of nodes, such as `linux/arm64`, for which an image of these platforms does not serve. One that
@@ -223,14 +223,9 @@ fn settle_one(
     image.answer = match answers.get(&wanted.component) {
         Some(Ok(answered)) => match pin {
             Some(pin) if is_held => Some(pin),
-            // The same digest again is no news: the time stays, and what was found out about it.
+            // The same digest again is no news: the time stays.
             Some((pinned, since)) if pinned.digest == answered.digest => {
-                let answered = Answered {
-                    platforms: pinned.platforms,
-                    unserved: pinned.unserved,
-                    ..answered.clone()
-                };
-                Some((answered, since))
+                Some((answered.clone(), since))
             }
             _ => Some((answered.clone(), Time(now))),
         },

@@ -57,13 +57,23 @@ pub struct Refusal {
     questions: Vec<(Component, Reference)>,
     /// What was answered.
     answers: BTreeMap<Component, Arc<ResolveError>>,
-    /// The resource's generation then: whoever changes the resource is answered at once.
-    generation: Option<i64>,
+    /// On what occasion.
+    occasion: Occasion,
     /// Until when the registries are left alone.
     until: Instant,
     /// The same by the clock, for people.
     until_time: Timestamp,
     failures: u32,
+}
+
+/// On what occasion registries are asked: what the resource says, and what was requested by annotation. Whoever
+/// changes either is answered at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Occasion {
+    /// The resource's generation.
+    pub generation: Option<i64>,
+    /// What was requested, unless it is done.
+    pub requested: Option<String>,
 }
 
 /// A write that the API server refused.
@@ -118,11 +128,11 @@ impl Memory {
     pub fn standing_refusal(
         &self,
         questions: &[(Component, &Reference)],
-        generation: Option<i64>,
+        occasion: &Occasion,
         now: Instant,
     ) -> Option<Answers> {
         let refusal = self.refusal.as_ref()?;
-        let is_same = refusal.generation == generation
+        let is_same = refusal.occasion == *occasion
             && questions.len() <= refusal.questions.len()
             && questions.iter().all(|(component, reference)| {
                 refusal
@@ -178,13 +188,26 @@ impl Memory {
         }
     }
 
+    /// Takes note that what was due has been asked for, if anything had to be. A question in between, for one new
+    /// tag, doesn't put off the others.
+    pub fn refreshed(&mut self, interval: Option<Duration>, now: Instant) {
+        if self.refresh_at.is_none_or(|at| at <= now) {
+            self.refresh_at = interval.map(|interval| now + interval);
+        }
+    }
+
+    /// Has what was asked for asked again: it could not be stored.
+    pub fn ask_again(&mut self, now: Instant) {
+        self.refresh_at = self.refresh_at.map(|_| now);
+    }
+
     /// Keeps what registries answered: how long they are left alone if one gave no digest, and when they are
     /// asked again if all did.
     pub fn keep_answers(
         &mut self,
         questions: &[(Component, &Reference)],
         answers: &Answers,
-        generation: Option<i64>,
+        occasion: Occasion,
         interval: Option<Duration>,
         (now, clock): (Instant, Timestamp),
         chance: f64,
@@ -197,17 +220,13 @@ impl Memory {
             .collect();
         if failed.is_empty() {
             self.refusal = None;
-            // A question in between, for one new tag, doesn't put off the others.
-            let due = self.refresh_at.is_none_or(|at| at <= now);
-            if due {
-                self.refresh_at = interval.map(|interval| now + interval);
-            }
+            self.refreshed(interval, now);
             return;
         }
         let before = self
             .refusal
             .take()
-            .filter(|refusal| refusal.generation == generation);
+            .filter(|refusal| refusal.occasion == occasion);
         let failures = before.map_or(0, |refusal| refusal.failures) + 1;
         let asked_for = failed
             .values()
@@ -221,7 +240,7 @@ impl Memory {
                 .map(|(component, reference)| (*component, (*reference).clone()))
                 .collect(),
             answers: failed,
-            generation,
+            occasion,
             until: now + wait,
             until_time: clock.saturating_add(wait).unwrap_or(clock),
             failures,
@@ -393,7 +412,8 @@ mod tests {
         let mut answered = |now| {
             memory.is_refresh_due(interval, now, 1.0);
             let when = (now, Timestamp::UNIX_EPOCH);
-            memory.keep_answers(&[], &Answers::new(), None, interval, when, 1.0);
+            let occasion = Occasion::default();
+            memory.keep_answers(&[], &Answers::new(), occasion, interval, when, 1.0);
             memory.refresh_at.unwrap() - start
         };
         let second = Duration::from_secs(1);
@@ -409,6 +429,49 @@ mod tests {
         assert_eq!(memory.reads_secrets_at(now), now);
         memory.secrets_read_at = Some(now);
         assert_eq!(memory.reads_secrets_at(now), now + LAST_RETRY);
+    }
+
+    #[test]
+    fn with_nothing_to_ask_for_a_due_refresh_is_over() {
+        let start = Instant::now();
+        let interval = Duration::from_secs(600);
+        let mut memory = Memory::default();
+        assert!(memory.is_refresh_due(Some(interval), start, 0.0));
+        memory.refreshed(Some(interval), start);
+        assert_eq!(memory.asks_again_at(), Some(start + interval));
+    }
+
+    #[test]
+    fn a_refusal_stands_until_the_resource_changes_or_someone_requests_it() {
+        let start = Instant::now();
+        let reference = Reference::parse("redis:7").unwrap();
+        let failure = resolver::Failure::InvalidReference { host: "x".into() };
+        let error = ResolveError {
+            image: reference.clone(),
+            endpoint: None,
+            tried: Vec::new(),
+            failure,
+            also_asked: Vec::new(),
+            plugins: Vec::new(),
+            rests: None,
+        };
+        let questions = [(Component::Redis, &reference)];
+        let answers: Answers = [(Component::Redis, Err(Arc::new(error)))].into();
+        let occasion = |generation, requested: Option<&str>| Occasion {
+            generation: Some(generation),
+            requested: requested.map(str::to_owned),
+        };
+        let mut memory = Memory::default();
+        let when = (start, Timestamp::UNIX_EPOCH);
+        memory.keep_answers(&questions, &answers, occasion(1, None), None, when, 1.0);
+        let stands = |occasion| {
+            memory
+                .standing_refusal(&questions, &occasion, start)
+                .is_some()
+        };
+        assert!(stands(occasion(1, None)));
+        assert!(!stands(occasion(2, None)));
+        assert!(!stands(occasion(1, Some("now"))));
     }
 
     #[test]

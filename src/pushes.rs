@@ -2,7 +2,7 @@
 //!
 //! A push is believed for nothing but that something may have changed. Whom it concerns gets the annotation
 //! that a person would write to have the tags asked for again. So it makes no difference which of several
-//! operators is told, and a push that is told while one starts anew is not lost.
+//! operators is told, and what has been written outlives a restart.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,53 +16,115 @@ use tracing::{info, warn};
 
 use crate::api::{DockerCoins, ResolvePolicy};
 use crate::desired::Desired;
+use crate::error::Error;
 use crate::reconcile::{Context, Guarded};
 use crate::webhook::payload::{Pushed, concerns};
 
-/// How long pushes are collected: an image for several platforms is pushed in several steps, of which the last
-/// moves the tag.
+/// How long pushes are collected: those of one build come close together, and are one request.
 const COLLECT: Duration = Duration::from_millis(500);
 
-/// Where resources are, and how to write to them.
-pub type Scope = (Store<Guarded>, Arc<Context>);
+/// How long what could not be done waits until it is tried again: resources that have not been listed yet, or an
+/// API server that failed.
+const AGAIN: Duration = Duration::from_secs(2);
 
-/// Has whoever is concerned ask again, for every push that comes, until there are no more.
-pub async fn serve(mut queue: Receiver<Vec<Pushed>>, scopes: Vec<Scope>) {
-    while let Some(first) = queue.recv().await {
-        tokio::time::sleep(COLLECT).await;
-        let mut pushed: BTreeSet<Pushed> = first.into_iter().collect();
-        while let Ok(more) = queue.try_recv() {
-            pushed.extend(more);
+/// How often a resource that can't be written to is tried.
+const TRIES: u32 = 30;
+
+/// The resources of one namespace, or of all.
+pub struct Scope {
+    store: Store<Guarded>,
+    context: Arc<Context>,
+    /// What has been pushed, and was not looked at yet.
+    pushed: BTreeSet<Pushed>,
+    /// Whom it concerns, what for, and how often that has been tried in vain.
+    concerned: Vec<(Arc<Guarded>, String, u32)>,
+}
+
+impl Scope {
+    /// The resources in `store`, which are written to by `context`.
+    pub fn new(store: Store<Guarded>, context: Arc<Context>) -> Self {
+        Self {
+            store,
+            context,
+            pushed: BTreeSet::new(),
+            concerned: Vec::new(),
         }
-        for (store, context) in &scopes {
-            let requests = store.state().into_iter().filter_map(|object| {
-                let coins = object.0.as_ref().ok()?;
-                let name = names(coins, &pushed)?;
-                Some((Arc::clone(&object), name))
-            });
-            for (object, name) in requests.collect::<Vec<_>>() {
-                request(context, &object, &name).await;
+    }
+
+    fn is_done(&self) -> bool {
+        self.pushed.is_empty() && self.concerned.is_empty()
+    }
+
+    /// Requests what the pushes so far ask for, as far as that can be done now.
+    async fn serve(&mut self, value: &str) {
+        if !self.context.cluster.is_ready() {
+            return;
+        }
+        let pushed = std::mem::take(&mut self.pushed);
+        let new = self.store.state().into_iter().filter_map(|object| {
+            let image = names(object.0.as_ref().ok()?, &pushed)?;
+            Some((object, image, 0))
+        });
+        self.concerned.extend(new);
+        for (coins, image, tries) in std::mem::take(&mut self.concerned) {
+            let resource = format!(
+                "{}/{}",
+                coins.namespace().unwrap_or_default(),
+                coins.name_any()
+            );
+            match self.context.cluster.request(&coins, value).await {
+                Ok(()) => {
+                    info!(%resource, image, "it was pushed: the resource's tags are asked for again");
+                }
+                // It is gone, or another has taken its name.
+                Err(Error::Outdated { .. }) => {}
+                Err(error) if tries < TRIES => {
+                    warn!(%resource, image, "it was pushed, and is requested again soon: {error}");
+                    self.concerned.push((coins, image, tries + 1));
+                }
+                Err(error) => {
+                    warn!(%resource, image, "it was pushed, and could not be requested: {error}");
+                }
             }
         }
     }
 }
 
-async fn request(context: &Context, coins: &Guarded, pushed: &str) {
-    let namespace = coins.namespace().unwrap_or_default();
-    let resource = format!("{namespace}/{}", coins.name_any());
-    info!(%resource, pushed, "a push concerns this resource: its tags are asked for again");
-    let now = Timestamp::now().to_string();
-    if let Err(error) = context.cluster.request(coins, &now).await {
-        warn!(%resource, pushed, "it could not be asked for again, and waits for its interval: {error}");
+/// Has whoever is concerned ask again, for every push that comes, until there are no more.
+pub async fn serve(mut queue: Receiver<Vec<Pushed>>, mut scopes: Vec<Scope>) {
+    let mut is_open = true;
+    while is_open || !scopes.iter().all(Scope::is_done) {
+        let mut pushed = BTreeSet::new();
+        let wait = match scopes.iter().all(Scope::is_done) {
+            true => Duration::MAX,
+            false => AGAIN,
+        };
+        match tokio::time::timeout(wait, queue.recv()).await {
+            Ok(Some(first)) => {
+                pushed.extend(first);
+                tokio::time::sleep(COLLECT).await;
+                while let Ok(more) = queue.try_recv() {
+                    pushed.extend(more);
+                }
+            }
+            Ok(None) if is_open => is_open = false,
+            Ok(None) => tokio::time::sleep(AGAIN).await,
+            Err(_) => {}
+        }
+        // One value for all: what they ask is then one question.
+        let value = Timestamp::now().to_string();
+        for scope in &mut scopes {
+            scope.context.requests(&value);
+            scope.pushed.extend(pushed.iter().cloned());
+            scope.serve(&value).await;
+        }
     }
 }
 
-/// The image of the resource that one of these pushes may have changed.
+/// The image of the resource that one of these pushes may have changed. One that is suspended is concerned too: it asks
+/// when it no longer is.
 fn names(coins: &DockerCoins, pushed: &BTreeSet<Pushed>) -> Option<String> {
     let desired = Desired::from_resource(coins).ok()?;
-    if desired.suspend {
-        return None;
-    }
     let asked = desired
         .components
         .iter()
@@ -115,7 +177,6 @@ mod tests {
             "a".repeat(64)
         );
         for more in [
-            json!({ "suspend": true }),
             json!({ "resolve": { "policy": "Never" } }),
             json!({ "rng": { "resolve": { "policy": "Never" } } }),
             json!({ "rng": { "image": digest } }),

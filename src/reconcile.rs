@@ -49,6 +49,8 @@ pub struct Context {
     turns: Arc<Semaphore>,
     memories: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
     sights: Mutex<BTreeMap<String, Sight>>,
+    /// The request that was last written to resources, because of a push, and when.
+    written: Mutex<Option<(String, Instant)>>,
 }
 
 /// When a resource was first seen to say what it says.
@@ -67,6 +69,7 @@ impl Context {
             turns,
             memories: Mutex::default(),
             sights: Mutex::default(),
+            written: Mutex::default(),
         }
     }
 
@@ -81,7 +84,12 @@ impl Context {
             .get(&uid)
             .is_some_and(|sight| (sight.generation, &sight.requested) == (generation, &requested));
         if !is_known {
-            let at = Instant::now();
+            let written = self.written.lock().expect("no panic while held");
+            let at = match &*written {
+                // What was written to many at once is one question for all of them.
+                Some((value, at)) if requested.as_ref() == Some(value) => *at,
+                _ => Instant::now(),
+            };
             let sight = Sight {
                 generation,
                 requested,
@@ -89,6 +97,12 @@ impl Context {
             };
             sights.insert(uid, sight);
         }
+    }
+
+    /// Notes that a request is about to be written to resources.
+    pub fn requests(&self, value: &str) {
+        let mut written = self.written.lock().expect("no panic while held");
+        *written = Some((value.to_owned(), Instant::now()));
     }
 
     fn seen_at(&self, uid: &str) -> Instant {
@@ -251,6 +265,9 @@ async fn serve(
         info!(reason = %news.reason, "{}", news.note);
         context.cluster.publish(&case.reference, news).await;
     }
+    if told.is_err() {
+        case.memory.ask_again(Instant::now());
+    }
     let pending = told?;
     Ok(case.next(&outcome, pending))
 }
@@ -296,7 +313,7 @@ impl<'a> Case<'a> {
         let desired = Desired::from_resource(self.coins).map_err(Error::Invalid)?;
         self.holds_the_names(&desired)?;
 
-        let images = self.resolve(&desired, outcome).await;
+        let images = self.resolve(&desired, outcome).await?;
         let plan = plan::plan(&desired, images.set.as_ref());
         let is_complete = images.are_complete();
         outcome.images = Some(images);

@@ -351,7 +351,7 @@ fn resolved_as(unserved: &[(&'static str, Option<Vec<String>>)]) -> String {
     }
     if unserved.iter().any(|(_, platforms)| platforms.is_none()) {
         told.push(
-            "whether the images are for the nodes' platforms was not checked: the operator may not list nodes"
+            "whether the images are for the nodes' platforms was not checked: the nodes could not be listed, see the operator's log"
                 .to_owned(),
         );
     }

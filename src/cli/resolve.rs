@@ -403,7 +403,7 @@ async fn print_table(
             }
         }
     }
-    print!("{}{}", table(&offline), table(&asked));
+    super::write_out(&format!("{}{}", table(&offline), table(&asked)))?;
     for problem in &problems {
         eprintln!("{problem}");
     }

@@ -1,35 +1,74 @@
 //! The asking part of a reconcile: from tags to digests, with status and patience.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use resolver::{Keyring, Reference, Request, Resolved};
 use tokio::time::Instant;
 use tracing::debug;
 
-use crate::api::REQUESTED_AT;
+use crate::api::{REQUESTED_AT, ResolvePolicy};
 use crate::component::Component;
 use crate::desired::Desired;
+use crate::error::Error;
 use crate::images::{self, Answered, Answers, Images};
+use crate::memory::Occasion;
 use crate::status::{self, Outcome};
 
 use super::{Case, chance};
 
 impl Case<'_> {
     /// Finds the digests of the images, in status where it has them, at the registries where it doesn't.
-    pub(super) async fn resolve(&mut self, desired: &Desired, outcome: &mut Outcome) -> Images {
+    pub(super) async fn resolve(
+        &mut self,
+        desired: &Desired,
+        outcome: &mut Outcome,
+    ) -> Result<Images, Error> {
         let answers = match desired.suspend {
             true => Answers::new(),
             false => {
                 let answers = self.ask(desired).await;
-                if answers.values().all(Result::is_ok) {
+                let is_in_the_way = |(component, answer): (&Component, &Result<_, _>)| {
+                    let policy = desired.component(*component).policy;
+                    policy == ResolvePolicy::Required && answer.is_err()
+                };
+                // What runs by its tag is asked for again by itself.
+                if !answers.iter().any(is_in_the_way) {
                     outcome.handled_request = self.requested();
                 }
+                self.is_still_meant()?;
                 answers
             }
         };
         outcome.notes = self.memory.notes.clone();
         outcome.next_attempt = self.memory.next_attempt();
-        images::settle(desired, &self.before, &answers, Timestamp::now())
+        let now = Timestamp::now();
+        Ok(images::settle(desired, &self.before, &answers, now))
+    }
+
+    /// Whether the resource still says what it said before registries were waited for: else nothing may be written by
+    /// it any more.
+    fn is_still_meant(&self) -> Result<(), Error> {
+        let namespace = self.coins.namespace().unwrap_or_default();
+        let name = self.coins.name_any();
+        let now = self.context.cluster.coins.get(&namespace, &name);
+        let is_meant = now.is_some_and(|now| {
+            let gist = |meta: &ObjectMeta| {
+                (
+                    meta.uid.clone(),
+                    meta.generation,
+                    meta.deletion_timestamp.clone(),
+                )
+            };
+            gist(&now.metadata) == gist(&self.coins.metadata)
+        });
+        match is_meant {
+            true => Ok(()),
+            false => Err(Error::Outdated {
+                what: format!("to serve DockerCoins {namespace}/{name}"),
+                message: "it changed while registries were asked".into(),
+            }),
+        }
     }
 
     /// What is requested by annotation, unless it is done: that every tag is asked for again.
@@ -43,17 +82,21 @@ impl Case<'_> {
     /// Asks the registries what must be asked now, and notes when to ask again.
     async fn ask(&mut self, desired: &Desired) -> Answers {
         let now = Instant::now();
-        let generation = self.coins.metadata.generation;
+        let occasion = Occasion {
+            generation: self.coins.metadata.generation,
+            requested: self.requested(),
+        };
         let is_refresh = self.memory.is_refresh_due(desired.interval, now, chance());
-        let is_due = is_refresh || self.requested().is_some();
+        let is_due = is_refresh || occasion.requested.is_some();
         let questions = images::questions(desired, &self.before, is_due, Timestamp::now());
         let answers = if questions.is_empty() {
             self.memory.refusal = None;
+            self.memory.refreshed(desired.interval, now);
             if status::has_notes(&self.before) {
                 self.look_after_secrets(desired, now).await;
             }
             Answers::new()
-        } else if let Some(answers) = self.memory.standing_refusal(&questions, generation, now) {
+        } else if let Some(answers) = self.memory.standing_refusal(&questions, &occasion, now) {
             answers
         } else {
             let since = self.context.seen_at(&desired.owner.uid);
@@ -64,7 +107,7 @@ impl Case<'_> {
             let answers = self.answers(desired, &questions, since).await;
             let when = (Instant::now(), Timestamp::now());
             self.memory
-                .keep_answers(&questions, &answers, generation, interval, when, chance());
+                .keep_answers(&questions, &answers, occasion, interval, when, chance());
             answers
         };
         self.wakes.extend(self.memory.asks_again_at());
@@ -104,8 +147,8 @@ impl Case<'_> {
         answers
     }
 
-    /// What is to be known of a digest. That it is new is asked about but once: for which platforms there are
-    /// images under it, and for which of the nodes there are none.
+    /// What is to be known of a digest: for which platforms there are images under it, and for which of the nodes'
+    /// there are none. What is known of it already isn't asked for again.
     async fn answered(
         &self,
         desired: &Desired,
@@ -121,19 +164,22 @@ impl Case<'_> {
                 .map(|login| login.source.clone()),
             ..Answered::from(resolved.digest.clone())
         };
-        if images::is_known(&self.before, desired.component(component), &resolved.digest) {
-            return answered;
+        let wanted = desired.component(component);
+        if let Some(known) = images::known(&self.before, wanted, &resolved.digest) {
+            (answered.platforms, answered.unserved) = (known.platforms, known.unserved);
         }
         let pinned = request.reference.with_digest(&resolved.digest);
         let request = Request {
             reference: &pinned,
             ..*request
         };
-        match self.context.resolver.platforms(&request).await {
-            Ok(platforms) => answered.platforms = platforms,
-            Err(error) => debug!(%component, %error, "the platforms of an image can't be read"),
+        if answered.platforms.is_empty() {
+            match self.context.resolver.platforms(&request).await {
+                Ok(platforms) => answered.platforms = platforms,
+                Err(error) => debug!(%component, %error, "the platforms of an image can't be read"),
+            }
         }
-        if !answered.platforms.is_empty() {
+        if answered.unserved.is_none() && !answered.platforms.is_empty() {
             let nodes = self.context.cluster.platforms(&desired.node_selector).await;
             answered.unserved = nodes.map(|nodes| images::unserved(&answered.platforms, &nodes));
         }

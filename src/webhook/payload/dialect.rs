@@ -49,10 +49,13 @@ fn distribution(event: &Value) -> Option<Vec<Pushed>> {
     let Some(repository) = text(target, "/repository") else {
         return Some(Vec::new());
     };
-    let tag = text(target, "/tag");
+    // The images of an index are pushed by digest, one by one, before the index is, by its tag.
+    let Some(tag) = text(target, "/tag") else {
+        return Some(Vec::new());
+    };
     Some(
         told.into_iter()
-            .filter_map(|host| Pushed::named(host, repository, tag))
+            .filter_map(|host| Pushed::named(host, repository, Some(tag)))
             .collect(),
     )
 }
