@@ -307,6 +307,14 @@ pub(crate) fn speaks_no_tls(server: &Endpoint) -> String {
     )
 }
 
+/// How it is said that a server wants a client's certificate.
+const WANTS_CERTIFICATE: &str = "it wants a client's certificate";
+
+/// Whether the detail of a connection that failed says that the server wants a client's certificate.
+pub(crate) fn wants_certificate(detail: &str) -> bool {
+    detail.starts_with(WANTS_CERTIFICATE)
+}
+
 /// What a server says by an alert of TLS about the client's certificate. One that is missing has an
 /// alert of its own since TLS 1.3, but servers call it a bad one there too.
 fn of_alert(alert: AlertDescription) -> Option<String> {
@@ -322,7 +330,7 @@ fn of_alert(alert: AlertDescription) -> Option<String> {
     );
     is_of_certificate.then(|| {
         format!(
-            "it wants a client's certificate, of an authority that it knows, and was shown none that it takes ({alert:?}): name one by `client` in the registry's hosts.toml"
+            "{WANTS_CERTIFICATE}, of an authority that it knows, and was shown none that it takes ({alert:?}): name one by `client` in the registry's hosts.toml"
         )
     })
 }

@@ -4,7 +4,7 @@
 use crate::attempt::{Attempt, Got, Wanted};
 use crate::endpoint::Endpoint;
 use crate::error::Failure;
-use crate::exchange::{Deadline, speaks_no_tls};
+use crate::exchange::{Deadline, speaks_no_tls, wants_certificate};
 use crate::keyring::{Credential, Keyring};
 use crate::login::Authorizations;
 use crate::names::Reference;
@@ -103,7 +103,9 @@ fn lacks_tls(server: &Endpoint, failure: &Failure) -> bool {
     match failure {
         Failure::ConnectionFailed { host, detail } => {
             *detail == speaks_no_tls(server)
-                || (server.written_port().is_none() && *host == server.dialled())
+                || (server.written_port().is_none()
+                    && *host == server.dialled()
+                    && !wants_certificate(detail))
         }
         Failure::Timeout { by, .. } => *by == server.to_string(),
         _ => false,
@@ -127,5 +129,34 @@ impl CredentialUsed {
             key: credential.key().to_owned(),
             username: credential.username().to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_asks_for_a_certificate_does_not_lack_tls() {
+        let lacks = |server: &str, detail: &str| {
+            let server = Endpoint::parse(server).unwrap();
+            let failure = Failure::ConnectionFailed {
+                host: server.dialled(),
+                detail: detail.to_owned(),
+            };
+            lacks_tls(&server, &failure)
+        };
+        let wants = "it wants a client's certificate, of an authority that it knows";
+        assert!(!lacks("https://mirror.example.com", wants));
+        assert!(lacks("https://mirror.example.com", "Connection refused"));
+        assert!(!lacks(
+            "https://mirror.example.com:5000",
+            "Connection refused"
+        ));
+        let at = Endpoint::parse("https://mirror.example.com:5000").unwrap();
+        assert!(lacks(
+            "https://mirror.example.com:5000",
+            &speaks_no_tls(&at)
+        ));
     }
 }

@@ -29,7 +29,8 @@ pub(super) struct Resolve {
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
 
-    /// Ask no registry: say what the names mean, and with --docker-config which logins would be tried.
+    /// Ask no registry: say what the names mean, and with --docker-config which logins would be tried, those of
+    /// credential helpers aside: none is run.
     #[arg(long)]
     offline: bool,
 
