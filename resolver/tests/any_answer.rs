@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use resolver::Digest;
 use support::server::{Answer, Server, header, reply};
-use support::{ask, key, keyring, resolver};
+use support::{ask, key, keyring, resolver, with_identity_token};
 
 /// How many scripts are made up; each is some exchanges on this machine.
 const CASES: u32 = 1_000;
@@ -28,7 +29,7 @@ const ERROR_MAX: usize = 2500;
 /// Stand in scripts for what is known only when they are played.
 const PASSWORD: &str = "{password}";
 const ESCAPED: &str = "{escaped}";
-const BASIC: &str = "{basic}";
+const SENT: &str = "{sent}";
 const TOKEN: &str = "{token}";
 const SHOWN: &str = "{shown}";
 const ADDRESS: &str = "{address}";
@@ -46,6 +47,8 @@ struct Reply {
 struct Script {
     username: String,
     password: String,
+    /// Whether what stands for the password is an identity token.
+    is_identity: bool,
     token: String,
     /// To those who show nothing.
     nameless: Reply,
@@ -69,8 +72,12 @@ impl Script {
         }
     }
 
-    fn basic(&self) -> String {
-        BASE64_STANDARD.encode(format!("{}:{}", self.username, self.password))
+    /// The login as it is sent.
+    fn sent(&self) -> String {
+        match self.is_identity {
+            true => encoded(&self.password),
+            false => BASE64_STANDARD.encode(format!("{}:{}", self.username, self.password)),
+        }
     }
 
     fn play(&self, request: &str) -> Answer {
@@ -79,12 +86,15 @@ impl Script {
             headers,
             body,
         } = self.reply_to(request);
-        let shown = header(request, "authorization").unwrap_or_default();
+        let form = request.split_once("\r\n\r\n").map(|(_, form)| form);
+        let shown = header(request, "authorization")
+            .or(form)
+            .unwrap_or_default();
         let address = format!("http://{}", header(request, "host").unwrap_or_default());
         let filled = |text: &str| {
             text.replace(PASSWORD, &self.password)
                 .replace(ESCAPED, &escaped(&self.password))
-                .replace(BASIC, &self.basic())
+                .replace(SENT, &self.sent())
                 .replace(TOKEN, &self.token)
                 .replace(SHOWN, shown)
                 .replace(ADDRESS, &address)
@@ -120,19 +130,18 @@ fn no_answer_upsets_the_resolver_or_brings_a_credential_into_its_error() {
     };
     let held = TestRunner::new(config).run(&any_script(), |case| {
         *script.lock().unwrap() = Some(case.clone());
-        let logins = keyring(&[(
-            "regcred",
-            key(&server.address),
-            &case.username,
-            &case.password,
-        )]);
+        let at = key(&server.address);
+        let logins = match case.is_identity {
+            true => with_identity_token(at, &case.password),
+            false => keyring(&[("regcred", at, &case.username, &case.password)]),
+        };
         let outcome = runtime.block_on(ask(&resolver, &server.address, &logins));
         let told = match &outcome {
             Ok(resolved) => format!("{resolved:?}"),
             Err(error) => format!("{error}\n{error:?}"),
         };
         let escaped = escaped(&case.password);
-        for secret in [&case.password, &escaped, &case.basic(), &case.token] {
+        for secret in [&case.password, &escaped, &case.sent(), &case.token] {
             prop_assert!(!told.contains(secret), "{secret:?} is in {told}");
         }
         if let Err(error) = outcome {
@@ -151,6 +160,7 @@ fn no_answer_upsets_the_resolver_or_brings_a_credential_into_its_error() {
 
 fn any_script() -> impl Strategy<Value = Script> {
     let login = (
+        any::<bool>(),
         "[a-z]{1,6}",
         "pw-[ -~äß\u{200b}]{4,20}",
         "tk-[A-Za-z0-9._~+/=-]{8,40}",
@@ -163,11 +173,12 @@ fn any_script() -> impl Strategy<Value = Script> {
         any_reply("200 OK"),
         any_reply("200 OK"),
     );
-    (login, replies).prop_map(|((username, password, token), replies)| {
+    (login, replies).prop_map(|((is_identity, username, password, token), replies)| {
         let (nameless, head, get, front_door, token_server, elsewhere) = replies;
         Script {
             username,
             password,
+            is_identity,
             token,
             nameless,
             head,
@@ -239,6 +250,7 @@ fn any_header() -> impl Strategy<Value = (&'static str, String)> {
         2 => any_challenge().prop_map(|value| ("WWW-Authenticate", value)),
         2 => any_address().prop_map(|value| ("Location", value)),
         1 => wait.prop_map(|value| ("Retry-After", value)),
+        1 => any_text().prop_map(|value| ("RateLimit-Remaining", format!("9;w={value}"))),
         1 => any_address().prop_map(|value| ("Link", format!("<{value}>; rel=\"next\""))),
     ]
 }
@@ -343,7 +355,7 @@ fn any_text() -> impl Strategy<Value = String> {
         2 => "[a-z0-9]{0,6}",
         1 => "[ -~\u{0}-\u{1f}äß\u{200b}\u{202e}]{0,4}",
         1 => Just(PASSWORD.to_owned()),
-        1 => Just(BASIC.to_owned()),
+        1 => Just(SENT.to_owned()),
         1 => Just(SHOWN.to_owned()),
         1 => any::<char>().prop_map(String::from),
     ];
@@ -353,6 +365,16 @@ fn any_text() -> impl Strategy<Value = String> {
 /// A string of JSON in which what was sent is escaped as the rest is.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", escaped(text).replace(PASSWORD, ESCAPED))
+}
+
+/// As it stands in a form.
+fn encoded(text: &str) -> String {
+    const NOT_PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    utf8_percent_encode(text, NOT_PLAIN).to_string()
 }
 
 fn escaped(text: &str) -> String {
