@@ -39,6 +39,9 @@ pub struct Outcome {
     pub next_attempt: Option<Timestamp>,
     /// What was requested by annotation and has been done: every tag has been asked for again.
     pub handled_request: Option<String>,
+    /// Whether this is told before anything was written: new digests are stored before they run, and until then the
+    /// Deployments are done with what is no longer asked for.
+    pub is_ahead: bool,
     /// The objects that differ from what is wanted and are left so, because the resource is suspended;
     /// `None` if it isn't.
     pub held_back: Option<Vec<String>>,
@@ -208,6 +211,11 @@ fn ready(outcome: &Outcome) -> (Told, Option<Told>) {
             held_back.join(", ")
         );
         return (Told::new("Ready", "False", "Suspended", message), None);
+    }
+
+    if outcome.is_ahead {
+        let message = "new images are about to be rolled out".to_owned();
+        return not_ready("RolloutInProgress", message, false);
     }
 
     let rollouts =

@@ -46,7 +46,10 @@ impl Helpers {
 
 impl Logins {
     /// Reads a file, or the user's own, which need not be there. What is skipped of it is said, and stops nothing.
-    pub(super) fn read(named: Option<&Path>) -> Result<Option<Logins>, CliError> {
+    ///
+    /// `as_secret` reads it as the kubelet and the operator would, if it were a pull secret: without identity tokens
+    /// and programs.
+    pub(super) fn read(named: Option<&Path>, as_secret: bool) -> Result<Option<Logins>, CliError> {
         let Some(path) = named.map(Path::to_owned).or_else(own_file) else {
             return Ok(None);
         };
@@ -59,18 +62,26 @@ impl Logins {
             Err(error) => return Err(CliError::File(name, error)),
         };
         let mut file = Keyring::new();
+        let format = match as_secret {
+            true if path.ends_with(".dockercfg") => Format::DockerCfg,
+            true => Format::DockerConfigJson,
+            false => Format::DockerConfig,
+        };
         let skipped = file
-            .add(&name, &payload, Format::DockerConfig)
+            .add(&name, &payload, format)
             .map_err(|error| CliError::Logins(error.to_string()))?;
         for skipped in skipped {
             tell(&skipped.to_string());
         }
         // `null` is a file without logins.
-        let helpers: Option<Helpers> = serde_json::from_slice(&payload).map_err(|_| {
-            CliError::Logins(format!(
-                "{name}: `credHelpers` must be an object of strings, and `credsStore` a string"
-            ))
-        })?;
+        let helpers: Option<Helpers> = match as_secret {
+            true => None,
+            false => serde_json::from_slice(&payload).map_err(|_| {
+                CliError::Logins(format!(
+                    "{name}: `credHelpers` must be an object of strings, and `credsStore` a string"
+                ))
+            })?,
+        };
         let none = Helpers {
             by_server: None,
             store: None,

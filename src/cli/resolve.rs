@@ -29,8 +29,8 @@ pub(super) struct Resolve {
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
 
-    /// Ask no registry: say what the names mean, and with --docker-config which logins would be tried, those of
-    /// credential helpers aside: none is run.
+    /// Ask no registry: say what the names mean, and with --docker-config which logins would be tried if that file
+    /// were a pull secret: as the kubelet reads one, without identity tokens and credential helpers.
     #[arg(long)]
     offline: bool,
 
@@ -203,7 +203,7 @@ impl Resolve {
     pub(super) async fn run(self) -> Result<bool, CliError> {
         let logins = match (&self.docker_config, self.offline) {
             (None, true) => None,
-            (named, _) => Logins::read(named.as_deref())?,
+            (named, _) => Logins::read(named.as_deref(), self.offline)?,
         };
         let resolver = match self.offline {
             true => None,

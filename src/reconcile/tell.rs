@@ -48,7 +48,9 @@ impl Case<'_> {
             return Ok(());
         }
         self.see(outcome);
+        outcome.is_ahead = true;
         let status = self.status_of(outcome);
+        outcome.is_ahead = false;
         self.write_status(status, "the images' digests must be stored before they run")
             .await
     }

@@ -139,6 +139,22 @@ fn status_tells_the_whole_of_what_is_known() {
 }
 
 #[test]
+fn before_new_digests_run_the_resource_is_not_ready_though_its_deployments_are() {
+    let outcome = Outcome {
+        is_ahead: true,
+        ..well()
+    };
+    assert_eq!(
+        gist(&outcome),
+        [
+            ["Ready", "False", "RolloutInProgress"],
+            ["ImagesResolved", "True", "Resolved"],
+            ["Reconciling", "True", "RolloutInProgress"],
+        ]
+    );
+}
+
+#[test]
 fn a_rollout_that_moves_is_reconciling_and_one_that_is_stuck_is_stalled() {
     let mut outcome = well();
     outcome.deployments.insert(

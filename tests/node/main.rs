@@ -14,7 +14,7 @@ use std::time::Duration;
 use dockercoins_operator::api::DockerCoins;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::ListParams;
-use kube::{Resource as _, ResourceExt as _};
+use kube::{Client, Config, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
 use browser::Browser;
@@ -27,6 +27,8 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// DockerCoins in a namespace of a test's own, mining.
 struct Mine {
     namespace: Namespace,
+    /// Who looks at the page.
+    visitor: Client,
     _operator: Operator,
 }
 
@@ -58,6 +60,7 @@ impl Mine {
         namespace.create_spec(COINS, spec).await;
         let mine = Self {
             namespace,
+            visitor: visitor().await,
             _operator: operator,
         };
         mine.is_ready().await;
@@ -80,7 +83,7 @@ impl Mine {
         let namespace = &self.namespace.name;
         let uri = format!("/api/v1/namespaces/{namespace}/services/webui:80/proxy/{path}");
         let request = http::Request::get(uri).body(Vec::new()).unwrap();
-        let answer = self.namespace.client.request_text(request).await;
+        let answer = self.visitor.request_text(request).await;
         answer.map_err(|error| error.to_string())
     }
 
@@ -134,6 +137,13 @@ impl Mine {
         assert_eq!(pods.len(), 1, "pods of {component}");
         pods.remove(0)
     }
+}
+
+/// A client that takes a 503 for an answer, as a browser does: others ask again and again by themselves.
+async fn visitor() -> Client {
+    let mut config = Config::infer().await.unwrap();
+    config.default_retry = false;
+    Client::try_from(config).unwrap()
 }
 
 /// The images that the pods of all components run, each with how many times, by status and in fact.
