@@ -11,9 +11,6 @@ use crate::names::Reference;
 use crate::resolve::CredentialUsed;
 use crate::target::Target;
 
-/// The most logins that are tried for one question: whoever has more takes the time of others.
-const LOGINS_MAX: usize = 32;
-
 /// An image that a host is asked for.
 #[derive(Clone, Copy)]
 pub(crate) struct Visit<'a> {
@@ -62,7 +59,6 @@ impl Visit<'_> {
         if target.mirrors.is_none() {
             logins.extend(self.provided);
         }
-        logins.truncate(LOGINS_MAX);
         let mut attempt = Attempt {
             authorizations: self.authorizations,
             reference: self.reference,
