@@ -7,9 +7,11 @@ mod cache;
 mod child;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Node, ObjectReference, Secret, Service, ServiceAccount,
@@ -24,6 +26,7 @@ use kube::api::{
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Client, Resource as _, ResourceExt as _};
 use resolver::{Format, Keyring};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -395,11 +398,11 @@ impl Cluster {
             },
             names => (names.to_vec(), None),
         };
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        let secrets = futures::future::join_all(names.iter().map(|name| {
-            let what = format!("to read Secret {namespace}/{name}");
-            self.send(what, "a registry may need its login", api.get_opt(name))
-        }));
+        let secrets = futures::future::join_all(
+            names
+                .iter()
+                .map(|name| self.read::<Secret>(namespace, name, "a registry may need its login")),
+        );
         let mut keyring = Keyring::new();
         let mut notes = Vec::from_iter(told);
         for (name, secret) in names.iter().zip(secrets.await) {
@@ -429,26 +432,18 @@ impl Cluster {
             key,
         } = at;
         let kind = if *is_secret { "Secret" } else { "ConfigMap" };
-        let what = format!("to read {kind} {namespace}/{name}");
         let why = "it holds a registry's certificate authority";
-        let held = if *is_secret {
-            let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-            let secret = self.send(what, why, api.get_opt(name)).await;
-            secret.map(|secret| {
-                secret.map(|secret| {
-                    let data = secret.data.unwrap_or_default();
-                    data.get(key).map(|bytes| bytes.0.clone())
-                })
-            })
-        } else {
-            let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
-            let map = self.send(what, why, api.get_opt(name)).await;
-            map.map(|map| {
-                map.map(|map| {
-                    let data = map.data.unwrap_or_default();
-                    data.get(key).map(|text| text.clone().into_bytes())
-                })
-            })
+        let of_secret = |secret: Secret| Some(secret.data?.remove(key)?.0);
+        let of_map = |map: ConfigMap| Some(map.data?.remove(key)?.into_bytes());
+        let held = match is_secret {
+            true => self
+                .read(namespace, name, why)
+                .await
+                .map(|it| it.map(of_secret)),
+            false => self
+                .read(namespace, name, why)
+                .await
+                .map(|it| it.map(of_map)),
         };
         match held {
             Ok(Some(Some(authority))) => Ok(authority),
@@ -462,12 +457,25 @@ impl Cluster {
         }
     }
 
+    /// An object of a namespace by its name, if it is there.
+    async fn read<K>(&self, namespace: &str, name: &str, why: &str) -> Result<Option<K>, Error>
+    where
+        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let what = format!("to read {} {namespace}/{name}", K::kind(&()));
+        self.send(what, why, api.get_opt(name)).await
+    }
+
     /// The pull secrets of pods that name none and run as no ServiceAccount of their own.
     async fn default_pull_secrets(&self, namespace: &str) -> Result<Vec<String>, Error> {
-        let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
-        let what = format!("to read ServiceAccount {namespace}/default");
         let why = "its pull secrets are those of pods that name none";
-        let account = self.send(what, why, api.get_opt("default")).await?;
+        let account = self
+            .read::<ServiceAccount>(namespace, "default", why)
+            .await?;
         let secrets = account.and_then(|account| account.image_pull_secrets);
         let names = secrets.into_iter().flatten().map(|secret| secret.name);
         Ok(names.filter(|name| !name.is_empty()).collect())

@@ -27,6 +27,8 @@ pub use probes::{Check, CheckKind, Checks};
 const REDIS_PREFIX: &str = "docker.io/library";
 /// Its tag.
 const REDIS_TAG: &str = "7";
+/// Kubernetes' own progress deadline, in seconds.
+const PROGRESS_DEADLINE: i32 = 600;
 /// The shortest interval in which a registry is asked again.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -312,7 +314,9 @@ impl Faults {
                 "it belongs to type RollingUpdate: write that type, or leave it out",
             );
         }
-        let deadline = written.progress_deadline_seconds.unwrap_or(600);
+        let deadline = written
+            .progress_deadline_seconds
+            .unwrap_or(PROGRESS_DEADLINE);
         if written
             .min_ready_seconds
             .is_some_and(|ready| ready >= deadline)

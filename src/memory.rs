@@ -446,15 +446,7 @@ mod tests {
         let start = Instant::now();
         let reference = Reference::parse("redis:7").unwrap();
         let failure = resolver::Failure::InvalidReference { host: "x".into() };
-        let error = ResolveError {
-            image: reference.clone(),
-            endpoint: None,
-            tried: Vec::new(),
-            failure,
-            also_asked: Vec::new(),
-            plugins: Vec::new(),
-            rests: None,
-        };
+        let error = ResolveError::new(reference.clone(), None, failure);
         let questions = [(Component::Redis, &reference)];
         let answers: Answers = [(Component::Redis, Err(Arc::new(error)))].into();
         let occasion = |generation, requested: Option<&str>| Occasion {

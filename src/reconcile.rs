@@ -11,7 +11,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -47,10 +47,17 @@ pub struct Context {
     pub resolver: resolver::Shared,
     /// Who may work at a resource now.
     turns: Arc<Semaphore>,
-    memories: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
-    sights: Mutex<BTreeMap<String, Sight>>,
+    /// What is kept of each resource, by its uid.
+    known: Mutex<BTreeMap<String, Known>>,
     /// The request that was last written to resources, because of a push, and when.
     written: Mutex<Option<(String, Instant)>>,
+}
+
+/// What is kept of one resource.
+#[derive(Default)]
+struct Known {
+    memory: Arc<tokio::sync::Mutex<Memory>>,
+    sight: Option<Sight>,
 }
 
 /// When a resource was first seen to say what it says.
@@ -67,8 +74,7 @@ impl Context {
             cluster,
             resolver,
             turns,
-            memories: Mutex::default(),
-            sights: Mutex::default(),
+            known: Mutex::default(),
             written: Mutex::default(),
         }
     }
@@ -79,23 +85,22 @@ impl Context {
         let generation = coins.meta().generation;
         let requested = coins.annotations().get(REQUESTED_AT).cloned();
         let uid = coins.uid().unwrap_or_default();
-        let mut sights = self.sights.lock().expect("no panic while held");
-        let is_known = sights
-            .get(&uid)
-            .is_some_and(|sight| (sight.generation, &sight.requested) == (generation, &requested));
-        if !is_known {
+        let mut all = self.known();
+        let known = all.entry(uid).or_default();
+        let is_same =
+            |sight: &Sight| (sight.generation, &sight.requested) == (generation, &requested);
+        if !known.sight.as_ref().is_some_and(is_same) {
             let written = self.written.lock().expect("no panic while held");
             let at = match &*written {
                 // What was written to many at once is one question for all of them.
                 Some((value, at)) if requested.as_ref() == Some(value) => *at,
                 _ => Instant::now(),
             };
-            let sight = Sight {
+            known.sight = Some(Sight {
                 generation,
                 requested,
                 at,
-            };
-            sights.insert(uid, sight);
+            });
         }
     }
 
@@ -105,9 +110,14 @@ impl Context {
         *written = Some((value.to_owned(), Instant::now()));
     }
 
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+        self.known.lock().expect("no panic while held")
+    }
+
     fn seen_at(&self, uid: &str) -> Instant {
-        let sights = self.sights.lock().expect("no panic while held");
-        sights.get(uid).map_or_else(Instant::now, |sight| sight.at)
+        let all = self.known();
+        let sight = all.get(uid).and_then(|known| known.sight.as_ref());
+        sight.map_or_else(Instant::now, |sight| sight.at)
     }
 
     async fn turn(&self) -> SemaphorePermit<'_> {
@@ -116,30 +126,19 @@ impl Context {
 
     /// Forgets what was in mind of a resource that is gone.
     pub fn forget(&self, uid: &str) {
-        self.memories
-            .lock()
-            .expect("no panic while held")
-            .remove(uid);
-        self.sights.lock().expect("no panic while held").remove(uid);
+        self.known().remove(uid);
     }
 
     /// Forgets all that are gone, of which a list doesn't tell one by one.
     pub fn forget_the_gone(&self) {
         let there = self.cluster.coins.everywhere();
         let there: BTreeSet<String> = there.iter().filter_map(|coins| coins.uid()).collect();
-        self.memories
-            .lock()
-            .expect("no panic while held")
-            .retain(|uid, _| there.contains(uid));
-        self.sights
-            .lock()
-            .expect("no panic while held")
-            .retain(|uid, _| there.contains(uid));
+        self.known().retain(|uid, _| there.contains(uid));
     }
 
     fn memory(&self, uid: &str) -> Arc<tokio::sync::Mutex<Memory>> {
-        let mut memories = self.memories.lock().expect("no panic while held");
-        Arc::clone(memories.entry(uid.to_owned()).or_default())
+        let mut all = self.known();
+        Arc::clone(&all.entry(uid.to_owned()).or_default().memory)
     }
 }
 
@@ -199,8 +198,8 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
 pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
     let uid = object.uid().unwrap_or_default();
     let memory = {
-        let memories = context.memories.lock().expect("no panic while held");
-        memories.get(&uid).cloned()
+        let all = context.known();
+        all.get(&uid).map(|known| Arc::clone(&known.memory))
     };
     let failures = memory
         .and_then(|memory| Some(memory.try_lock().ok()?.failures))

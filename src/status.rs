@@ -368,13 +368,12 @@ fn resolved_as(unserved: &[(&'static str, Option<Vec<String>>)]) -> String {
 
 /// What is known of the nodes' platforms, for the images whose own are known.
 fn platforms_of(images: &Images) -> Vec<(&'static str, Option<Vec<String>>)> {
-    let answered = |image: &crate::images::Image| Some(image.answer.as_ref()?.0.clone());
     Component::ALL
         .into_iter()
         .zip(&images.components)
-        .filter_map(|(component, image)| Some((component.name(), answered(image)?)))
+        .filter_map(|(component, image)| Some((component, &image.answer.as_ref()?.0)))
         .filter(|(_, answered)| !answered.platforms.is_empty())
-        .map(|(component, answered)| (component, answered.unserved))
+        .map(|(component, answered)| (component.name(), answered.unserved.clone()))
         .collect()
 }
 

@@ -210,6 +210,19 @@ impl Failure {
 }
 
 impl ResolveError {
+    /// That an image was not resolved, where it was asked, and why; nothing more is known of it.
+    pub fn new(image: Reference, endpoint: Option<Endpoint>, failure: Failure) -> ResolveError {
+        ResolveError {
+            image,
+            endpoint,
+            tried: Vec::new(),
+            failure,
+            also_asked: Vec::new(),
+            plugins: Vec::new(),
+            rests: None,
+        }
+    }
+
     fn tell_logins(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.tried.as_slice() {
             [] => write!(

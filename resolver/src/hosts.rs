@@ -17,7 +17,6 @@
 //! certificate's file.
 
 mod address;
-mod duration;
 mod table;
 #[cfg(test)]
 mod tests;

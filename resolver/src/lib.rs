@@ -30,7 +30,8 @@
 //! - [`proxy`]: which requests go through a proxy;
 //! - [`address`]: which addresses may be connected to;
 //! - [`challenge`]: how a registry asks for a login;
-//! - `outcome`, `said`, `platforms`: what an answer means, and what it says.
+//! - `outcome`, `said`, `platforms`: what an answer means, and what it says;
+//! - `duration`: durations as Go writes them.
 //!
 //! The others act:
 //! - `registry_config`: the folder that an administrator keeps of registries' hosts;
@@ -46,6 +47,7 @@ mod attempt;
 pub mod challenge;
 mod clients;
 mod connect;
+mod duration;
 pub mod endpoint;
 pub mod error;
 mod exchange;

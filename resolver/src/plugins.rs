@@ -15,7 +15,6 @@
 
 mod answer;
 mod config;
-mod duration;
 mod kept;
 mod provider;
 mod run;

@@ -267,15 +267,8 @@ impl Resolver {
         let targets = match self.targets(request, &reference).await {
             Ok(targets) => targets,
             Err(failure) => {
-                return Err(ResolveError {
-                    image: reference,
-                    endpoint: request.endpoint.cloned(),
-                    tried: Vec::new(),
-                    failure,
-                    also_asked: Vec::new(),
-                    plugins: Vec::new(),
-                    rests: None,
-                });
+                let endpoint = request.endpoint.cloned();
+                return Err(ResolveError::new(reference, endpoint, failure));
             }
         };
         let (provided, failed) = self.provided(request, &reference).await;
@@ -368,9 +361,7 @@ impl Resolver {
             })?;
         }
         let endpoint = request
-            .endpoint
-            .cloned()
-            .or_else(|| Endpoint::of(reference))
+            .registry()
             .ok_or_else(|| Failure::InvalidReference {
                 host: reference.host().to_owned(),
             })?;
@@ -455,13 +446,9 @@ fn most_telling(image: Reference, mut refusals: Vec<(Asked, Vec<String>)>) -> Re
         .unwrap_or_default();
     let (Asked { endpoint, failure }, tried) = refusals.remove(place);
     ResolveError {
-        image,
-        endpoint: Some(endpoint),
         tried,
-        failure,
         also_asked: refusals.into_iter().map(|(asked, _)| asked).collect(),
-        plugins: Vec::new(),
-        rests: None,
+        ..ResolveError::new(image, Some(endpoint), failure)
     }
 }
 

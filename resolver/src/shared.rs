@@ -195,14 +195,10 @@ impl Shared {
         let _turn = registry.turns.acquire().await.expect("never closed");
         let _question = self.questions.acquire().await.expect("never closed");
         if let Some((failure, left)) = registry.rests(&logins, Instant::now()) {
+            let image = request.reference.clone();
             return Err(Arc::new(ResolveError {
-                image: request.reference.clone(),
-                endpoint: Some(endpoint),
-                tried: Vec::new(),
-                failure,
-                also_asked: Vec::new(),
-                plugins: Vec::new(),
                 rests: Some(left),
+                ..ResolveError::new(image, Some(endpoint), failure)
             }));
         }
         let began = Instant::now();

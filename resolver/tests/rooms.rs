@@ -16,7 +16,7 @@ const PURE: [&str; 13] = [
     "platforms",
     "said",
     "plugins/config",
-    "plugins/duration",
+    "duration",
     "plugins/answer",
 ];
 

@@ -150,6 +150,12 @@ impl Answer {
     }
 }
 
+impl fmt::Display for Login {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} ({})", self.username, self.key)
+    }
+}
+
 impl From<Remaining> for RateLimit {
     fn from(remaining: Remaining) -> Self {
         Self {
@@ -205,12 +211,25 @@ impl Resolve {
             (None, true) => None,
             (named, _) => Logins::read(named.as_deref(), self.offline)?,
         };
+        let authority = match &self.certificate_authority {
+            Some(file) => Some(std::fs::read(file).map_err(|error| {
+                CliError::File(format!("--certificate-authority {}", file.display()), error)
+            })?),
+            None => None,
+        };
         let resolver = match self.offline {
             true => None,
             false => Some(self.registries.resolver()?),
         };
         let mut lines = stream::iter(inputs(&self.images))
-            .map(|input| self.line(input, logins.as_ref(), resolver.as_ref()))
+            .map(|input| {
+                self.line(
+                    input,
+                    logins.as_ref(),
+                    authority.as_deref(),
+                    resolver.as_ref(),
+                )
+            })
             .buffered(AT_ONCE)
             .boxed_local();
         match self.output {
@@ -223,6 +242,7 @@ impl Resolve {
         &self,
         input: Result<String, CliError>,
         logins: Option<&Logins>,
+        authority: Option<&[u8]>,
         resolver: Option<&Resolver>,
     ) -> Result<Line, CliError> {
         let input = input?;
@@ -234,23 +254,18 @@ impl Resolve {
             name: Some(Name::of(&reference)),
             ..Line::of(input)
         };
-        let authority = match &self.certificate_authority {
-            Some(file) => Some(std::fs::read(file).map_err(|error| {
-                CliError::File(format!("--certificate-authority {}", file.display()), error)
-            })?),
-            None => None,
-        };
-        let mut keyring = logins.map_or_else(Arc::default, Logins::of_file);
-        let asked_at = self.endpoint.clone().or_else(|| Endpoint::of(&reference));
-        if let (Some(logins), Some(endpoint), Some(_)) = (logins, asked_at, resolver) {
-            keyring = logins.at(&endpoint).await;
-        }
-        let request = Request {
+        let of_file = logins.map_or_else(Arc::default, Logins::of_file);
+        let mut request = Request {
             reference: &reference,
             endpoint: self.endpoint.as_ref(),
-            keyring: &keyring,
-            certificate_authority: authority.as_deref(),
+            keyring: &of_file,
+            certificate_authority: authority,
         };
+        let at_hand;
+        if let (Some(logins), Some(registry), Some(_)) = (logins, request.registry(), resolver) {
+            at_hand = logins.at(&registry).await;
+            request.keyring = &at_hand;
+        }
         let Some(resolver) = resolver else {
             let login = |login: &Credential| Login {
                 key: login.key().to_owned(),
@@ -377,22 +392,14 @@ async fn print_table(
                     .unwrap_or_default()
                     .to_owned(),
                 or_none(Some(answer.platforms.join(", ")).filter(|names| !names.is_empty())),
-                or_none(
-                    answer
-                        .credential
-                        .map(|login| format!("{} ({})", login.username, login.key)),
-                ),
+                or_none(answer.credential.map(|login| login.to_string())),
                 answer.endpoint,
                 seconds.unwrap_or_default().to_string(),
                 or_none(answer.rate_limit.map(|limit| limit.to_string())),
             ]),
             None => {
-                let login = |login: Login| format!("{} ({})", login.username, login.key);
-                let logins = credentials
-                    .into_iter()
-                    .flatten()
-                    .map(login)
-                    .collect::<Vec<_>>();
+                let logins = credentials.into_iter().flatten();
+                let logins = logins.map(|login| login.to_string()).collect::<Vec<_>>();
                 let logins = (!logins.is_empty()).then(|| logins.join(", "));
                 offline.push([
                     name.registry,

@@ -18,15 +18,11 @@ fn what() -> String {
 fn unresolved(failure: Failure) -> Error {
     Error::Unresolved {
         component: Component::Rng,
-        error: Arc::new(ResolveError {
-            image: Reference::parse("registry.example.com/rng:v9").unwrap(),
-            endpoint: None,
-            tried: Vec::new(),
+        error: Arc::new(ResolveError::new(
+            Reference::parse("registry.example.com/rng:v9").unwrap(),
+            None,
             failure,
-            also_asked: Vec::new(),
-            plugins: Vec::new(),
-            rests: None,
-        }),
+        )),
     }
 }
 

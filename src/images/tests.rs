@@ -25,18 +25,12 @@ fn digest(letter: char) -> Digest {
 }
 
 fn refusal() -> Arc<ResolveError> {
-    Arc::new(ResolveError {
-        image: Reference::parse("a/b:c").unwrap(),
-        endpoint: None,
-        tried: Vec::new(),
-        failure: Failure::NotFoundOrNoAccess {
-            status: 404,
-            said: String::new(),
-        },
-        also_asked: Vec::new(),
-        plugins: Vec::new(),
-        rests: None,
-    })
+    let image = Reference::parse("a/b:c").unwrap();
+    let failure = Failure::NotFoundOrNoAccess {
+        status: 404,
+        said: String::new(),
+    };
+    Arc::new(ResolveError::new(image, None, failure))
 }
 
 /// All five resolve to the digest of this letter.

@@ -12,15 +12,8 @@ fn now() -> Timestamp {
 }
 
 fn error(failure: Failure) -> Arc<ResolveError> {
-    Arc::new(ResolveError {
-        image: Reference::parse("registry.example.com/rng:v9").unwrap(),
-        endpoint: None,
-        tried: Vec::new(),
-        failure,
-        also_asked: Vec::new(),
-        plugins: Vec::new(),
-        rests: None,
-    })
+    let image = Reference::parse("registry.example.com/rng:v9").unwrap();
+    Arc::new(ResolveError::new(image, None, failure))
 }
 
 fn missing() -> Arc<ResolveError> {

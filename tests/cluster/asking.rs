@@ -4,9 +4,10 @@ use k8s_openapi::api::core::v1::{ConfigMap, Node, Secret, ServiceAccount};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
+use crate::login::pull_secret;
 use crate::support::coins::{component, message_of, nine};
 use crate::support::namespace::COINS;
-use crate::support::registry::{PASSWORD, Registry, USER};
+use crate::support::registry::{PASSWORD, Registry, USER, free_address};
 use crate::support::{Namespace, Operator};
 
 async fn request(namespace: &Namespace, value: &str) {
@@ -65,13 +66,7 @@ async fn with_no_pull_secret_named_those_of_the_default_service_account_serve() 
     let registry = Registry::start_with_login().await;
     let images = registry.images("team");
     images.push_all().await;
-    let host = images.prefix().split('/').next().unwrap().to_owned();
-    let config = json!({ "auths": { host: { "username": USER, "password": PASSWORD } } });
-    let secret = json!({
-        "metadata": { "name": "of-the-account" },
-        "type": "kubernetes.io/dockerconfigjson",
-        "stringData": { ".dockerconfigjson": config.to_string() },
-    });
+    let secret = pull_secret("of-the-account", images.host(), USER, PASSWORD);
     namespace.make::<Secret>(secret).await;
     let accounts = namespace.api::<ServiceAccount>();
     crate::support::until("the namespace has its ServiceAccount", async || {
@@ -98,10 +93,7 @@ async fn with_no_pull_secret_named_those_of_the_default_service_account_serve() 
     assert_eq!(rng.login.as_deref(), Some("Secret of-the-account"));
     assert_eq!(
         rng.registry.clone(),
-        Some(format!(
-            "http://{}",
-            images.prefix().split('/').next().unwrap()
-        ))
+        Some(format!("http://{}", images.host()))
     );
 }
 
@@ -234,11 +226,6 @@ async fn a_push_that_the_registry_tells_of_is_rolled_out() {
         .until_image("rng", &images.pinned("rng", "v0.1", &moved))
         .await;
     assert!(!operator.log().contains(secret), "the log shows no secret");
-}
-
-fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 #[tokio::test]

@@ -10,17 +10,13 @@ use crate::support::server::{Server, header, reply};
 use crate::support::{Namespace, Operator};
 
 /// A Secret as `kubectl create secret docker-registry` makes it.
-fn pull_secret(name: &str, host: &str, user: &str, password: &str) -> Value {
+pub fn pull_secret(name: &str, host: &str, user: &str, password: &str) -> Value {
     let config = json!({ "auths": { host: { "username": user, "password": password } } });
     json!({
         "metadata": { "name": name },
         "type": "kubernetes.io/dockerconfigjson",
         "stringData": { ".dockerconfigjson": config.to_string() },
     })
-}
-
-fn host(images: &Images) -> String {
-    images.prefix().split('/').next().unwrap().to_owned()
 }
 
 async fn registry() -> (Registry, Images) {
@@ -40,7 +36,7 @@ async fn the_right_login_resolves_and_reaches_the_pods() {
     let namespace = Namespace::new("login").await;
     let (_registry, images) = registry().await;
     namespace
-        .make::<Secret>(pull_secret("regcred", &host(&images), USER, PASSWORD))
+        .make::<Secret>(pull_secret("regcred", images.host(), USER, PASSWORD))
         .await;
     let operator = Operator::start(&namespace);
     namespace
@@ -65,12 +61,7 @@ async fn a_wrong_login_is_told_and_named_and_never_shown_and_mending_it_heals() 
     let namespace = Namespace::new("wrong-login").await;
     let (_registry, images) = registry().await;
     namespace
-        .make::<Secret>(pull_secret(
-            "regcred",
-            &host(&images),
-            USER,
-            "hunter2-wrong",
-        ))
+        .make::<Secret>(pull_secret("regcred", images.host(), USER, "hunter2-wrong"))
         .await;
     let operator = Operator::start(&namespace);
     namespace
@@ -100,7 +91,7 @@ async fn a_wrong_login_is_told_and_named_and_never_shown_and_mending_it_heals() 
     // The kubelet would take the new one too: nothing but the Secret has changed.
     namespace.delete::<Secret>("regcred").await;
     namespace
-        .make::<Secret>(pull_secret("regcred", &host(&images), USER, PASSWORD))
+        .make::<Secret>(pull_secret("regcred", images.host(), USER, PASSWORD))
         .await;
     namespace.until_children(&nine()).await;
 }
@@ -131,7 +122,7 @@ async fn a_missing_secret_is_named_and_creating_it_heals() {
         "{told}"
     );
     namespace
-        .make::<Secret>(pull_secret("regcred", &host(&images), USER, PASSWORD))
+        .make::<Secret>(pull_secret("regcred", images.host(), USER, PASSWORD))
         .await;
     namespace.until_children(&nine()).await;
 }
@@ -157,7 +148,7 @@ async fn a_missing_secret_that_no_image_needs_stops_nothing() {
 
     // Though no registry is asked again, it is seen that the Secret is there: at the latest by the next operator.
     drop(operator);
-    let secret = pull_secret("regcred", &host(&images), USER, PASSWORD);
+    let secret = pull_secret("regcred", images.host(), USER, PASSWORD);
     namespace.make::<Secret>(secret).await;
     let _operator = Operator::start(&namespace);
     namespace
@@ -176,7 +167,7 @@ async fn a_secret_that_cannot_be_read_as_one_is_named_without_its_content() {
     let malformed = json!({
         "metadata": { "name": "regcred" },
         "type": "kubernetes.io/dockerconfigjson",
-        "stringData": { ".dockerconfigjson": format!(r#"{{"auths": {{"{}": {{"auth": "c2VjcmV0d2l0aG91dGNvbG9u"}}}}}}"#, host(&images)) },
+        "stringData": { ".dockerconfigjson": format!(r#"{{"auths": {{"{}": {{"auth": "c2VjcmV0d2l0aG91dGNvbG9u"}}}}}}"#, images.host()) },
     });
     namespace.make::<Secret>(malformed).await;
     let opaque = json!({ "metadata": { "name": "opaque" }, "stringData": { "password": "secret-of-another-kind" } });
@@ -260,11 +251,11 @@ async fn an_endpoint_gets_the_login_that_was_written_for_it() {
     let namespace = Namespace::new("endpoint-login").await;
     let (_registry, images) = registry().await;
     namespace
-        .make::<Secret>(pull_secret("regcred", &host(&images), USER, PASSWORD))
+        .make::<Secret>(pull_secret("regcred", images.host(), USER, PASSWORD))
         .await;
     let _operator = Operator::start(&namespace);
     let spec = json!({
-        "registry": { "prefix": "registry.example.com/team", "endpoint": format!("http://{}", host(&images)) },
+        "registry": { "prefix": "registry.example.com/team", "endpoint": format!("http://{}", images.host()) },
         "redis": { "image": "registry.example.com/team/redis:v0.1" },
         "nodeSelector": { "dockercoins.dev/test": "no-such-node" },
         "imagePullSecrets": [{ "name": "regcred" }],

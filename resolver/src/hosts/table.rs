@@ -1,6 +1,7 @@
 //! The tables of a `hosts.toml`, and the types that their keys have.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
@@ -8,7 +9,8 @@ use hyper::header::{
 };
 use toml_edit::{Item, Value};
 
-use super::{Capabilities, ClientPair, Host, HostsError, Settings, address, duration};
+use super::{Capabilities, ClientPair, Host, HostsError, Settings, address};
+use crate::duration;
 use crate::endpoint::Scheme;
 
 /// What stands in the table of a host.
@@ -151,7 +153,7 @@ impl<'a> Table<'a> {
             headers: self.headers()?,
             dial_timeout: match self.text("dial_timeout")? {
                 Some(text) if !text.is_empty() => {
-                    duration::parse(text).map_err(|problem| self.wrong("dial_timeout", problem))?
+                    timeout(text).map_err(|problem| self.wrong("dial_timeout", problem))?
                 }
                 _ => None,
             },
@@ -304,4 +306,13 @@ impl<'a> Table<'a> {
         }
         Ok(headers)
     }
+}
+
+/// Reads a time to wait; `None` for nothing, which Go takes for no limit. The error says what to write.
+fn timeout(text: &str) -> Result<Option<Duration>, String> {
+    let nanoseconds = duration::parse(text)
+        .filter(|_| !text.starts_with('-'))
+        .and_then(|nanoseconds| u64::try_from(nanoseconds).ok())
+        .ok_or_else(|| format!("{text:?} is no duration: write one such as \"1s\" or \"500ms\""))?;
+    Ok((nanoseconds > 0).then(|| Duration::from_nanos(nanoseconds)))
 }

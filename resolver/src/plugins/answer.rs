@@ -11,7 +11,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
-use super::duration;
+use crate::duration;
 use crate::said::bounded_line;
 
 /// The most characters of a foreign `apiVersion` or `kind` that are shown.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use serde_saphyr::Error as YamlError;
 
-use super::duration;
+use crate::duration;
 use crate::keyring::Location;
 
 /// The versions of the configuration; they differ in nothing that is read here.

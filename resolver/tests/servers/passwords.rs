@@ -5,10 +5,11 @@ use std::path::Path;
 
 use resolver::{Failure, Keyring};
 
+use crate::support::certificates::Authority;
 use crate::support::registry::{Program, Registry, Settings};
 use crate::support::server::{Server, header, reply};
 use crate::support::{ask, key, keyring, resolver};
-use crate::tls::{Authority, trusting};
+use crate::tls::{certificate, trusting};
 use crate::{answer, plain, start_open, used};
 
 /// alice:secret, by bcrypt at its lowest cost, as `htpasswd -nbB -C 4` writes it.
@@ -82,8 +83,8 @@ pub async fn a_wrong_login_and_a_missing_one_are_told_apart(program: Program) {
 pub async fn a_redirect_takes_no_login_along(program: Program) {
     let (folder, open) = start_open(program).await;
     open.push("team/app", "v1", "x").await;
-    let authority = Authority::new();
-    let certificate = authority.certificate(folder.path());
+    let authority = Authority::new("tls");
+    let certificate = certificate(&authority, folder.path());
     let settings = Settings {
         distribution: &passwords(folder.path()),
         tls: Some(&certificate),

@@ -3,56 +3,29 @@
 use std::fs;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use resolver::{Failure, Keyring, Options, Resolver, Roots};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use resolver::{Digest, Failure, Keyring, Options, Resolver, Roots};
 use tempfile::TempDir;
 
+use crate::support::certificates::{Authority, Pair};
 use crate::support::registry::{Certificate, OCI_INDEX, Program, Registry, Settings};
 use crate::support::server::{Server, reply};
 use crate::support::{ask, options, resolver};
 use crate::{answer, plain, start_open};
 
-/// An authority that signs certificates.
-pub struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
+/// A certificate for 127.0.0.1, and its key, in files of a folder.
+pub fn certificate(authority: &Authority, folder: &Path) -> Certificate {
+    let pair = authority.sign(&["127.0.0.1"]);
+    in_files(folder, &pair)
 }
 
-impl Authority {
-    /// One that nobody trusts unasked.
-    pub fn new() -> Authority {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Authority {
-            issuer: Issuer::new(params, key),
-            pem,
-        }
-    }
-
-    /// A certificate for 127.0.0.1, and its key, in files of a folder.
-    pub fn certificate(&self, folder: &Path) -> Certificate {
-        self.certificate_for(vec!["127.0.0.1".to_owned()], folder)
-    }
-
-    fn certificate_for(&self, names: Vec<String>, folder: &Path) -> Certificate {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(names)
-            .unwrap()
-            .signed_by(&key, &self.issuer)
-            .unwrap();
-        in_files(folder, &certificate.pem(), &key)
-    }
-}
-
-fn in_files(folder: &Path, certificate: &str, key: &KeyPair) -> Certificate {
+fn in_files(folder: &Path, pair: &Pair) -> Certificate {
     let files = Certificate {
         certificate: folder.join("tls.pem"),
         key: folder.join("tls.key"),
     };
-    fs::write(&files.certificate, certificate).unwrap();
-    fs::write(&files.key, key.serialize_pem()).unwrap();
+    fs::write(&files.certificate, &pair.certificate).unwrap();
+    fs::write(&files.key, &pair.key).unwrap();
     files
 }
 
@@ -74,20 +47,27 @@ async fn start(program: Program, folder: &Path, certificate: &Certificate) -> Re
     Registry::start(program, folder, settings).await
 }
 
+/// The registry that is open on these images, once more with a certificate of an authority.
+async fn start_beside(program: Program, folder: &TempDir) -> (Registry, Authority) {
+    let authority = Authority::new("tls");
+    let certificate = certificate(&authority, folder.path());
+    (start(program, folder.path(), &certificate).await, authority)
+}
+
+/// A registry with a certificate, and the digest of an image that it has.
+async fn start_with_image(program: Program) -> (TempDir, Digest, Registry, Authority) {
+    let (folder, open) = start_open(program).await;
+    let digest = open.push("team/app", "v1", "x").await;
+    let (registry, authority) = start_beside(program, &folder).await;
+    (folder, digest, registry, authority)
+}
+
 fn secure(registry: &Registry) -> String {
     format!("https://{}", registry.host)
 }
 
 pub async fn a_certificate_counts_only_if_its_authority_and_its_name_do(program: Program) {
-    let (folder, open) = start_open(program).await;
-    let digest = open.push("team/app", "v1", "x").await;
-    let authority = Authority::new();
-    let registry = start(
-        program,
-        folder.path(),
-        &authority.certificate(folder.path()),
-    )
-    .await;
+    let (_folder, digest, registry, authority) = start_with_image(program).await;
     let (at, none) = (secure(&registry), Keyring::new());
     let trusting = trusting(&authority);
     assert_eq!(
@@ -111,9 +91,10 @@ pub async fn a_certificate_counts_only_if_its_authority_and_its_name_do(program:
 
 pub async fn a_certificate_for_many_other_names_is_told_in_few_words(program: Program) {
     let folder = TempDir::new().unwrap();
-    let authority = Authority::new();
-    let names = (0..1000).map(|n| format!("n{n}.example.com")).collect();
-    let certificate = authority.certificate_for(names, folder.path());
+    let authority = Authority::new("tls");
+    let names: Vec<String> = (0..1000).map(|n| format!("n{n}.example.com")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let certificate = in_files(folder.path(), &authority.sign(&names));
     let registry = start(program, folder.path(), &certificate).await;
     let error = ask(&trusting(&authority), &secure(&registry), &Keyring::new())
         .await
@@ -131,7 +112,11 @@ pub async fn an_authoritys_own_certificate_is_told_apart(program: Program) {
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let pem = params.self_signed(&key).unwrap().pem();
-    let certificate = in_files(folder.path(), &pem, &key);
+    let pair = Pair {
+        certificate: pem.clone(),
+        key: key.serialize_pem(),
+    };
+    let certificate = in_files(folder.path(), &pair);
     let registry = start(program, folder.path(), &certificate).await;
     let error = ask(&with_roots(&pem), &secure(&registry), &Keyring::new())
         .await
@@ -145,13 +130,7 @@ pub async fn an_authoritys_own_certificate_is_told_apart(program: Program) {
 
 pub async fn the_wrong_scheme_is_told_with_the_right_one(program: Program) {
     let (folder, open) = start_open(program).await;
-    let authority = Authority::new();
-    let registry = start(
-        program,
-        folder.path(),
-        &authority.certificate(folder.path()),
-    )
-    .await;
+    let (registry, _) = start_beside(program, &folder).await;
     let none = Keyring::new();
     let spoken_plain = ask(&resolver(), &plain(&registry), &none)
         .await
@@ -180,15 +159,7 @@ pub async fn the_wrong_scheme_is_told_with_the_right_one(program: Program) {
 }
 
 pub async fn a_redirect_to_it_is_followed(program: Program) {
-    let (folder, open) = start_open(program).await;
-    let digest = open.push("team/app", "v1", "x").await;
-    let authority = Authority::new();
-    let registry = start(
-        program,
-        folder.path(),
-        &authority.certificate(folder.path()),
-    )
-    .await;
+    let (_folder, digest, registry, authority) = start_with_image(program).await;
     let location = format!("{}/v2/team/app/manifests/v1", secure(&registry));
     let redirecting = Server::start(move |request| {
         reply(
@@ -209,15 +180,7 @@ pub async fn a_redirect_to_it_is_followed(program: Program) {
 
 /// The server behind a front that keeps back what its HEAD tells.
 pub async fn a_head_that_says_too_little_is_followed_by_a_get_that_is_hashed(program: Program) {
-    let (folder, open) = start_open(program).await;
-    let digest = open.push("team/app", "v1", "x").await;
-    let authority = Authority::new();
-    let registry = start(
-        program,
-        folder.path(),
-        &authority.certificate(folder.path()),
-    )
-    .await;
+    let (_folder, digest, registry, authority) = start_with_image(program).await;
     let location = format!("{}/v2/team/app/manifests/v1", secure(&registry));
     let front = Server::start(move |request| match request.starts_with("HEAD ") {
         true => reply(request, "200 OK", &[("Content-Type", OCI_INDEX)], ""),

@@ -81,9 +81,7 @@ impl Registry {
 
     async fn start_as(has_login: bool, options: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let host = listener.local_addr().unwrap().to_string();
-        drop(listener);
+        let host = free_address();
         let mut registry = Self {
             host,
             process: None,
@@ -171,6 +169,12 @@ impl Drop for Registry {
     }
 }
 
+/// A host and port of this machine at which nothing listens.
+pub fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
 /// The five images under a path of a registry.
 #[derive(Clone)]
 pub struct Images {
@@ -180,6 +184,11 @@ pub struct Images {
 }
 
 impl Images {
+    /// The registry's host and port.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// What stands before the components' names.
     pub fn prefix(&self) -> String {
         format!("{}/{}", self.host, self.path)

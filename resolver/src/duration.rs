@@ -1,5 +1,5 @@
-//! Durations as Kubernetes writes them: the texts of Go's `time.ParseDuration`, which is the
-//! judge of every rule here.
+//! Durations as Kubernetes and containerd write them: the texts of Go's `time.ParseDuration`,
+//! which is the judge of every rule here. Pure.
 
 /// The units and their nanoseconds. Both of Unicode's micro signs stand for one.
 const UNITS: [(&str, u64); 8] = [
@@ -18,7 +18,7 @@ const NANOS_MAX: u64 = 1 << 63;
 
 /// Reads `12h`, `1h30m`, `1.5s`, `-5m` or `0` as nanoseconds. `None` where it is none of those,
 /// or more than about 292 years.
-pub(super) fn parse(text: &str) -> Option<i64> {
+pub(crate) fn parse(text: &str) -> Option<i64> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
