@@ -91,7 +91,8 @@ pub struct DockerCoinsSpec {
 
     /// Secrets of this namespace, of type kubernetes.io/dockerconfigjson or kubernetes.io/dockercfg, with
     /// logins for the registries. The nodes use them to pull images and the operator to resolve tags.
-    /// Default: those of the namespace's ServiceAccount `default`, as for any pod.
+    /// Default: those of the namespace's ServiceAccount `default`, as for any pod. They are part of every
+    /// pod, so a change replaces all of them, Redis too, which keeps its coins in memory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]

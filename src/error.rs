@@ -286,18 +286,27 @@ fn join(faults: &[Invalid]) -> String {
 /// What an administrator of this operator can do, which the resolver can't know.
 fn advice(error: &ResolveError) -> String {
     match &error.failure {
-        Failure::AddressNotAllowed {
-            forbidden: Forbidden::Denied(network),
-            ..
-        } => format!(". The operator's flag that says so is --deny-registry-network {network}"),
-        Failure::AddressNotAllowed { address, .. } => {
-            let bits = if address.is_ipv4() { 32 } else { 128 };
-            format!(". The operator's flag for that is --allow-registry-network {address}/{bits}")
-        }
+        Failure::AddressNotAllowed { .. } => flag_of(&error.failure)
+            .map_or_else(String::new, |flag| format!(". The operator's flag for that is {flag}")),
         Failure::CertificateNotTrusted { .. } => {
             ". An authority of its own is named in spec.registry.certificateAuthority, or by the operator's administrator in hosts.toml".to_owned()
         }
         _ => String::new(),
+    }
+}
+
+/// The flag of this program that decides about a registry's address, if that is what failed.
+pub fn flag_of(failure: &Failure) -> Option<String> {
+    match failure {
+        Failure::AddressNotAllowed {
+            forbidden: Forbidden::Denied(network),
+            ..
+        } => Some(format!("--deny-registry-network {network}")),
+        Failure::AddressNotAllowed { address, .. } => {
+            let bits = if address.is_ipv4() { 32 } else { 128 };
+            Some(format!("--allow-registry-network {address}/{bits}"))
+        }
+        _ => None,
     }
 }
 

@@ -38,7 +38,10 @@ pub fn rollout(deployment: &Deployment) -> Rollout {
     let waits_for = if updated < wanted {
         format!("{updated} of {wanted} pods are of the new version")
     } else if all > updated {
-        format!("{} old pods are still ending", all - updated)
+        match all - updated {
+            1 => "1 old pod is still ending".to_owned(),
+            old => format!("{old} old pods are still ending"),
+        }
     } else if available < updated {
         format!("{available} of {updated} pods are available")
     } else {

@@ -224,21 +224,30 @@ impl ResolveError {
     }
 
     fn tell_logins(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.tried.as_slice() {
-            [] => write!(
-                out,
-                "; no login for this address was at hand, so it was asked without one: check the name and the tag, or add a pull secret for it"
-            ),
-            [one] => write!(
-                out,
-                "; asked with the login of `{one}`: check the name and the tag, and what that login may read"
-            ),
-            several => write!(
-                out,
-                "; asked with the logins of `{}`: check the name and the tag, and what those logins may read",
-                several.join("`, `")
-            ),
-        }
+        let was_refused = matches!(self.failure, Failure::AuthenticationFailed { .. });
+        let check = match (was_refused, self.tried.len()) {
+            (true, 0) => {
+                return out.write_str(
+                    "; no login for this address was at hand: add a pull secret for it",
+                );
+            }
+            (false, 0) => {
+                return out.write_str(
+                    "; no login for this address was at hand, so it was asked without one: check the name and the tag, or add a pull secret for it",
+                );
+            }
+            (true, 1) => "the user and the password there",
+            (true, _) => "the users and the passwords there",
+            (false, 1) => "the name and the tag, and what that login may read",
+            (false, _) => "the name and the tag, and what those logins may read",
+        };
+        let logins = if self.tried.len() == 1 {
+            "login"
+        } else {
+            "logins"
+        };
+        let tried = self.tried.join("`, `");
+        write!(out, "; asked with the {logins} of `{tried}`: check {check}")
     }
 
     /// The stable word for what happened: [`Failure::reason`], or `CredentialProviderFailed` where a plugin that
@@ -270,7 +279,10 @@ impl fmt::Display for ResolveError {
         write!(out, ": {}", self.failure)?;
         if let Some(rests) = self.rests {
             let seconds = rests.as_secs() + 1;
-            write!(out, "; so it is left alone for another {seconds} s")?;
+            write!(
+                out,
+                "; it was not asked again, and is not for another {seconds} s"
+            )?;
         }
         if matches!(
             self.failure,

@@ -34,6 +34,9 @@ pub fn crd() -> CustomResourceDefinition {
 
 fn tighten(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
+    if let Some(text) = &mut schema.description {
+        *text = unwrapped(text);
+    }
     match schema.type_.as_deref() {
         Some("string") if schema.enum_.is_none() && schema.format.is_none() => {
             schema.max_length.get_or_insert(LONGEST);
@@ -57,6 +60,14 @@ fn tighten(schema: &mut JSONSchemaProps) {
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = schema.additional_properties.as_mut() {
         tighten(values);
     }
+}
+
+/// A text whose lines were broken for the source: `kubectl explain` breaks them anew. Paragraphs stay.
+fn unwrapped(text: &str) -> String {
+    let paragraphs = text
+        .split("\n\n")
+        .map(|paragraph| paragraph.replace('\n', " "));
+    paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
 /// A map of label keys to label values.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
+use dockercoins_operator::error::flag_of;
 use futures::{Stream, StreamExt as _, stream};
 use resolver::{
     Credential, Endpoint, NameError, Reference, Remaining, Request, Resolved, Resolver,
@@ -288,7 +289,9 @@ impl Resolve {
             // It names the plugins that failed.
             Err(error) => {
                 line.reason = Some(error.reason());
-                line.error = Some(error.to_string());
+                let flag =
+                    flag_of(&error.failure).map(|flag| format!(". The flag for that is {flag}"));
+                line.error = Some(format!("{error}{}", flag.unwrap_or_default()));
             }
         }
         Ok(line)

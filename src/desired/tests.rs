@@ -211,7 +211,7 @@ fn what_is_no_prefix_is_refused_with_what_to_write() {
             "the registry prefix is empty: write a host and path such as `registry.example.com/team`, or a Docker \
              Hub namespace such as `dockercoins`",
         ),
-        ("a b", "`a b` has spaces in it: write `ab`"),
+        ("a b", "`a b` has spaces in it, which no image's name has"),
         (
             "a.example.com/b:v1",
             "the registry prefix `a.example.com/b:v1` has a tag: write `a.example.com/b`, and the tag in the field \
@@ -293,9 +293,13 @@ fn what_is_no_tag_is_refused_once_by_the_field_that_sets_it() {
             json!({ "redis": { "tag": "7@sha256:0" } }),
         ),
     ] {
-        let problem = "is not a tag: write at most 128 letters, digits, `_`, `.` and `-`, the first a letter, a digit \
+        let wrong = match tag {
+            "" => "nothing stands in the place of".to_owned(),
+            tag => format!("`{tag}` is not"),
+        };
+        let problem = "a tag: write at most 128 letters, digits, `_`, `.` and `-`, the first a letter, a digit \
              or `_`";
-        assert_eq!(refused(spec), [format!("{field}: `{tag}` {problem}")]);
+        assert_eq!(refused(spec), [format!("{field}: {wrong} {problem}")]);
     }
 }
 

@@ -296,7 +296,7 @@ fn an_address_in_a_network_that_is_denied_comes_with_the_flag_that_denies_it() {
     assert!(error.needs_a_person());
     assert_eq!(
         error.to_string(),
-        "rng: registry.example.com/rng:v9: `registry.example.com:443` is at 10.1.2.3, in the network 10.0.0.0/8: no connection is made there, since an administrator has denied that network to registries. The operator's flag that says so is --deny-registry-network 10.0.0.0/8"
+        "rng: registry.example.com/rng:v9: `registry.example.com:443` is at 10.1.2.3, in the network 10.0.0.0/8: no connection is made there, since an administrator has denied that network to registries. The operator's flag for that is --deny-registry-network 10.0.0.0/8"
     );
 }
 

@@ -77,17 +77,17 @@ impl Case<'_> {
         {
             return Ok(Some(wait));
         }
-        let news = news::of_status(&self.before, &status);
         self.write_status(status, "what is told has changed")
             .await?;
-        self.news.extend(news);
         Ok(None)
     }
 
     async fn write_status(&mut self, status: DockerCoinsStatus, why: &str) -> Result<(), Error> {
         let cluster = &self.context.cluster;
         let version = cluster.write_status(&self.reference, &status, why).await?;
+        // Whichever write is the first to tell something: the next one finds it told.
         self.news.extend(news::of_pins(&self.before, &status));
+        self.news.extend(news::of_status(&self.before, &status));
         self.reference.resource_version = version.clone();
         self.before = status.clone();
         self.memory.told = Some(Told { version, status });

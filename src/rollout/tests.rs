@@ -46,6 +46,10 @@ fn what_it_waits_for_is_told() {
             "2 old pods are still ending",
         ),
         (
+            json!({ "observedGeneration": 2, "replicas": 4, "updatedReplicas": 3, "availableReplicas": 4 }),
+            "1 old pod is still ending",
+        ),
+        (
             json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 2 }),
             "2 of 3 pods are available",
         ),

@@ -78,7 +78,7 @@ async fn a_wrong_login_is_told_and_named_and_never_shown_and_mending_it_heals() 
         .await;
     let told = message_of(&coins, "ImagesResolved");
     assert!(
-        told.contains("check the name and the tag, and what that login may read"),
+        told.contains("check the user and the password there"),
         "{told}"
     );
     for text in [

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::coins::{component, message_of, nine, reasons, services};
 use crate::support::namespace::COINS;
 use crate::support::registry::Registry;
-use crate::support::{Namespace, Operator};
+use crate::support::{Namespace, Operator, until};
 
 fn pull_policy(deployment: &Deployment) -> Value {
     json!(deployment)["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"].clone()
@@ -110,6 +110,51 @@ async fn with_the_registry_gone_the_rest_of_the_spec_still_applies() {
     let coins = namespace.run_pods(COINS).await;
     assert_eq!(component(&coins, "rng").pinned.as_deref(), Some(&*before));
     assert_eq!(namespace.image("rng").await, before);
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_tag_that_is_missing_is_told_by_one_event_and_its_coming_by_another() {
+    let namespace = Namespace::new("missing-tag").await;
+    let registry = Registry::start().await;
+    let images = registry.images("team");
+    images.push_all().await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    namespace.run_pods(COINS).await;
+
+    namespace.edit(COINS, json!({ "tag": "v0.2" })).await;
+    let coins = namespace
+        .until_told(COINS, "ImagesResolved", "False", "NotFoundOrNoAccess")
+        .await;
+    namespace
+        .until_event("NotFoundOrNoAccess", |note| note.contains("v0.2"))
+        .await;
+    images.push_tag("v0.2").await;
+    namespace
+        .edit(COINS, json!({ "worker": { "replicas": 2 } }))
+        .await;
+    namespace
+        .until_told(COINS, "ImagesResolved", "True", "Resolved")
+        .await;
+    namespace.run_pods(COINS).await;
+    // The last event follows the status.
+    until("both states are told by events", async || {
+        let told: Vec<String> = namespace
+            .events()
+            .await
+            .into_iter()
+            .filter(|(_, reason, _)| ["NotFoundOrNoAccess", "Ready"].contains(&reason.as_str()))
+            .map(|(type_, reason, _)| format!("{type_} {reason}"))
+            .collect();
+        let wanted = ["Normal Ready", "Warning NotFoundOrNoAccess", "Normal Ready"];
+        (told == wanted).then_some(()).ok_or(format!("{told:?}"))
+    })
+    .await;
+    assert_eq!(
+        reasons(&coins)[2],
+        ("Stalled", "True", "NotFoundOrNoAccess")
+    );
 }
 
 #[tokio::test]

@@ -15,12 +15,10 @@ pub enum NameError {
         without: String,
     },
     /// There are spaces, tabs or line ends in it.
-    #[error("`{}` has spaces in it: write `{without}`", .text.escape_debug())]
+    #[error("`{}` has spaces {}", .text.escape_debug(), where_spaces_are(.text))]
     Spaces {
         /// What was written.
         text: String,
-        /// The same without them.
-        without: String,
     },
     /// The repository has uppercase letters.
     #[error("`{name}` has uppercase letters, which only a tag may have: write `{lowercase}`")]
@@ -48,7 +46,8 @@ pub enum NameError {
     },
     /// The repository's path does not follow the grammar.
     #[error(
-        "`{path}` is not a repository name: write lowercase letters and digits, with single `.`, `_` or `-` between them and `/` between the parts, for example `team/app`"
+        "{} a repository name: write lowercase letters and digits, with single `.`, `_` or `-` between them and `/` between the parts, for example `team/app`",
+        is_not(.path)
     )]
     Path {
         /// The path as written.
@@ -62,7 +61,8 @@ pub enum NameError {
     },
     /// The tag does not follow the grammar.
     #[error(
-        "`{tag}` is not a tag: write at most 128 letters, digits, `_`, `.` and `-`, the first a letter, a digit or `_`"
+        "{} a tag: write at most 128 letters, digits, `_`, `.` and `-`, the first a letter, a digit or `_`",
+        is_not(.tag)
     )]
     Tag {
         /// The tag as written.
@@ -113,6 +113,23 @@ pub enum NameError {
         /// The same without its digest.
         without: String,
     },
+}
+
+/// A part that is wrong, or isn't there although a sign before it announces it.
+fn is_not(part: &str) -> String {
+    match part {
+        "" => "nothing stands in the place of".to_owned(),
+        part => format!("`{part}` is not"),
+    }
+}
+
+/// Around a name they are a slip; within it no one knows what was meant.
+fn where_spaces_are(text: &str) -> String {
+    let trimmed = text.trim();
+    match trimmed.contains(char::is_whitespace) {
+        true => "in it, which no image's name has".to_owned(),
+        false => format!("around it: write `{trimmed}`"),
+    }
 }
 
 /// People who write `http://` want plain HTTP: say where that is said.

@@ -187,10 +187,8 @@ impl Reference {
 /// The two slips that deserve words of their own, since the grammar's would not help.
 pub(super) fn refuse_scheme_and_spaces(text: &str) -> Result<(), NameError> {
     if text.contains(char::is_whitespace) {
-        let without = text.split_whitespace().collect();
         return Err(NameError::Spaces {
             text: text.to_owned(),
-            without,
         });
     }
     match text.split_once("://") {

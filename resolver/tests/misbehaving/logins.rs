@@ -65,7 +65,7 @@ async fn one_login_is_tried_after_the_other_and_none_is_left_out() {
     assert_eq!(
         error.to_string(),
         format!(
-            "registry.example.com/team/app:v1, asked at {0}: {0} accepted no login: UNAUTHORIZED: log in; asked with the logins of `a`, `b`: check the name and the tag, and what those logins may read",
+            "registry.example.com/team/app:v1, asked at {0}: {0} accepted no login: UNAUTHORIZED: log in; asked with the logins of `a`, `b`: check the users and the passwords there",
             server.address
         )
     );
@@ -81,7 +81,7 @@ async fn without_a_login_one_is_asked_for_in_words() {
     assert_eq!(
         error.to_string(),
         format!(
-            "registry.example.com/team/app:v1, asked at {0}: {0} accepted no login: it asks for a login, and there is none for it; no login for this address was at hand, so it was asked without one: check the name and the tag, or add a pull secret for it",
+            "registry.example.com/team/app:v1, asked at {0}: {0} accepted no login: it asks for a login, and there is none for it; no login for this address was at hand: add a pull secret for it",
             server.address
         )
     );
