@@ -17,7 +17,18 @@ The cluster is asked only for what an installer may read anyhow, since Helm read
 {{- define "dockercoins-operator.refusedValues" -}}
 {{- $values := .Values }}
 {{- if not $values.image.repository }}
-{{- fail "\n\nimage.repository is not given, and there is no public image of this operator. Build one and push it to a registry that your nodes can pull from, in a checkout of the operator's repository:\n\n  make image REGISTRY=registry.example.com/me TAG=v0.1\n\nthen install with --set image.repository=registry.example.com/me/dockercoins-operator --set image.tag=v0.1\n" }}
+{{- fail "\n\nimage.repository is not given, and there is no public image of this operator. Build one and push it to a registry that your nodes can pull from, in a checkout of the operator's repository:\n\n  make image REGISTRY=registry.example.com/me\n\nthen install with --set image.repository=registry.example.com/me/dockercoins-operator\n" }}
+{{- end }}
+{{- if not (regexMatch "^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$" $values.image.repository) }}
+{{- fail (printf "\n\nimage.repository is %q: write host/path, without https:// before it and without a tag or digest behind it, which are image.tag and image.digest.\n" $values.image.repository) }}
+{{- end }}
+{{- $networks := dict "registries.allowNetworks" $values.registries.allowNetworks "registries.denyNetworks" $values.registries.denyNetworks "networkPolicy.apiServer.cidrs" $values.networkPolicy.apiServer.cidrs "networkPolicy.registries.cidrs" $values.networkPolicy.registries.cidrs }}
+{{- range $value, $list := $networks }}
+{{- range $network := $list }}
+{{- if not (regexMatch "^[0-9]+(\\.[0-9]+){3}/[0-9]+$|^[0-9a-fA-F]*:[0-9a-fA-F:.]*/[0-9]+$" $network) }}
+{{- fail (printf "\n\n%s has %q, which is no network: write it like 10.0.0.0/8 or fd00::/8, a single address like 10.1.2.3/32.\n" $value $network) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if and (not $values.leaderElection.enabled) (gt (int $values.replicas) 1) }}
 {{- fail (printf "\n\nreplicas is %d, and leaderElection.enabled is false: all of the pods would act. Leave leaderElection.enabled true, or set replicas to 1.\n" (int $values.replicas)) }}
@@ -74,8 +85,8 @@ for the one for all where it has business with ClusterRoles itself.
 {{- $taken := list }}
 {{- range $namespace := .Values.watchNamespaces }}
 {{- $isThere := lookup "v1" "Namespace" "" $namespace }}
-{{- /* Without a cluster, nothing is there. */}}
-{{- if and (not $isThere) (lookup "v1" "Namespace" "" $.Release.Namespace) }}
+{{- /* Without a cluster nothing is there. In one, the release's namespace is, or else is made by one who may ask. */}}
+{{- if and (not $isThere) (or (lookup "v1" "Namespace" "" $.Release.Namespace) (lookup "v1" "Namespace" "" "default")) }}
 {{- fail (printf "\n\nwatchNamespaces names %s, and the cluster has no such namespace. Create it with `kubectl create namespace %s`, or take it out of watchNamespaces.\n" $namespace $namespace) }}
 {{- end }}
 {{- $taken = append $taken (lookup "rbac.authorization.k8s.io/v1" "Role" $namespace $claim) }}
