@@ -59,18 +59,14 @@ The cluster is asked only for what an installer may read anyhow, since Helm read
 {{- end }}
 {{- end }}
 
-{{/* A CRD that another release has, or that was applied by hand. */}}
+{{/* A CRD that another release has. One that was applied by hand is Helm's to refuse: --take-ownership hands it over. */}}
 {{- define "dockercoins-operator.refusedCrd" -}}
 {{- $name := "dockercoins.dockercoins.dev" }}
 {{- $crd := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" $name }}
-{{- if $crd }}
-{{- $metadata := $crd.metadata }}
-{{- $release := dig "annotations" "meta.helm.sh/release-name" "" $metadata }}
-{{- $namespace := dig "annotations" "meta.helm.sh/release-namespace" "" $metadata }}
-{{- if or (ne $release .Release.Name) (ne $namespace .Release.Namespace) }}
-{{- $owner := ternary (printf "belongs to the release %s in the namespace %s" $release $namespace) "was not installed by Helm" (ne $release "") }}
-{{- fail (printf "\n\nThe CRD %s is in the cluster, and %s. If that is to stay so, install this release with --set crds.enabled=false. If this release is to have it, now and in upgrades:\n\n  kubectl annotate crd %s --overwrite meta.helm.sh/release-name=%s meta.helm.sh/release-namespace=%s\n  kubectl label crd %s --overwrite app.kubernetes.io/managed-by=Helm\n" $name $owner $name .Release.Name .Release.Namespace $name) }}
-{{- end }}
+{{- $release := dig "metadata" "annotations" "meta.helm.sh/release-name" "" $crd }}
+{{- $namespace := dig "metadata" "annotations" "meta.helm.sh/release-namespace" "" $crd }}
+{{- if and $release (or (ne $release .Release.Name) (ne $namespace .Release.Namespace)) }}
+{{- fail (printf "\n\nThe CRD %s belongs to the release %s in the namespace %s. If that is to stay so, install this release with --set crds.enabled=false. If that release is gone, or this one is to have the CRD from now on:\n\n  kubectl annotate crd %s --overwrite meta.helm.sh/release-name=%s meta.helm.sh/release-namespace=%s\n" $name $release $namespace $name .Release.Name .Release.Namespace) }}
 {{- end }}
 {{- end }}
 
