@@ -17,6 +17,7 @@ tool() {
     pause | forward) directory=$(go_module own "pause and forward" "10 seconds") ;;
     chromium) chromium; return ;;
     docker-registry) directory=$(debian registry)/usr/bin ;;
+    prometheus | promtool) directory=$(debian monitoring)/usr/bin ;;
     shellcheck) directory=$(debian lint)/usr/bin ;;
     cargo-deny) directory=$(cargo_program cargo-deny 0.20.2 "4 minutes on 2 cores")/bin ;;
     *) fail "no tool is called $1" ;;
