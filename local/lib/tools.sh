@@ -21,6 +21,7 @@ tool() {
         directory=$(go_files github.com/prometheus-operator/prometheus-operator v0.85.0 h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=)/example
         program=prometheus-operator-crd ;;
     docker-registry) directory=$(debian registry)/usr/bin ;;
+    prometheus | promtool) directory=$(debian monitoring)/usr/bin ;;
     shellcheck) directory=$(debian lint)/usr/bin ;;
     cargo-deny) directory=$(cargo_program cargo-deny 0.20.2 "4 minutes on 2 cores")/bin ;;
     *) fail "no tool is called $1" ;;

@@ -83,7 +83,7 @@ fn upgrade(release: &Release, concurrency: &str, kubeconfig: &str) -> Result<(),
 
 async fn has_concurrency(namespace: &Namespace, concurrency: &str) -> bool {
     let operator: Deployment = namespace.get("dockercoins-operator").await;
-    let pod = operator.spec.unwrap().template.spec.unwrap();
+    let pod = operator.spec.template.spec.unwrap();
     let wanted = format!("--concurrency={concurrency}");
     pod.containers[0].args.as_ref().unwrap().contains(&wanted)
 }

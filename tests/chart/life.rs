@@ -43,7 +43,7 @@ async fn the_crd_goes_with_the_release_and_outlives_it_with_all_resources() {
     assert!(said.contains("looks after every namespace."), "{said}");
     assert!(knows_suspend(&crd(&client).await));
     let operator: Deployment = namespace.get("dockercoins-operator").await;
-    assert_eq!(operator.spec.unwrap().replicas, Some(2));
+    assert_eq!(operator.spec.replicas, Some(2));
 
     release.manage("uninstall", &[]);
     let left = namespace
