@@ -27,7 +27,7 @@ test: ## Run every test: pure, against a real API server and registry, and end t
 check: ## Check format, lints, docs, licences and generated files.
 	@scripts/check
 
-generate: ## Write the generated files anew: crds/dockercoins.yaml.
+generate: ## Write the generated files anew: the CRD, and the table of the chart's values.
 	@scripts/generate
 
 images: ## Build the application's images and push them: REGISTRY=host:port/path [TAG=v0.1].

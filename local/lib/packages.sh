@@ -11,6 +11,7 @@ debian() {
     registry) packages="docker-registry" ;;
     certificates) packages="openssl" ;;
     lint) packages="shellcheck" ;;
+    monitoring) packages="prometheus" ;;
     redis) packages="redis-server redis-tools dash" ;;
     browser) packages="chromium chromium-common chromium-sandbox fontconfig-config fonts-dejavu-core" ;;
     *) fail "no group of packages is called $1" ;;
