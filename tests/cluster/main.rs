@@ -25,6 +25,7 @@ mod foreign;
 mod images;
 mod lifecycle;
 mod login;
+mod metrics;
 mod older_schema;
 mod policies;
 mod quiet;
