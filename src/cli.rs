@@ -9,20 +9,23 @@ use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dockercoins_operator::error::with_sources;
+use dockercoins_operator::monitor::{self, Monitor};
 use dockercoins_operator::webhook::proof::Secret;
 use dockercoins_operator::webhook::server;
 use dockercoins_operator::{api, controller};
 use futures::FutureExt as _;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
-use resolver::{IpNet, Options, Plugins, Resolver};
+use resolver::{IpNet, Observer, Options, Plugins, Resolver};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
@@ -83,6 +86,11 @@ struct Run {
     #[arg(long, value_name = "FILE", requires = "webhook_address")]
     webhook_secret_file: Option<PathBuf>,
 
+    /// Where the operator tells of itself, such as 0.0.0.0:8080: /metrics, /healthz and /readyz, to whoever reaches
+    /// it. Default: nowhere.
+    #[arg(long, value_name = "ADDRESS")]
+    http_address: Option<SocketAddr>,
+
     /// How the log is written. Default: for people on a terminal, JSON elsewhere.
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -133,7 +141,7 @@ struct Registries {
 }
 
 impl Registries {
-    fn resolver(&self) -> Result<Resolver, CliError> {
+    fn resolver(&self, observer: Option<Arc<dyn Observer>>) -> Result<Resolver, CliError> {
         let plugins = match (&self.provider_config, &self.provider_bin_dir) {
             (Some(config), Some(bin_dir)) => Some(
                 Plugins::open(config, bin_dir)
@@ -148,6 +156,7 @@ impl Registries {
             user_agent: concat!("dockercoins-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
             registry_config: self.config.clone(),
             plugins,
+            observer,
             ..Options::default()
         })
         .map_err(|error| CliError::Resolver(with_sources(&error)))
@@ -226,6 +235,47 @@ impl Run {
     async fn run(self) -> Result<(), CliError> {
         self.start_log()?;
         let shutdown = shutdown()?;
+        let monitor = Arc::new(Monitor::new(self.concurrency));
+        // It answers until everything else has ended.
+        let (ended, ends) = oneshot::channel::<()>();
+        let told = self.monitored(&monitor, ends).await?;
+        let done = self.work(Arc::clone(&monitor), shutdown).await;
+        drop(ended);
+        if let Some(told) = told {
+            let _ = told.await;
+        }
+        done
+    }
+
+    /// Has the monitor answer at its address until `ends`.
+    async fn monitored(
+        &self,
+        monitor: &Arc<Monitor>,
+        ends: oneshot::Receiver<()>,
+    ) -> Result<Option<JoinHandle<()>>, CliError> {
+        let Some(address) = &self.http_address else {
+            return Ok(None);
+        };
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| CliError::File(format!("--http-address {address}"), error))?;
+        info!(%address, "/metrics, /healthz and /readyz are served");
+        let stop = async { drop(ends.await) };
+        let serve = monitor::serve(Arc::clone(monitor), listener, stop);
+        Ok(Some(tokio::spawn(serve)))
+    }
+
+    async fn work(
+        self,
+        monitor: Arc<Monitor>,
+        shutdown: impl Future<Output = ()> + Clone + Send + 'static,
+    ) -> Result<(), CliError> {
+        let stopping = Arc::clone(&monitor);
+        let shutdown = async move {
+            shutdown.await;
+            stopping.health.stops();
+        }
+        .shared();
         let config = self.config().await?;
         let url = config.cluster_url.to_string();
         let client =
@@ -239,7 +289,8 @@ impl Run {
             looked = check::before_running(&client) => looked?,
             () = shutdown.clone() => return Ok(()),
         }
-        let resolver = resolver::Shared::new(self.registries.resolver()?);
+        let resolver =
+            resolver::Shared::new(self.registries.resolver(Some(monitor.metrics.clone()))?);
         let webhook = self.webhook().await?;
         let namespaces = if self.namespaces.is_empty() {
             "all".to_owned()
@@ -266,13 +317,13 @@ impl Run {
                 let (told, pushes) = mpsc::channel(PUSHES_MAX);
                 let stop = shutdown.clone();
                 let limits = server::Limits::default();
-                let webhook = server::serve(listener, secret, told, limits, stop);
+                let monitor = Arc::clone(&monitor);
+                let webhook = server::serve(listener, secret, told, limits, monitor, stop);
                 (Some(pushes), Some(tokio::spawn(webhook)))
             }
             None => (None, None),
         };
-        let concurrency = self.concurrency;
-        controller::run(client, resolver, &namespaces, concurrency, pushes, shutdown).await;
+        controller::run(client, resolver, &namespaces, monitor, pushes, shutdown).await;
         if let Some(webhook) = webhook {
             // It was told to stop with everything else, and has a deadline of its own.
             let _ = webhook.await;

@@ -9,6 +9,7 @@ mod child;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
@@ -35,6 +36,7 @@ use tracing::debug;
 use crate::api::{DockerCoins, DockerCoinsStatus, REQUESTED_AT};
 use crate::desired::AuthorityAt;
 use crate::error::Error;
+use crate::metrics::{Metrics, Verb};
 use crate::news::News;
 use crate::plan::MANAGER;
 use crate::status::clipped;
@@ -60,6 +62,7 @@ pub struct Cluster {
     /// Every DockerCoins, by its identity alone.
     pub coins: Cache<PartialObjectMeta<DockerCoins>>,
     nodes: Mutex<Option<SeenNodes>>,
+    metrics: Arc<Metrics>,
 }
 
 /// What must be known of the other DockerCoins of a namespace.
@@ -84,14 +87,15 @@ impl Sibling {
 }
 
 impl Cluster {
-    /// The cluster that `client` speaks to, with nothing seen yet.
-    pub fn new(client: Client) -> Self {
+    /// The cluster that `client` speaks to, with nothing seen yet. `metrics` counts what is written to it.
+    pub fn new(client: Client, metrics: Arc<Metrics>) -> Self {
         Self {
             client,
             services: Cache::default(),
             deployments: Cache::default(),
             coins: Cache::default(),
             nodes: Mutex::default(),
+            metrics,
         }
     }
 
@@ -100,6 +104,7 @@ impl Cluster {
         let Self {
             client: _,
             nodes: _,
+            metrics: _,
             coins,
             services,
             deployments,
@@ -281,7 +286,8 @@ impl Cluster {
         let patch = Patch::Merge(&patch);
         let what = format!("to annotate DockerCoins {title}");
         let why = "something was pushed that it runs";
-        self.send(what, why, api.patch(&name, &params, &patch))
+        let request = api.patch(&name, &params, &patch);
+        self.write("DockerCoins", Verb::Patch, what, why, request)
             .await?;
         Ok(())
     }
@@ -327,12 +333,9 @@ impl Cluster {
         };
         let patch = Patch::Merge(&patch);
         let request = api.patch_status(&name, &params, &patch);
+        let what = format!("to write the status of DockerCoins {title}");
         let written = self
-            .send(
-                format!("to write the status of DockerCoins {title}"),
-                why,
-                request,
-            )
+            .write("DockerCoins", Verb::Patch, what, why, request)
             .await?;
         Ok(written.resource_version())
     }
@@ -378,7 +381,13 @@ impl Cluster {
         );
         let params = PostParams::default();
         if let Err(error) = self
-            .send(what, &news.reason, api.create(&params, &event))
+            .write(
+                "Event",
+                Verb::Create,
+                what,
+                &news.reason,
+                api.create(&params, &event),
+            )
             .await
         {
             tracing::warn!(reason = %news.reason, note = %news.note, "an event could not be written: {error}");
@@ -538,16 +547,29 @@ impl Cluster {
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, Error> {
         let namespace = object.namespace().unwrap_or_default();
-        self.send(
-            format!(
-                "to {verb} {} {namespace}/{}",
-                K::kind(&()),
-                object.name_any()
-            ),
-            why,
-            request,
-        )
-        .await
+        let kind = K::kind(&());
+        let what = format!("to {verb} {kind} {namespace}/{}", object.name_any());
+        let counted = match verb {
+            "read" => return self.send(what, why, request).await,
+            "apply" | "release" => Verb::Apply,
+            "delete" => Verb::Delete,
+            _ => Verb::Patch,
+        };
+        self.write(&kind, counted, what, why, request).await
+    }
+
+    /// Sends one request that writes, and counts it.
+    async fn write<T>(
+        &self,
+        kind: &str,
+        verb: Verb,
+        what: String,
+        why: &str,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Error> {
+        let written = self.send(what, why, request).await;
+        self.metrics.wrote(kind, verb, &written);
+        written
     }
 
     /// Sends one request.

@@ -9,7 +9,7 @@
 //! labels, and we must see it to leave it alone. Of the others only those with a component's name are kept.
 
 use std::convert::Infallible;
-use std::fmt::{Debug, Display};
+use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,13 +30,14 @@ use kube::runtime::{WatchStreamExt as _, applier};
 use kube::{Client, Resource as _, ResourceExt as _};
 use resolver::Shared;
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Receiver;
 use tracing::{debug, info, warn};
 
 use crate::api::DockerCoins;
 use crate::cluster::{Child, Cluster, is_of_interest, slim};
 use crate::error::with_sources;
+use crate::health::Watch;
+use crate::monitor::Monitor;
 use crate::pushes::{self, Scope};
 use crate::reconcile::{Context, Guarded, on_error, reconcile};
 use crate::webhook::payload::Pushed;
@@ -57,13 +58,13 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// Reconciles until `shutdown` is done, and then finishes what it is doing.
 ///
 /// `namespaces` are those to look after; none means all of them. Each of them is watched by itself, so that
-/// one that can't be watched takes none of the others along. No more than `concurrency` resources are
+/// one that can't be watched takes none of the others along. No more resources than the `monitor` has turns are
 /// reconciled at once, in all of them together. What registries tell of pushes comes from `pushes`.
 pub async fn run(
     client: Client,
     resolver: Shared,
     namespaces: &[String],
-    concurrency: u16,
+    monitor: Arc<Monitor>,
     pushes: Option<Receiver<Vec<Pushed>>>,
     shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) {
@@ -74,14 +75,14 @@ pub async fn run(
             .map(|namespace| Some(namespace.as_str()))
             .collect(),
     };
-    let turns = Arc::new(Semaphore::new(usize::from(concurrency)));
     let mut told = Vec::new();
     let mut controllers = Vec::new();
     for scope in scopes {
-        let cluster = Cluster::new(client.clone());
-        let context = Context::new(cluster, resolver.clone(), Arc::clone(&turns));
+        let cluster = Cluster::new(client.clone(), Arc::clone(&monitor.metrics));
+        let context = Context::new(cluster, resolver.clone(), Arc::clone(&monitor));
         let context = Arc::new(context);
         let (store, writer) = reflector::store();
+        monitor.counts(store.clone());
         told.push(Scope::new(store.clone(), Arc::clone(&context)));
         let stop = shutdown.clone();
         controllers.push(run_scope(
@@ -103,6 +104,7 @@ pub async fn run(
     };
     tokio::select! {
         _ = futures::future::join(futures::future::join_all(controllers), pushes) => info!("everything that was begun is finished"),
+        () = monitor.health.beats() => {}
         () = too_late => warn!("some things were still unfinished after {} s", DRAIN.as_secs()),
     }
 }
@@ -115,12 +117,15 @@ async fn run_scope(
     (store, writer): (Store<Guarded>, Writer<Guarded>),
     shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) {
-    let coins = watched::<Guarded>(&client, scope).map_ok(|event| event.modify(slim));
+    let health = &context.monitor.health;
+    let watch = health.watch("DockerCoins", scope);
+    let coins =
+        watched::<Guarded>(&client, scope, Arc::clone(&watch)).map_ok(|event| event.modify(slim));
     let coins = reflector::reflector(writer, coins);
     let wakes: SelectAll<BoxStream<'static, Wake>> = SelectAll::from_iter([
-        coins_wakes(coins, Arc::clone(&context)).boxed(),
-        child_wakes::<Service>(&client, scope, Arc::clone(&context)).boxed(),
-        child_wakes::<Deployment>(&client, scope, Arc::clone(&context)).boxed(),
+        coins_wakes(watch, coins, Arc::clone(&context)).boxed(),
+        child_wakes::<Service>("Service", &client, scope, Arc::clone(&context)).boxed(),
+        child_wakes::<Deployment>("Deployment", &client, scope, Arc::clone(&context)).boxed(),
     ]);
     let known = Arc::clone(&context);
     let requests = wakes
@@ -131,6 +136,7 @@ async fn run_scope(
     let settings = controller::Config::default().debounce(DEBOUNCE);
     // Before everything has been listed nothing is begun, so that nothing is to be finished.
     let unlisted = Arc::clone(&context);
+    let ended = Arc::clone(&context.monitor);
     let told_to_stop = async move {
         shutdown.await;
         if unlisted.cluster.is_ready() {
@@ -149,7 +155,7 @@ async fn run_scope(
             }
         });
     tokio::select! {
-        () = reconciles => {}
+        () = reconciles => ended.health.deserts(),
         () = told_to_stop => {}
     }
 }
@@ -178,10 +184,11 @@ fn requests(context: &Context, wake: &Wake) -> Vec<ReconcileRequest<Guarded>> {
 
 /// Watches DockerCoins, and notes which there are.
 fn coins_wakes(
+    watch: Arc<Watch>,
     events: impl Stream<Item = watcher::Result<Event<Guarded>>> + Send + 'static,
     context: Arc<Context>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
-    logged("DockerCoins", events).filter_map(move |event| {
+    logged(watch, events, Arc::clone(&context.monitor)).filter_map(move |event| {
         if let Event::Apply(coins) | Event::InitApply(coins) = &event {
             context.sight(coins);
         }
@@ -230,11 +237,14 @@ fn identity(event: Event<Guarded>) -> Event<PartialObjectMeta<DockerCoins>> {
 
 /// Watches one kind of children, and notes which there are.
 fn child_wakes<K: Child>(
+    kind: &'static str,
     client: &Client,
     scope: Option<&str>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
-    logged(K::kind(&()), watched::<K>(client, scope)).filter_map(move |event| {
+    let watch = context.monitor.health.watch(kind, scope);
+    let events = watched::<K>(client, scope, Arc::clone(&watch));
+    logged(watch, events, Arc::clone(&context.monitor)).filter_map(move |event| {
         let event = event.modify(slim);
         let wake = match &event {
             Event::Apply(object) | Event::Delete(object) => {
@@ -270,6 +280,7 @@ fn listed<K: kube::Resource<DynamicType = ()>>() -> Wake {
 fn watched<K>(
     client: &Client,
     scope: Option<&str>,
+    watch: Arc<Watch>,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static
 where
     K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -279,9 +290,10 @@ where
         + Send
         + 'static,
 {
+    let client = noting(client, watch);
     let api: Api<K> = match scope {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
     };
     let settings = watcher::Config::default()
         .timeout(WATCH_TIMEOUT)
@@ -289,18 +301,45 @@ where
     watcher::watcher(api, settings).default_backoff()
 }
 
-/// The events of a watch, its failures logged. The watch goes on by itself, after a while.
+/// The client, with each request of this watch that the API server takes noted: a watch that goes on after a failure
+/// may have no event to show for it.
+fn noting(client: &Client, watch: Arc<Watch>) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let client = client.clone();
+    let service = tower::service_fn(move |request| {
+        let (client, watch) = (client.clone(), Arc::clone(&watch));
+        async move {
+            let answer = client.send(request).await?;
+            if answer.status().is_success() {
+                watch.answered();
+            }
+            Ok::<_, kube::Error>(answer)
+        }
+    });
+    Client::new(service, namespace)
+}
+
+/// The events of a watch, its failures logged and noted. The watch goes on by itself, after a while.
 fn logged<K: Send + 'static>(
-    kind: impl Display + Send + 'static,
+    watch: Arc<Watch>,
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
+    monitor: Arc<Monitor>,
 ) -> impl Stream<Item = Event<K>> + Send + 'static {
     events.filter_map(move |event| {
-        let told = event.inspect_err(|error| match error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404 => {
-                warn!("the cluster knows no {kind}: install the CRD with `kubectl apply -f crds/dockercoins.yaml`");
+        let kind = watch.kind();
+        match &event {
+            Ok(Event::InitDone) => watch.listed(),
+            Ok(_) => {}
+            Err(error) => {
+                watch.failed();
+                monitor.metrics.watch_failed(kind);
+                if matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404) {
+                    warn!("the cluster knows no {kind}: install the CRD with `kubectl apply -f crds/dockercoins.yaml`");
+                } else {
+                    warn!("the watch of {kind} failed and is begun again: {}", with_sources(error));
+                }
             }
-            error => warn!("the watch of {kind} failed and is begun again: {}", with_sources(error)),
-        });
-        futures::future::ready(told.ok())
+        }
+        futures::future::ready(event.ok())
     })
 }

@@ -21,6 +21,11 @@
 //! | [`reconcile`] | the story | IO |
 //! | [`pushes`] | which resources a push concerns, and how they come to ask | IO |
 //! | [`controller`] | what wakes it | IO |
+//! | [`turns`] | how many reconciles go on at once | |
+//! | [`health`] | whether the operator is alive, and ready | |
+//! | [`metrics`] | what is counted, and how it is written | pure |
+//! | [`monitor`] | `/metrics`, `/healthz` and `/readyz` | IO |
+//! | [`serve`] | what the HTTP servers put up with | IO |
 //! | [`webhook`] | what registries push: what it says and who may say it are pure | IO |
 //!
 //! Registries are asked by the crate `resolver`, which knows nothing of Kubernetes.
@@ -32,13 +37,18 @@ pub mod controller;
 pub mod desired;
 pub mod diff;
 pub mod error;
+pub mod health;
 pub mod images;
 pub mod memory;
+pub mod metrics;
+pub mod monitor;
 pub mod news;
 pub mod plan;
 pub mod pushes;
 pub mod reconcile;
 pub mod rollout;
+pub mod serve;
 pub mod served;
 pub mod status;
+pub mod turns;
 pub mod webhook;

@@ -19,7 +19,6 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -29,9 +28,12 @@ use crate::component::Component;
 use crate::desired::Desired;
 use crate::error::Error;
 use crate::memory::{Memory, backoff};
+use crate::metrics::Ended;
+use crate::monitor::Monitor;
 use crate::news::News;
 use crate::plan;
 use crate::status::Outcome;
+use crate::turns::Turn;
 
 /// A resource as it comes from the API server, readable or not.
 pub type Guarded = DeserializeGuard<DockerCoins>;
@@ -45,8 +47,8 @@ pub struct Context {
     pub cluster: Cluster,
     /// The registries.
     pub resolver: resolver::Shared,
-    /// Who may work at a resource now.
-    turns: Arc<Semaphore>,
+    /// Who may work at a resource now, and what is counted of that.
+    pub monitor: Arc<Monitor>,
     /// What is kept of each resource, by its uid.
     known: Mutex<BTreeMap<String, Known>>,
     /// The request that was last written to resources, because of a push, and when.
@@ -68,12 +70,12 @@ struct Sight {
 }
 
 impl Context {
-    /// A context that remembers nothing yet. No more reconciles than there are `turns` work at once.
-    pub fn new(cluster: Cluster, resolver: resolver::Shared, turns: Arc<Semaphore>) -> Self {
+    /// A context that remembers nothing yet. No more reconciles than the monitor has turns work at once.
+    pub fn new(cluster: Cluster, resolver: resolver::Shared, monitor: Arc<Monitor>) -> Self {
         Self {
             cluster,
             resolver,
-            turns,
+            monitor,
             known: Mutex::default(),
             written: Mutex::default(),
         }
@@ -120,8 +122,8 @@ impl Context {
         sight.map_or_else(Instant::now, |sight| sight.at)
     }
 
-    async fn turn(&self) -> SemaphorePermit<'_> {
-        self.turns.acquire().await.expect("never closed")
+    async fn turn(&self) -> Turn<'_> {
+        self.monitor.health.turns.take().await
     }
 
     /// Forgets what was in mind of a resource that is gone.
@@ -162,6 +164,7 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
         return Ok(Action::requeue(UNTIL_LISTED));
     }
     let turn = context.turn().await;
+    let began = Instant::now();
     let done = match &object.0 {
         // In a box, so that the many that wait for a turn take little room.
         Ok(coins) => Box::pin(contained(serve(coins, &mut memory, &context, turn))).await,
@@ -179,6 +182,8 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
             .await
         }
     };
+    let ended = ended(&done, memory.failures);
+    context.monitor.metrics.reconciled(ended, began.elapsed());
     match done {
         // Someone else wrote meanwhile; the watch brings what they wrote, and with it the next reconcile.
         Err(Error::Outdated { what, message }) => {
@@ -191,6 +196,18 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
             Err(error)
         }
         Ok(action) => Ok(action),
+    }
+}
+
+/// How a reconcile ended, as it is counted: with an error if anything failed that is tried again, told in status or
+/// not.
+fn ended(done: &Result<Action, Error>, failures: u32) -> Ended {
+    match done {
+        Err(Error::Outdated { .. }) => Ended::RequeueAfter,
+        Err(_) => Ended::Error,
+        Ok(_) if failures > 0 => Ended::Error,
+        Ok(action) if *action == Action::await_change() => Ended::Success,
+        Ok(_) => Ended::RequeueAfter,
     }
 }
 
@@ -239,7 +256,7 @@ struct Case<'a> {
     memory: &'a mut Memory,
     context: &'a Context,
     /// The right to work, given back while a registry is waited for: one that is slow must not hold up others.
-    turn: Option<SemaphorePermit<'a>>,
+    turn: Option<Turn<'a>>,
     /// When something that waits may go ahead: a question to a registry, a heal.
     wakes: Vec<Instant>,
     news: Vec<News>,
@@ -249,7 +266,7 @@ async fn serve(
     coins: &DockerCoins,
     memory: &mut Memory,
     context: &Context,
-    turn: SemaphorePermit<'_>,
+    turn: Turn<'_>,
 ) -> Result<Action, Error> {
     memory.unreadable = None;
     let mut case = Case::new(coins, memory, context, turn);
@@ -277,7 +294,7 @@ impl<'a> Case<'a> {
         coins: &'a DockerCoins,
         memory: &'a mut Memory,
         context: &'a Context,
-        turn: SemaphorePermit<'a>,
+        turn: Turn<'a>,
     ) -> Self {
         let mut reference = reference_to(coins);
         let mut before = coins.status.clone().unwrap_or_default();

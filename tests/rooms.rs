@@ -11,6 +11,7 @@ const PURE: [&str; 13] = [
     "diff",
     "error",
     "images",
+    "metrics",
     "plan",
     "rollout",
     "served",

@@ -224,8 +224,8 @@ impl Endpoint {
         format!("{}:{}", self.host, self.port())
     }
 
-    /// Host and port as written, for an address below this one.
-    pub(crate) fn authority(&self) -> String {
+    /// Host and port as written, for an address below this one; the scheme's port is not written.
+    pub fn authority(&self) -> String {
         match self.port {
             Some(port) => format!("{}:{port}", self.host),
             None => self.host.clone(),

@@ -31,7 +31,8 @@
 //! - [`address`]: which addresses may be connected to;
 //! - [`challenge`]: how a registry asks for a login;
 //! - `outcome`, `said`, `platforms`: what an answer means, and what it says;
-//! - `duration`: durations as Go writes them.
+//! - `duration`: durations as Go writes them;
+//! - `observer`: what those are told who count.
 //!
 //! The others act:
 //! - `registry_config`: the folder that an administrator keeps of registries' hosts;
@@ -55,6 +56,7 @@ pub mod hosts;
 pub mod keyring;
 mod login;
 pub mod names;
+mod observer;
 mod outcome;
 mod platforms;
 pub mod plugins;
@@ -72,6 +74,7 @@ pub use error::{Asked, Failure, ResolveError};
 pub use ipnet::IpNet;
 pub use keyring::{Credential, Format, Keyring, KeyringError, Proof, Skipped};
 pub use names::{DOCKER_HUB, Digest, NameError, Prefix, Reference};
+pub use observer::{Asking, Observer};
 pub use outcome::Remaining;
 pub use plugins::{PluginFailure, Plugins, PluginsError};
 pub use proxy::{Proxies, ProxyError};

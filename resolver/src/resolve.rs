@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use hyper::header::HeaderValue;
 use ipnet::IpNet;
+use tokio::time::Instant;
 
 use crate::address::Networks;
 use crate::attempt::{Got, Wanted};
@@ -22,6 +23,7 @@ use crate::hosts::API_PATH;
 use crate::keyring::{Credential, Keyring};
 use crate::login::Authorizations;
 use crate::names::{Digest, Reference};
+use crate::observer::{Asking, Observer};
 use crate::outcome::{Manifest, Remaining};
 use crate::plugins::{PluginFailure, Plugins};
 use crate::proxy::{Proxies, ProxyError};
@@ -50,11 +52,13 @@ pub struct Options {
     pub proxies: Option<Proxies>,
     /// Plugins that give logins for registries, as the kubelet asks them; after those of the keyring.
     pub plugins: Option<Plugins>,
+    /// Who is told what came of each question.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl Default for Options {
     /// No networks of its own, 30 seconds, `dockercoins-resolver/VERSION`, the system's authorities,
-    /// no configuration of registries, the environment's proxies, no plugins.
+    /// no configuration of registries, the environment's proxies, no plugins, no observer.
     fn default() -> Options {
         Options {
             allow: Vec::new(),
@@ -65,6 +69,7 @@ impl Default for Options {
             registry_config: None,
             proxies: None,
             plugins: None,
+            observer: None,
         }
     }
 }
@@ -150,6 +155,7 @@ pub struct Resolver {
     authorizations: Arc<Authorizations>,
     registry_config: Option<Arc<RegistryConfig>>,
     plugins: Option<Plugins>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
     deadline: Duration,
 }
 
@@ -188,6 +194,7 @@ impl Resolver {
             registry_config,
             proxies,
             plugins,
+            observer,
         } = options;
         let tls = Tls::new(roots).map_err(OptionsError::Roots)?;
         let user_agent =
@@ -213,6 +220,7 @@ impl Resolver {
             authorizations: Arc::default(),
             registry_config,
             plugins,
+            observer,
             deadline,
         })
     }
@@ -289,12 +297,15 @@ impl Resolver {
                     _ => deadline.half(),
                 },
             };
+            let began = Instant::now();
+            let told = visit.pay(target).await;
+            self.observe(&told, began);
             let Told {
                 target,
                 outcome,
                 credential,
                 tried,
-            } = visit.pay(target).await;
+            } = told;
             let endpoint = target.endpoint;
             match outcome {
                 Ok(got) => {
@@ -313,6 +324,22 @@ impl Resolver {
             plugins: failed,
             ..most_telling(reference, refusals)
         })
+    }
+
+    fn observe(&self, told: &Told, began: Instant) {
+        let Some(observer) = &self.observer else {
+            return;
+        };
+        let remaining = match &told.outcome {
+            Ok(Got::Digest(manifest)) => manifest.remaining,
+            _ => None,
+        };
+        observer.asked(&Asking {
+            host: &told.target.endpoint,
+            failure: told.outcome.as_ref().err(),
+            took: began.elapsed(),
+            remaining,
+        });
     }
 
     /// The logins that plugins have for the registry, and those of them that failed. They are the administrator's,

@@ -13,6 +13,8 @@ mod rest;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -153,7 +155,8 @@ impl Shared {
             }
             answer
         };
-        self.digests.share(question, not_before, ask).await
+        let answer = |ask| self.digests.share(question, not_before, ask);
+        self.observed(ask, answer).await
     }
 
     /// As [`Resolver::platforms`], with an answer that someone else was given a moment ago. It is not asked, and
@@ -178,7 +181,29 @@ impl Shared {
         };
         let now = Instant::now();
         let not_before = now.checked_sub(PLATFORMS_KEPT).unwrap_or(now);
-        self.platforms.share(question, not_before, ask).await
+        let answer = |ask| self.platforms.share(question, not_before, ask);
+        self.observed(ask, answer).await
+    }
+
+    /// What `share` answers, with the observer told if that did not take this `ask`.
+    async fn observed<V, A: Future<Output = V>>(
+        &self,
+        ask: impl Future<Output = V> + Send + 'static,
+        share: impl FnOnce(Pin<Box<dyn Future<Output = V> + Send>>) -> A,
+    ) -> V {
+        let is_asked = Arc::new(AtomicBool::new(false));
+        let asks = Arc::clone(&is_asked);
+        let answer = share(Box::pin(async move {
+            asks.store(true, Ordering::Relaxed);
+            ask.await
+        }))
+        .await;
+        if let Some(observer) = &self.resolver.observer
+            && !is_asked.load(Ordering::Relaxed)
+        {
+            observer.shared();
+        }
+        answer
     }
 
     /// Asks, when it is this question's turn and unless the registry is left alone.

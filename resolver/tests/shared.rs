@@ -2,9 +2,13 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use resolver::{Endpoint, Format, Keyring, Options, Reference, Request, Resolver, Shared};
+use resolver::{
+    Asking, Endpoint, Failure, Format, Keyring, Observer, Options, Reference, Request, Resolver,
+    Shared,
+};
 use support::certificates::Authority;
 use support::server::{Answer, Server, header, reply};
 use support::{options, resolver};
@@ -75,6 +79,75 @@ async fn a_hundred_who_ask_the_same_with_the_same_login_are_one_question() {
     let later = Instant::now();
     ask(&shared, &registry.address, "a:1", &keyring, None, later).await;
     assert_eq!(registry.lines().len(), 2);
+}
+
+/// Writes down what it is told.
+#[derive(Debug, Default)]
+struct Book(Mutex<Vec<String>>);
+
+impl Book {
+    fn write(&self, line: String) {
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn read(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl Observer for Book {
+    fn asked(&self, asking: &Asking<'_>) {
+        let result = asking.failure.map_or("ok", Failure::reason);
+        let remaining = asking.remaining.map(|left| left.remaining);
+        self.write(format!("{} {result} {remaining:?}", asking.host));
+    }
+
+    fn shared(&self) {
+        self.write("shared".to_owned());
+    }
+}
+
+#[tokio::test]
+async fn an_observer_is_told_once_what_came_of_a_question_and_of_each_that_needed_none() {
+    let registry = Server::start(|request| {
+        let digest = digest();
+        let headers = [
+            ("content-type", INDEX),
+            ("docker-content-digest", digest.as_str()),
+            ("ratelimit-remaining", "76;w=21600"),
+        ];
+        // Three exchanges are one question: the login is asked for and shown.
+        match (request.contains("/b/"), header(request, "authorization")) {
+            (true, _) => reply(request, "404 Not Found", &[], ""),
+            (_, Some(_)) => reply(request, "200 OK", &headers, ""),
+            (_, None) => {
+                let wanted = [("www-authenticate", "Basic realm=\"x\"")];
+                reply(request, "401 Unauthorized", &wanted, "")
+            }
+        }
+    })
+    .await;
+    let book = Arc::new(Book::default());
+    let shared = Shared::new(
+        Resolver::new(Options {
+            observer: Some(book.clone()),
+            ..options()
+        })
+        .unwrap(),
+    );
+    let (keyring, now) = (keyring(&registry, "regcred", "word"), Instant::now());
+    let all = (0..3).map(|_| ask(&shared, &registry.address, "a:1", &keyring, None, now));
+    futures::future::join_all(all).await;
+    let mut told = book.read();
+    told.sort();
+    let asked = format!("{} ok Some(76)", registry.address);
+    assert_eq!(told, [&asked, "shared", "shared"]);
+
+    ask(&shared, &registry.address, "a:1", &keyring, None, now).await;
+    assert_eq!(book.read(), ["shared"]);
+    ask(&shared, &registry.address, "b:1", &keyring, None, now).await;
+    let in_vain = format!("{} NotFoundOrNoAccess None", registry.address);
+    assert_eq!(book.read(), [in_vain]);
 }
 
 #[tokio::test]

@@ -220,7 +220,7 @@ impl Resolve {
         };
         let resolver = match self.offline {
             true => None,
-            false => Some(self.registries.resolver()?),
+            false => Some(self.registries.resolver(None)?),
         };
         let mut lines = stream::iter(inputs(&self.images))
             .map(|input| {

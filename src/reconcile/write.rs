@@ -36,6 +36,16 @@ impl Case<'_> {
             true => self.is_remembered(title),
             false => ours.contains(title),
         };
+        for (title, verdict) in &written {
+            let is_heal = match verdict {
+                Verdict::Heal(_) => true,
+                Verdict::Create => was_there(title),
+                _ => false,
+            };
+            if is_heal && let Some((kind, _)) = title.split_once(' ') {
+                self.context.monitor.metrics.healed(kind);
+            }
+        }
         let told = news::of_writes(&desired.name, &written, was_there, field);
         self.news.extend(told);
     }

@@ -1,42 +1,33 @@
 //! The HTTP server that registries push to: bounded in all that strangers can make it do.
 //!
-//! Plain HTTP, on hyper as it is in the tree already: there is one route, and a framework would bring a router.
-//! TLS is for what stands before it, an Ingress or a Gateway. It knows no Kubernetes: what was pushed goes into a
-//! queue, and what then happens is its reader's.
+//! Plain HTTP: TLS is for what stands before it, an Ingress or a Gateway. It knows no Kubernetes: what was pushed
+//! goes into a queue, and what then happens is its reader's.
 
 mod answer;
 mod bucket;
 #[cfg(test)]
 mod tests;
 
-use std::convert::Infallible;
 use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use self::answer::Answer;
 use self::bucket::Bucket;
 use super::payload::{self, BODY_MAX, Notice, Pushed, Unreadable};
 use super::proof::{self, Proof, Refused, Secret};
+use crate::monitor::Monitor;
+use crate::serve::{self, Bounds};
 
-/// The most bytes of a request's head.
-const HEAD_MAX: usize = 16 << 10;
-/// The most headers in it.
-const HEADERS_MAX: usize = 64;
 /// Where CloudEvents' senders say who they are when they ask whether they may send.
 const ORIGIN: &str = "webhook-request-origin";
 
@@ -79,72 +70,27 @@ impl Default for Limits {
 ///
 /// What each notification says was pushed goes into `queue`, one entry for each notification that names a push.
 /// The server never waits for the reader: when the queue is full the sender is told to come again (503).
+/// `monitor` counts what notifications are answered.
 pub async fn serve(
     listener: TcpListener,
     secret: Secret,
     queue: Sender<Vec<Pushed>>,
     limits: Limits,
+    monitor: Arc<Monitor>,
     stop: impl Future<Output = ()>,
 ) {
-    let desk = Arc::new(Desk::new(secret, queue, limits));
-    let mut stop = pin!(stop);
-    let mut connections = JoinSet::new();
-    // A dropped sender ends every wait for it.
-    let (stopping, stopped) = tokio::sync::watch::channel(());
-    loop {
-        tokio::select! {
-            () = &mut stop => break,
-            accepted = listener.accept(), if connections.len() < limits.connections => match accepted {
-                Ok((stream, peer)) => {
-                    debug!(%peer, "a webhook connection");
-                    let stopped = stopped.clone();
-                    connections.spawn(converse(stream, Arc::clone(&desk), stopped));
-                }
-                Err(error) => {
-                    // Out of file descriptors, most likely: some will come free.
-                    warn!("can't accept a webhook connection: {error}");
-                    sleep(Duration::from_millis(100)).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    drop((listener, stopping));
-    let drained = async { while connections.join_next().await.is_some() {} };
-    if timeout(limits.grace, drained).await.is_err() {
-        warn!(
-            "gave up on webhook requests that were not done within {:?}",
-            limits.grace
-        );
-    }
-}
-
-/// Answers the requests of one connection, until it ends, is too old, or the server stops.
-async fn converse(
-    stream: TcpStream,
-    desk: Arc<Desk>,
-    mut stopped: tokio::sync::watch::Receiver<()>,
-) {
-    let limits = desk.limits;
-    let service = service_fn(move |request: Request<Incoming>| {
+    let desk = Arc::new(Desk::new(secret, queue, limits, monitor));
+    let answer = move |request| {
         let desk = Arc::clone(&desk);
-        async move { Ok::<_, Infallible>(desk.answer(request).await.response()) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head)
-        .max_buf_size(HEAD_MAX)
-        .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    // How it ended is not worth a line: a client that goes away is the client's business.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = stopped.changed() => {}
-        () = sleep(limits.lifetime) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = timeout(limits.grace, connection).await;
+        async move { desk.answer(request).await.response() }
+    };
+    let bounds = Bounds {
+        connections: limits.connections,
+        head: limits.head,
+        lifetime: limits.lifetime,
+        grace: limits.grace,
+    };
+    serve::serve("webhook", listener, bounds, answer, stop).await;
 }
 
 /// Where notifications are looked at.
@@ -152,18 +98,25 @@ struct Desk {
     secret: Secret,
     queue: Sender<Vec<Pushed>>,
     limits: Limits,
+    monitor: Arc<Monitor>,
     /// For those who know the secret, and for those who don't: strangers must not use up the senders' turns.
     senders: Mutex<Bucket>,
     strangers: Mutex<Bucket>,
 }
 
 impl Desk {
-    fn new(secret: Secret, queue: Sender<Vec<Pushed>>, limits: Limits) -> Desk {
+    fn new(
+        secret: Secret,
+        queue: Sender<Vec<Pushed>>,
+        limits: Limits,
+        monitor: Arc<Monitor>,
+    ) -> Desk {
         let bucket = || Mutex::new(Bucket::new(limits.burst, limits.refill, Instant::now()));
         Desk {
             secret,
             queue,
             limits,
+            monitor,
             senders: bucket(),
             strangers: bucket(),
         }
@@ -175,6 +128,7 @@ impl Desk {
         let answer = match self.decide(request).await {
             Ok(answer) | Err(answer) => answer,
         };
+        self.monitor.metrics.notified(answer.result());
         debug!(%method, status = answer.status().as_u16(), "answered a webhook request");
         answer
     }

@@ -7,12 +7,16 @@
 //! `make test` runs them. By hand, with a cluster from `local/up --name NAME --no-node`:
 //!
 //! ```sh
-//! set -a; . .local/NAME/env; KUBECTL=$(local/tool kubectl); set +a
+//! set -a; . .local/NAME/env; KUBECTL=$(local/tool kubectl) PROMETHEUS=$(local/tool prometheus); set +a
 //! cargo test --test cluster -- --ignored --test-threads=8
 //! ```
 
+#[path = "../monitoring/files.rs"]
+#[allow(dead_code)]
+mod files;
 mod support;
 
+mod alerts;
 mod asking;
 mod bad_input;
 mod children;
@@ -21,6 +25,7 @@ mod foreign;
 mod images;
 mod lifecycle;
 mod login;
+mod metrics;
 mod older_schema;
 mod policies;
 mod quiet;

@@ -1,4 +1,5 @@
-//! The alert rules, their runbooks and the dashboard: complete, and understood by Prometheus.
+//! The alert rules, their runbooks and the dashboard: complete, and understood by Prometheus. Whether they fit what
+//! the operator really exports is seen in `tests/cluster/alerts.rs`.
 
 // The tests with a cluster use the rest of it.
 #[allow(dead_code)]
@@ -14,6 +15,8 @@ use files::{Alert, DASHBOARD, RULES, alerts, dashboard, file, filled_in, panels,
 
 const RUNBOOKS: &str = "docs/alerts.md";
 const TESTS: &str = "tests/monitoring/alerts.test.yaml";
+/// The tests that make alerts fire in a real Prometheus.
+const REAL: &str = "tests/cluster/alerts";
 
 fn names() -> Vec<String> {
     alerts().into_iter().map(|alert| alert.name).collect()
@@ -106,6 +109,17 @@ fn every_alert_is_tested_with_what_is_enough_for_it_and_with_what_is_not() {
     let both = BTreeSet::from([false, true]);
     let wanted = names().into_iter().map(|name| (name, both.clone()));
     assert_eq!(tested, wanted.collect());
+}
+
+#[test]
+fn every_alert_is_made_to_fire_by_a_real_operator() {
+    let mut code = text(&format!("{REAL}.rs"));
+    for entry in std::fs::read_dir(file(REAL)).unwrap() {
+        code += &std::fs::read_to_string(entry.unwrap().path()).unwrap();
+    }
+    let fires = |name: &String| code.contains(&format!("until_firing(\"{name}\""));
+    let missing: Vec<String> = names().into_iter().filter(|name| !fires(name)).collect();
+    assert_eq!(missing, Vec::<String>::new());
 }
 
 #[test]

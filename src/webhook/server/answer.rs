@@ -86,6 +86,23 @@ impl Answer {
         }
     }
 
+    /// Its name in metrics.
+    pub(super) fn result(&self) -> &'static str {
+        match self {
+            Answer::Taken => "taken",
+            Answer::Nothing => "no_push",
+            Answer::Validated { .. } | Answer::Allowed { .. } => "handshake",
+            Answer::Missing | Answer::Wrong => "refused",
+            Answer::TooMany { .. } => "too_many",
+            Answer::Busy => "queue_full",
+            Answer::NotFound
+            | Answer::WrongMethod
+            | Answer::Unreadable(_)
+            | Answer::TooSlow
+            | Answer::Broken => "unreadable",
+        }
+    }
+
     /// The answer as it is sent.
     pub(super) fn response(self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(Bytes::from(self.body())));

@@ -1,5 +1,6 @@
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -40,7 +41,8 @@ async fn start(limits: Limits, places: usize) -> Running {
     let (sender, queue) = channel(places);
     let (stop, stopped) = oneshot::channel();
     let secret = Secret::parse(KEY).unwrap();
-    let served = tokio::spawn(serve(listener, secret, sender, limits, async {
+    let monitor = Arc::new(Monitor::new(1));
+    let served = tokio::spawn(serve(listener, secret, sender, limits, monitor, async {
         stopped.await.unwrap();
     }));
     Running {

@@ -3,8 +3,10 @@
 pub mod audit;
 pub mod coins;
 pub mod kubectl;
+pub mod monitor;
 pub mod namespace;
 pub mod operator;
+pub mod prometheus;
 pub mod registry;
 #[path = "../../../resolver/tests/support/server.rs"]
 #[allow(dead_code)]

@@ -21,6 +21,20 @@ impl Operator {
 
     /// Starts one for some namespaces, with these options.
     pub fn start_with(namespaces: &[&Namespace], options: &[&str]) -> Self {
+        Self::start_by(&super::variable("KUBECONFIG"), namespaces, options)
+    }
+
+    /// Starts one for all namespaces of another cluster.
+    pub fn start_at(kubeconfig: &str) -> Self {
+        Self::start_by(
+            kubeconfig,
+            &[],
+            &["--allow-registry-network", "127.0.0.0/8"],
+        )
+    }
+
+    /// Starts one that reaches the API server by this kubeconfig.
+    pub fn start_by(kubeconfig: &str, namespaces: &[&Namespace], options: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"));
         command.args([
             "run",
@@ -32,23 +46,7 @@ impl Operator {
         for namespace in namespaces {
             command.args(["--namespace", &namespace.name]);
         }
-        Self::spawn(command.args(options))
-    }
-
-    /// Starts one for all namespaces of another cluster.
-    pub fn start_at(kubeconfig: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"));
-        command
-            .args([
-                "run",
-                "--log-format",
-                "text",
-                "--log-level",
-                "info,dockercoins_operator=debug",
-            ])
-            .args(["--allow-registry-network", "127.0.0.0/8"])
-            .env("KUBECONFIG", kubeconfig);
-        Self::spawn(&mut command)
+        Self::spawn(command.args(options).env("KUBECONFIG", kubeconfig))
     }
 
     fn spawn(command: &mut Command) -> Self {

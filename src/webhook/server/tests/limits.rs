@@ -72,7 +72,9 @@ async fn a_head_that_does_not_come_ends_the_connection() {
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
     let hooks = start(LIMITS, 8).await;
-    let many: Vec<String> = (0..HEADERS_MAX).map(|n| format!("X-{n}: {n}")).collect();
+    let many: Vec<String> = (0..crate::serve::HEADERS_MAX)
+        .map(|n| format!("X-{n}: {n}"))
+        .collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let ours = format!("/hooks/{KEY}");
     assert_eq!(

@@ -1,0 +1,162 @@
+//! Alerts about the resources, and about what the operator may do in the cluster.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use serde_json::{Value, json};
+
+use super::{Watched, ask_again, change, kubeconfig, role, wait};
+use crate::support::Namespace;
+use crate::support::coins::nine;
+use crate::support::namespace::COINS;
+
+/// What an operator may do with Deployments.
+const ALL: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_tag_that_is_missing_is_told_by_its_reason_until_it_is_pushed() {
+    let namespace = Namespace::new("alert-tag").await;
+    let images = namespace.push_images().await;
+    let watched = Watched::start(&[&namespace], &[]).await;
+    namespace
+        .create(COINS, &images, json!({ "tag": "v0.2" }))
+        .await;
+    let reason = [("reason", "NotFoundOrNoAccess")];
+    let prometheus = &watched.prometheus;
+    prometheus
+        .until_firing("DockerCoinsResourceNotReady", &reason, wait)
+        .await;
+    let of_registry = prometheus.alerts("DockerCoinsRegistryFailing", &[]).await;
+    assert_eq!(of_registry, Vec::<Value>::new(), "the registry is well");
+    images.push_tag("v0.2").await;
+    ask_again(&namespace).await;
+    prometheus
+        .until_quiet("DockerCoinsResourceNotReady", &reason)
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_fight_is_told_until_there_is_peace() {
+    let namespace = Namespace::new("alert-fight").await;
+    let images = namespace.push_images().await;
+    let watched = Watched::start(&[&namespace], &[]).await;
+    namespace
+        .create(COINS, &images, json!({ "rng": { "replicas": 2 } }))
+        .await;
+    namespace.until_children(&nine()).await;
+    let scale = async || {
+        let change = json!({ "spec": { "replicas": 5 } });
+        namespace.patch::<Deployment>("rng", change).await;
+    };
+    watched
+        .prometheus
+        .until_firing("DockerCoinsContended", &[], scale)
+        .await;
+    watched
+        .prometheus
+        .until_quiet("DockerCoinsContended", &[])
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_missing_permission_is_told_by_kind_and_verb_until_it_is_granted() {
+    let namespace = Namespace::new("alert-forbidden").await;
+    let user = format!("operator-of-{}", namespace.name);
+    role(&namespace, &user, &["get", "list", "watch"]).await;
+    let config = kubeconfig(Some(&user), None).await;
+    let watched = Watched::start_by(&config, &[&namespace], &[]).await;
+    let images = namespace.push_images().await;
+    namespace.create(COINS, &images, json!({})).await;
+    let labels = [("kind", "Deployment"), ("verb", "apply")];
+    let again = async || change(&namespace).await;
+    watched
+        .prometheus
+        .until_firing("DockerCoinsWritesForbidden", &labels, again)
+        .await;
+    role(&namespace, &user, &ALL).await;
+    watched
+        .prometheus
+        .until_quiet("DockerCoinsWritesForbidden", &[])
+        .await;
+    // After so many failures it would wait for minutes.
+    change(&namespace).await;
+    namespace.until_children(&nine()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_kind_that_cannot_be_watched_is_told_until_it_can() {
+    let namespace = Namespace::new("alert-watch").await;
+    let user = format!("operator-of-{}", namespace.name);
+    role(&namespace, &user, &["create", "patch"]).await;
+    let config = kubeconfig(Some(&user), None).await;
+    let watched = Watched::start_by(&config, &[&namespace], &[]).await;
+    let kind = [("kind", "Deployment")];
+    watched
+        .prometheus
+        .until_firing("DockerCoinsWatchFailing", &kind, wait)
+        .await;
+    let other = watched
+        .prometheus
+        .alerts("DockerCoinsWatchFailing", &[("kind", "Service")])
+        .await;
+    assert_eq!(other, Vec::<Value>::new(), "Services are watched");
+    role(&namespace, &user, &ALL).await;
+    watched
+        .prometheus
+        .until_quiet("DockerCoinsWatchFailing", &[])
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_status_that_a_policy_refuses_is_told_until_the_policy_goes() {
+    let namespace = Namespace::new("alert-status").await;
+    let images = namespace.push_images().await;
+    let watched = Watched::start(&[&namespace], &[]).await;
+    namespace.create(COINS, &images, json!({})).await;
+    let name = &namespace.name;
+    let policy = json!({ "apiVersion": "v1", "kind": "List", "items": [
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+            "metadata": { "name": name },
+            "spec": {
+                "matchConstraints": {
+                    "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": name } },
+                    "resourceRules": [{
+                        "apiGroups": ["dockercoins.dev"], "apiVersions": ["*"],
+                        "operations": ["UPDATE"], "resources": ["dockercoins/status"],
+                    }],
+                },
+                "validations": [{ "expression": "false", "message": "no status today" }],
+            },
+        },
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": { "name": name },
+            "spec": { "policyName": name, "validationActions": ["Deny"] },
+        },
+    ] })
+    .to_string();
+    let applied = namespace.try_kubectl(&["apply", "-f", "-"], &policy).await;
+    assert!(applied.success, "{}", applied.err);
+    let result = [("result", "error")];
+    let again = async || change(&namespace).await;
+    watched
+        .prometheus
+        .until_firing("DockerCoinsStatusNotWritten", &result, again)
+        .await;
+    assert!(
+        watched
+            .operator
+            .log()
+            .contains("the status could not be written")
+    );
+    let deleted = namespace.try_kubectl(&["delete", "-f", "-"], &policy).await;
+    assert!(deleted.success, "{}", deleted.err);
+    watched
+        .prometheus
+        .until_quiet("DockerCoinsStatusNotWritten", &[])
+        .await;
+}
