@@ -37,6 +37,7 @@ use tracing::{debug, info, warn};
 use crate::api::DockerCoins;
 use crate::cluster::{Child, Cluster, is_of_interest, slim};
 use crate::error::with_sources;
+use crate::leader::Leadership;
 use crate::pushes::{self, Scope};
 use crate::reconcile::{Context, Guarded, on_error, reconcile};
 use crate::webhook::payload::Pushed;
@@ -58,9 +59,11 @@ const DRAIN: Duration = Duration::from_secs(25);
 ///
 /// `namespaces` are those to look after; none means all of them. Each of them is watched by itself, so that
 /// one that can't be watched takes none of the others along. No more than `concurrency` resources are
-/// reconciled at once, in all of them together. What registries tell of pushes comes from `pushes`.
+/// reconciled at once, in all of them together. What registries tell of pushes comes from `pushes`. While another
+/// has the `leadership`, everything is watched and nothing is reconciled.
 pub async fn run(
     client: Client,
+    leadership: Leadership,
     resolver: Shared,
     namespaces: &[String],
     concurrency: u16,
@@ -78,7 +81,7 @@ pub async fn run(
     let mut told = Vec::new();
     let mut controllers = Vec::new();
     for scope in scopes {
-        let cluster = Cluster::new(client.clone());
+        let cluster = Cluster::new(client.clone(), leadership.clone());
         let context = Context::new(cluster, resolver.clone(), Arc::clone(&turns));
         let context = Arc::new(context);
         let (store, writer) = reflector::store();
@@ -121,6 +124,7 @@ async fn run_scope(
         coins_wakes(coins, Arc::clone(&context)).boxed(),
         child_wakes::<Service>(&client, scope, Arc::clone(&context)).boxed(),
         child_wakes::<Deployment>(&client, scope, Arc::clone(&context)).boxed(),
+        leadership_wakes(Arc::clone(&context)).boxed(),
     ]);
     let known = Arc::clone(&context);
     let requests = wakes
@@ -163,6 +167,9 @@ struct Wake {
 
 /// The reconciles that a wake asks for.
 fn requests(context: &Context, wake: &Wake) -> Vec<ReconcileRequest<Guarded>> {
+    if !context.cluster.leadership.is_leading() {
+        return Vec::new();
+    }
     let coins = match &wake.namespace {
         Some(namespace) => context.cluster.coins.in_namespace(namespace),
         None => context.cluster.coins.everywhere(),
@@ -174,6 +181,22 @@ fn requests(context: &Context, wake: &Wake) -> Vec<ReconcileRequest<Guarded>> {
         },
     };
     coins.iter().map(|coins| request(coins)).collect()
+}
+
+/// Whoever begins to lead looks at everything: what happened before was for another.
+fn leadership_wakes(context: Arc<Context>) -> impl Stream<Item = Wake> + Send + 'static {
+    futures::stream::unfold(None, move |last| {
+        let context = Arc::clone(&context);
+        async move {
+            let term = context.cluster.leadership.next_term(last).await;
+            context.begin_anew();
+            let wake = Wake {
+                namespace: None,
+                what: "it leads".to_owned(),
+            };
+            Some((wake, Some(term)))
+        }
+    })
 }
 
 /// Watches DockerCoins, and notes which there are.

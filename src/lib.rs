@@ -19,6 +19,7 @@
 //! | [`cluster`] | the API server: what was seen, and every write | IO |
 //! | [`reconcile`] | the story | IO |
 //! | [`pushes`] | which resources a push concerns, and how they come to ask | IO |
+//! | [`leader`] | which of several replicas writes: what its Lease means is pure | IO |
 //! | [`controller`] | what wakes it | IO |
 //! | [`webhook`] | what registries push: what it says and who may say it are pure | IO |
 //!
@@ -32,6 +33,7 @@ pub mod desired;
 pub mod diff;
 pub mod error;
 pub mod images;
+pub mod leader;
 pub mod memory;
 pub mod news;
 pub mod plan;

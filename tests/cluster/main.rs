@@ -19,6 +19,7 @@ mod children;
 mod drift;
 mod foreign;
 mod images;
+mod leader;
 mod lifecycle;
 mod login;
 mod older_schema;

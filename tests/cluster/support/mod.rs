@@ -5,6 +5,7 @@ pub mod coins;
 pub mod kubectl;
 pub mod namespace;
 pub mod operator;
+pub mod proxy;
 pub mod registry;
 #[path = "../../../resolver/tests/support/server.rs"]
 #[allow(dead_code)]
