@@ -504,6 +504,8 @@ impl Cluster {
             let at = Instant::now();
             let nodes = match self.list_nodes().await {
                 Ok(nodes) => Some(nodes),
+                // That says nothing of the nodes, and is not kept.
+                Err(Error::Deposed { .. }) => return None,
                 Err(error) => {
                     tracing::info!("the platforms of the nodes are not known: {error}");
                     None

@@ -13,11 +13,11 @@ pub struct Election {
     /// Write only while holding a Lease, so that there may be several replicas: one leads, the others stand by
     /// with all that it takes to go on at once.
     #[arg(long, env = "LEADER_ELECT")]
-    leader_elect: bool,
+    pub leader_elect: bool,
 
     /// The name of that Lease.
     #[arg(long, value_name = "NAME", default_value = "dockercoins-operator")]
-    lease_name: String,
+    pub lease_name: String,
 
     /// Its namespace. Default: the pod's; outside a cluster, that of the kubeconfig's context.
     #[arg(long, value_name = "NAMESPACE")]

@@ -75,6 +75,11 @@ impl Leases {
         let what = format!("to {verb} {self}");
         match tokio::time::timeout(limit, request).await {
             Ok(Ok(answer)) => Ok(answer),
+            // What a new lease could miss is its namespace.
+            Ok(Err(kube::Error::Api(status))) if verb == "create" && status.code == 404 => {
+                let message = format!("{}: name one with --lease-namespace", status.message);
+                Err(Error::Api { what, message })
+            }
             Ok(Err(error)) => Err(Error::from_api(what, error)),
             Err(_) => Err(Error::Timeout {
                 what,

@@ -142,7 +142,7 @@ impl Runner {
                         self.look();
                     }
                     Some(Err(error)) => {
-                        debug!("the watch of {} failed and is begun again: {}", self.leases, with_sources(&error));
+                        warn!("the watch of {} failed and is begun again: {}", self.leases, with_sources(&error));
                     }
                     None => changes = self.leases.changes().boxed(),
                 },

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::support::coins::nine;
-use crate::support::namespace::COINS;
+use crate::support::namespace::{COINS, merged};
 use crate::support::proxy::Proxy;
 use crate::support::server::{Answer, Server};
 use crate::support::{Namespace, Operator, Registry, until, variable};
@@ -433,22 +433,30 @@ async fn one_that_may_not_have_a_lease_says_what_is_missing_and_writes_nothing_u
     let namespace = Namespace::new("no-right").await;
     let images = namespace.push_images().await;
     namespace.create(COINS, &images, json!({})).await;
-    let role = |lease_verbs: &[&str]| {
+    // An object has no name yet when it is created.
+    let role = |may_create: bool, other_verbs: &[&str]| {
+        let on_leases = |verbs: &[&str]| {
+            json!({
+                "apiGroups": ["coordination.k8s.io"],
+                "resources": ["leases"],
+                "verbs": verbs,
+            })
+        };
         let mut rules = vec![json!({
             "apiGroups": ["", "apps", "dockercoins.dev", "events.k8s.io"],
             "resources": ["*"],
             "verbs": ["*"],
         })];
-        if !lease_verbs.is_empty() {
-            rules.push(json!({
-                "apiGroups": ["coordination.k8s.io"],
-                "resources": ["leases"],
-                "verbs": lease_verbs,
-            }));
+        if may_create {
+            rules.push(on_leases(&["create"]));
+        }
+        if !other_verbs.is_empty() {
+            let names = json!({ "resourceNames": [LEASE] });
+            rules.push(merged(on_leases(other_verbs), names));
         }
         json!({ "metadata": { "name": "replica" }, "rules": rules })
     };
-    namespace.make::<Role>(role(&[])).await;
+    namespace.make::<Role>(role(false, &[])).await;
     let binding = json!({
         "metadata": { "name": "replica" },
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "replica" },
@@ -459,15 +467,31 @@ async fn one_that_may_not_have_a_lease_says_what_is_missing_and_writes_nothing_u
     let a = Operator::start_replica(&namespace, "a", kubeconfig.path(), &SHORT);
     a.until_logged("cannot get resource \"leases\" in API group \"coordination.k8s.io\"")
         .await;
-    namespace.patch::<Role>("replica", role(&["get"])).await;
+    namespace
+        .patch::<Role>("replica", role(false, &["get"]))
+        .await;
     a.until_logged("cannot create resource \"leases\" in API group \"coordination.k8s.io\"")
         .await;
     assert!(deeds(&namespace).is_empty());
     assert_eq!(namespace.children().await, Default::default());
-    // A watch is not even needed.
-    let enough = role(&["get", "create", "update"]);
+    // Without a watch it is slower to notice a release, and that is all.
+    let enough = role(true, &["get", "update"]);
     namespace.patch::<Role>("replica", enough).await;
     namespace.until_children(&nine()).await;
+    a.until_logged("cannot list resource \"leases\" in API group \"coordination.k8s.io\"")
+        .await;
+    let all = role(true, &["get", "update", "list", "watch"]);
+    namespace.patch::<Role>("replica", all).await;
+    until("the lease may be listed by its name", async || {
+        let is_listed = |event: &Value| {
+            event["verb"] == "list"
+                && event["objectRef"]["resource"] == "leases"
+                && event["responseStatus"]["code"] == 200
+        };
+        let audited = namespace.audited();
+        audited.iter().any(is_listed).then_some(()).ok_or("not yet")
+    })
+    .await;
     only_leaders_wrote(&namespace, SECONDS);
 }
 
