@@ -1,6 +1,7 @@
 //! What the command line says, and what is done about it.
 
 mod check;
+mod election;
 mod helper;
 mod logins;
 mod resolve;
@@ -76,6 +77,9 @@ struct Run {
 
     #[command(flatten)]
     registries: Registries,
+
+    #[command(flatten)]
+    election: election::Election,
 
     /// Where registries may tell of pushes, such as 0.0.0.0:9000: by POST to /hooks/SECRET, or to /hooks with
     /// the secret in the Authorization header, or signed with it. Default: nowhere.
@@ -200,6 +204,8 @@ pub enum CliError {
     OlderCrd(String),
     #[error("--docker-config: {0}")]
     Logins(String),
+    #[error("the leader's election broke off, which is a bug; please report it with the log: {0}")]
+    Campaign(#[source] tokio::task::JoinError),
 }
 
 impl Cli {
@@ -323,7 +329,23 @@ impl Run {
             }
             None => (None, None),
         };
-        controller::run(client, resolver, &namespaces, monitor, pushes, shutdown).await;
+        let (leadership, campaign) = self.election.begin(&client, shutdown.clone());
+        if self.election.leader_elect {
+            monitor.follows(&self.election.lease_name, leadership.clone());
+        }
+        let work = controller::run(
+            client,
+            leadership,
+            resolver,
+            &namespaces,
+            monitor,
+            pushes,
+            shutdown,
+        );
+        match campaign {
+            None => work.await,
+            Some(campaign) => campaign.beside(work).await.map_err(CliError::Campaign)?,
+        }
         if let Some(webhook) = webhook {
             // It was told to stop with everything else, and has a deadline of its own.
             let _ = webhook.await;

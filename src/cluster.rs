@@ -5,6 +5,7 @@
 
 mod cache;
 mod child;
+mod lease;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -36,12 +37,14 @@ use tracing::debug;
 use crate::api::{DockerCoins, DockerCoinsStatus, REQUESTED_AT};
 use crate::desired::AuthorityAt;
 use crate::error::Error;
+use crate::leader::{Cut, Leadership};
 use crate::metrics::{Metrics, Verb};
 use crate::news::News;
 use crate::plan::MANAGER;
 use crate::status::clipped;
 pub use cache::Cache;
 pub use child::{Child, is_of_interest, slim};
+pub use lease::Leases;
 
 /// How long the API server may take for one request.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -55,6 +58,8 @@ const HEIR: &str = "dockercoins-operator-released";
 /// What the operator has seen of the cluster, and how it writes to it.
 pub struct Cluster {
     client: Client,
+    /// Whether this replica may write: while it may not, a reconcile's requests are refused, all of them.
+    pub leadership: Leadership,
     /// The Services with a component's name, and all that a DockerCoins controls.
     pub services: Cache<Service>,
     /// The Deployments likewise.
@@ -87,10 +92,12 @@ impl Sibling {
 }
 
 impl Cluster {
-    /// The cluster that `client` speaks to, with nothing seen yet. `metrics` counts what is written to it.
-    pub fn new(client: Client, metrics: Arc<Metrics>) -> Self {
+    /// The cluster that `client` speaks to, with nothing seen yet. `metrics` counts what is written to it, which
+    /// is done only while this replica has the `leadership`.
+    pub fn new(client: Client, leadership: Leadership, metrics: Arc<Metrics>) -> Self {
         Self {
             client,
+            leadership,
             services: Cache::default(),
             deployments: Cache::default(),
             coins: Cache::default(),
@@ -103,6 +110,7 @@ impl Cluster {
     pub fn is_ready(&self) -> bool {
         let Self {
             client: _,
+            leadership: _,
             nodes: _,
             metrics: _,
             coins,
@@ -267,7 +275,8 @@ impl Cluster {
         self.patch_status(coins, status, why).await
     }
 
-    /// Has the tags of a resource asked for again, by the annotation that a person would write.
+    /// Has the tags of a resource asked for again, by the annotation that a person would write: no matter which
+    /// replica does, and so it need not lead.
     pub async fn request(
         &self,
         coins: &DeserializeGuard<DockerCoins>,
@@ -287,8 +296,9 @@ impl Cluster {
         let what = format!("to annotate DockerCoins {title}");
         let why = "something was pushed that it runs";
         let request = api.patch(&name, &params, &patch);
-        self.write("DockerCoins", Verb::Patch, what, why, request)
-            .await?;
+        let sent = self.send_as(&Leadership::alone(), what, why, request).await;
+        self.metrics.wrote("DockerCoins", Verb::Patch, &sent);
+        sent?;
         Ok(())
     }
 
@@ -380,7 +390,7 @@ impl Cluster {
             about.name.as_deref().unwrap_or_default()
         );
         let params = PostParams::default();
-        if let Err(error) = self
+        match self
             .write(
                 "Event",
                 Verb::Create,
@@ -390,7 +400,10 @@ impl Cluster {
             )
             .await
         {
-            tracing::warn!(reason = %news.reason, note = %news.note, "an event could not be written: {error}");
+            Ok(_) | Err(Error::Deposed { .. }) => {}
+            Err(error) => {
+                tracing::warn!(reason = %news.reason, note = %news.note, "an event could not be written: {error}");
+            }
         }
     }
 
@@ -501,6 +514,8 @@ impl Cluster {
             let at = Instant::now();
             let nodes = match self.list_nodes().await {
                 Ok(nodes) => Some(nodes),
+                // That says nothing of the nodes, and is not kept.
+                Err(Error::Deposed { .. }) => return None,
                 Err(error) => {
                     tracing::info!("the platforms of the nodes are not known: {error}");
                     None
@@ -572,18 +587,30 @@ impl Cluster {
         written
     }
 
-    /// Sends one request.
+    /// Sends one request, if this replica leads.
     async fn send<T>(
         &self,
         what: String,
         why: &str,
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, Error> {
+        self.send_as(&self.leadership, what, why, request).await
+    }
+
+    /// Sends one request as one who may write as long as `leadership` says.
+    async fn send_as<T>(
+        &self,
+        leadership: &Leadership,
+        what: String,
+        why: &str,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Error> {
         debug!(why, "asking the API server {what}");
-        match tokio::time::timeout(DEADLINE, request).await {
+        match leadership.fenced(DEADLINE, request).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Error::from_api(what, error)),
-            Err(_) => Err(Error::Timeout {
+            Err(Cut::Deposed) => Err(Error::Deposed { what }),
+            Err(Cut::Late) => Err(Error::Timeout {
                 what,
                 seconds: DEADLINE.as_secs(),
             }),

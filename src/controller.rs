@@ -37,6 +37,7 @@ use crate::api::DockerCoins;
 use crate::cluster::{Child, Cluster, is_of_interest, slim};
 use crate::error::with_sources;
 use crate::health::Watch;
+use crate::leader::Leadership;
 use crate::monitor::Monitor;
 use crate::pushes::{self, Scope};
 use crate::reconcile::{Context, Guarded, on_error, reconcile};
@@ -59,9 +60,11 @@ const DRAIN: Duration = Duration::from_secs(25);
 ///
 /// `namespaces` are those to look after; none means all of them. Each of them is watched by itself, so that
 /// one that can't be watched takes none of the others along. No more resources than the `monitor` has turns are
-/// reconciled at once, in all of them together. What registries tell of pushes comes from `pushes`.
+/// reconciled at once, in all of them together. What registries tell of pushes comes from `pushes`. While another
+/// has the `leadership`, everything is watched and nothing is reconciled.
 pub async fn run(
     client: Client,
+    leadership: Leadership,
     resolver: Shared,
     namespaces: &[String],
     monitor: Arc<Monitor>,
@@ -78,7 +81,11 @@ pub async fn run(
     let mut told = Vec::new();
     let mut controllers = Vec::new();
     for scope in scopes {
-        let cluster = Cluster::new(client.clone(), Arc::clone(&monitor.metrics));
+        let cluster = Cluster::new(
+            client.clone(),
+            leadership.clone(),
+            Arc::clone(&monitor.metrics),
+        );
         let context = Context::new(cluster, resolver.clone(), Arc::clone(&monitor));
         let context = Arc::new(context);
         let (store, writer) = reflector::store();
@@ -126,6 +133,7 @@ async fn run_scope(
         coins_wakes(watch, coins, Arc::clone(&context)).boxed(),
         child_wakes::<Service>("Service", &client, scope, Arc::clone(&context)).boxed(),
         child_wakes::<Deployment>("Deployment", &client, scope, Arc::clone(&context)).boxed(),
+        leadership_wakes(Arc::clone(&context)).boxed(),
     ]);
     let known = Arc::clone(&context);
     let requests = wakes
@@ -169,6 +177,9 @@ struct Wake {
 
 /// The reconciles that a wake asks for.
 fn requests(context: &Context, wake: &Wake) -> Vec<ReconcileRequest<Guarded>> {
+    if !context.cluster.leadership.is_leading() {
+        return Vec::new();
+    }
     let coins = match &wake.namespace {
         Some(namespace) => context.cluster.coins.in_namespace(namespace),
         None => context.cluster.coins.everywhere(),
@@ -180,6 +191,22 @@ fn requests(context: &Context, wake: &Wake) -> Vec<ReconcileRequest<Guarded>> {
         },
     };
     coins.iter().map(|coins| request(coins)).collect()
+}
+
+/// Whoever begins to lead looks at everything: what happened before was for another.
+fn leadership_wakes(context: Arc<Context>) -> impl Stream<Item = Wake> + Send + 'static {
+    futures::stream::unfold(None, move |last| {
+        let context = Arc::clone(&context);
+        async move {
+            let term = context.cluster.leadership.next_term(last).await;
+            context.begin_anew();
+            let wake = Wake {
+                namespace: None,
+                what: "it leads".to_owned(),
+            };
+            Some((wake, Some(term)))
+        }
+    })
 }
 
 /// Watches DockerCoins, and notes which there are.

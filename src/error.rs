@@ -131,6 +131,13 @@ pub enum Error {
         seconds: u64,
     },
 
+    /// Another replica leads, or may by now. It is no fault of the resource, and told nowhere.
+    #[error("it was left to the replica that leads {what}")]
+    Deposed {
+        /// What was to be done.
+        what: String,
+    },
+
     /// A bug in the operator.
     #[error(
         "the operator failed on this resource, which is a bug: {message}. Others are served on; please report it with the operator's log"
@@ -157,6 +164,7 @@ impl Error {
             Self::Outdated { .. } => "Outdated",
             Self::Api { .. } => "APIServerError",
             Self::Timeout { .. } => "APIServerTimeout",
+            Self::Deposed { .. } => "Deposed",
             Self::Panicked { .. } => "InternalError",
         }
     }
@@ -206,7 +214,8 @@ impl Error {
             | Self::NamespaceLeaving
             | Self::Outdated { .. }
             | Self::Api { .. }
-            | Self::Timeout { .. } => false,
+            | Self::Timeout { .. }
+            | Self::Deposed { .. } => false,
         }
     }
 
@@ -220,6 +229,7 @@ impl Error {
                 | Self::Foreign { .. }
                 | Self::Leaving { .. }
                 | Self::NamespaceLeaving
+                | Self::Deposed { .. }
         )
     }
 

@@ -20,6 +20,7 @@
 //! | [`cluster`] | the API server: what was seen, and every write | IO |
 //! | [`reconcile`] | the story | IO |
 //! | [`pushes`] | which resources a push concerns, and how they come to ask | IO |
+//! | [`leader`] | which of several replicas writes: what its Lease means is pure | IO |
 //! | [`controller`] | what wakes it | IO |
 //! | [`turns`] | how many reconciles go on at once | |
 //! | [`health`] | whether the operator is alive, and ready | |
@@ -39,6 +40,7 @@ pub mod diff;
 pub mod error;
 pub mod health;
 pub mod images;
+pub mod leader;
 pub mod memory;
 pub mod metrics;
 pub mod monitor;

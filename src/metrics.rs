@@ -277,6 +277,8 @@ impl Metrics {
             Err(Error::Outdated { .. }) => "conflict",
             Err(Error::Forbidden { .. }) => "forbidden",
             Err(Error::Timeout { .. }) => "timeout",
+            // It was not asked for, or another does it now.
+            Err(Error::Deposed { .. }) => return,
             Err(_) => "error",
         };
         let labels = [

@@ -6,7 +6,7 @@
 mod process;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::api::DockerCoins;
 use crate::health::Health;
+use crate::leader::Leadership;
 use crate::metrics::{Format, Metrics, Now};
 use crate::reconcile::Guarded;
 use crate::serve::{self, Bounds};
@@ -39,6 +40,8 @@ pub struct Monitor {
     pub metrics: Arc<Metrics>,
     /// The resources there are.
     resources: Mutex<Vec<Store<Guarded>>>,
+    /// Whether this replica leads, and by which lease, where there are several.
+    election: OnceLock<(String, Leadership)>,
     /// When this was made, which is about when the process began.
     since: SystemTime,
 }
@@ -50,6 +53,7 @@ impl Monitor {
             health: Health::new(concurrency),
             metrics: Arc::default(),
             resources: Mutex::default(),
+            election: OnceLock::new(),
             since: SystemTime::now(),
         }
     }
@@ -61,6 +65,11 @@ impl Monitor {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         all.push(resources);
+    }
+
+    /// Has it told whether this replica leads, by the lease of that name. Only the first counts.
+    pub fn follows(&self, lease: &str, leadership: Leadership) {
+        let _ = self.election.set((lease.to_owned(), leadership));
     }
 
     /// How it stands.
@@ -109,6 +118,9 @@ impl Monitor {
             _ => {
                 let accepts = request.headers().get_all(http::header::ACCEPT);
                 let accepts: Vec<&str> = accepts.iter().filter_map(|v| v.to_str().ok()).collect();
+                if let Some((lease, leadership)) = self.election.get() {
+                    self.metrics.leads(lease, leadership.is_leading());
+                }
                 let format = Format::wanted(&accepts.join(","));
                 let of_metrics = HeaderValue::from_static(format.content_type());
                 let text = self.metrics.render(&self.now(), format);

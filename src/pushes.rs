@@ -2,7 +2,7 @@
 //!
 //! A push is believed for nothing but that something may have changed. Whom it concerns gets the annotation
 //! that a person would write to have the tags asked for again. So it makes no difference which of several
-//! operators is told, and what has been written outlives a restart.
+//! operators is told, leading or not, and what has been written outlives a restart.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

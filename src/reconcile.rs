@@ -131,6 +131,13 @@ impl Context {
         self.known().remove(uid);
     }
 
+    /// Forgets all timing, as a restart would: another may have led meanwhile, and status is the memory.
+    pub fn begin_anew(&self) {
+        for known in self.known().values_mut() {
+            known.memory = Arc::default();
+        }
+    }
+
     /// Forgets all that are gone, of which a list doesn't tell one by one.
     pub fn forget_the_gone(&self) {
         let there = self.cluster.coins.everywhere();
@@ -149,11 +156,23 @@ fn chance() -> f64 {
     fastrand::f64()
 }
 
-/// Brings the cluster closer to what the resource says, and says in its status how that went.
+/// Brings the cluster closer to what the resource says, and says in its status how that went. Only whoever leads
+/// does; where that ends in the middle, so does this, as though the process had ended.
 ///
 /// # Errors
 /// Only where the status itself could not be written: every other failure is told there.
 pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let leadership = &context.cluster.leadership;
+    match leadership.while_leading(led(object, &context)).await {
+        None | Some(Err(Error::Deposed { .. })) => {
+            // The next term begins with a look at everything.
+            Ok(Action::await_change())
+        }
+        Some(done) => done,
+    }
+}
+
+async fn led(object: Arc<Guarded>, context: &Context) -> Result<Action, Error> {
     let memory = context.memory(&object.uid().unwrap_or_default());
     let mut memory = memory.lock().await;
     if object.meta().deletion_timestamp.is_some() {
@@ -167,7 +186,7 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
     let began = Instant::now();
     let done = match &object.0 {
         // In a box, so that the many that wait for a turn take little room.
-        Ok(coins) => Box::pin(contained(serve(coins, &mut memory, &context, turn))).await,
+        Ok(coins) => Box::pin(contained(serve(coins, &mut memory, context, turn))).await,
         Err(unreadable) => {
             let error = Error::Undecodable {
                 message: unreadable.error.clone(),
@@ -177,7 +196,7 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
                 &reference_to(object.as_ref()),
                 error,
                 &mut memory,
-                &context,
+                context,
             )
             .await
         }

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that decide, each a file, and a folder where it has one.
-const PURE: [&str; 13] = [
+const PURE: [&str; 15] = [
     "api",
     "component",
     "desired",
     "diff",
     "error",
     "images",
+    "leader/lease",
     "metrics",
     "plan",
     "rollout",

@@ -155,6 +155,12 @@ fn each_failure_has_its_reason_its_words_and_someone_to_wait_for() {
             "the API server did not answer within 15 s when asked to apply Service rng",
         ),
         (
+            Error::Deposed { what: what() },
+            "Deposed",
+            Until::TriedAgain,
+            "it was left to the replica that leads to apply Service rng",
+        ),
+        (
             Error::Panicked { message: message() },
             "InternalError",
             Until::Mended,

@@ -4,6 +4,7 @@
 mod cluster;
 mod dashboard;
 mod process;
+mod prometheus;
 mod registries;
 
 use serde_json::{Value, json};
@@ -11,8 +12,8 @@ use tempfile::NamedTempFile;
 
 use dockercoins_operator::api::{DockerCoins, REQUESTED_AT};
 
+use self::prometheus::{Pace, Prometheus};
 use crate::support::namespace::COINS;
-use crate::support::prometheus::{Pace, Prometheus};
 use crate::support::registry::free_address;
 use crate::support::{Namespace, Operator, kubectl};
 

@@ -23,6 +23,7 @@ mod children;
 mod drift;
 mod foreign;
 mod images;
+mod leader;
 mod lifecycle;
 mod login;
 mod metrics;

@@ -11,8 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::{Watched, change, kubeconfig, wait, with_address};
+use crate::alerts::prometheus::{Pace, Prometheus};
 use crate::support::namespace::COINS;
-use crate::support::prometheus::{Pace, Prometheus};
 use crate::support::registry::free_address;
 use crate::support::{Namespace, Operator, variable};
 

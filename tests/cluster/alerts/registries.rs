@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use super::{Watched, ask_again};
+use crate::alerts::prometheus::Pace;
 use crate::support::namespace::COINS;
-use crate::support::prometheus::Pace;
 use crate::support::server::{Answer, Server, reply};
 use crate::support::{Namespace, Registry};
 

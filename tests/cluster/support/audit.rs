@@ -47,7 +47,8 @@ impl Namespace {
         self.audited().iter().filter(is).count()
     }
 
-    fn audited(&self) -> Vec<Value> {
+    /// The audit events of these requests.
+    pub fn audited(&self) -> Vec<Value> {
         let log = PathBuf::from(variable("AUDIT_LOG"));
         let folder = log.parent().expect("a log is in a folder");
         let mut requests = Vec::new();

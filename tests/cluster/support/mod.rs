@@ -6,7 +6,7 @@ pub mod kubectl;
 pub mod monitor;
 pub mod namespace;
 pub mod operator;
-pub mod prometheus;
+pub mod proxy;
 pub mod registry;
 #[path = "../../../resolver/tests/support/server.rs"]
 #[allow(dead_code)]

@@ -1,7 +1,7 @@
 //! The operator as a process.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -49,6 +49,31 @@ impl Operator {
         Self::spawn(command.args(options).env("KUBECONFIG", kubeconfig))
     }
 
+    /// Starts one of several replicas for a namespace: as a pod of this name, by this kubeconfig, with these options.
+    pub fn start_replica(
+        namespace: &Namespace,
+        pod: &str,
+        kubeconfig: &Path,
+        options: &[&str],
+    ) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"));
+        command
+            .args([
+                "run",
+                "--log-format",
+                "text",
+                "--log-level",
+                "info,dockercoins_operator=debug",
+            ])
+            .args(["--allow-registry-network", "127.0.0.0/8"])
+            .args(["--namespace", &namespace.name])
+            .args(["--leader-elect", "--lease-namespace", &namespace.name])
+            .args(options)
+            .env("KUBECONFIG", kubeconfig)
+            .env("POD_NAME", pod);
+        Self::spawn(&mut command)
+    }
+
     fn spawn(command: &mut Command) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -80,10 +105,16 @@ impl Operator {
 
     /// Sends SIGTERM and waits for its end.
     pub async fn terminate(&mut self) -> ExitStatus {
-        let id = self.process.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
-        assert!(sent.success());
+        self.signal("TERM");
         self.end().await
+    }
+
+    /// Sends a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let signal = format!("-{name}");
+        let sent = Command::new("kill").args([&signal, &id]).status().unwrap();
+        assert!(sent.success());
     }
 
     /// Waits until it ends by itself.

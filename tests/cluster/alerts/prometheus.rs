@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::registry::free_address;
-use super::{until, variable};
 use crate::files::{RULES, text};
+use crate::support::registry::free_address;
+use crate::support::{until, variable};
 
 /// The job as the chart names it.
 const JOB: &str = "dockercoins-operator";

@@ -1,0 +1,63 @@
+//! What the command line says of several replicas.
+
+use std::future::Future;
+
+use clap::Args;
+use dockercoins_operator::cluster::Leases;
+use dockercoins_operator::leader::{Campaign, Candidate, Leadership, Pace};
+use kube::Client;
+
+/// How replicas agree which of them writes.
+#[derive(Debug, Args)]
+pub struct Election {
+    /// Write only while holding a Lease, so that there may be several replicas: one leads, the others stand by
+    /// with all that it takes to go on at once.
+    #[arg(long, env = "LEADER_ELECT")]
+    pub leader_elect: bool,
+
+    /// The name of that Lease.
+    #[arg(long, value_name = "NAME", default_value = "dockercoins-operator")]
+    pub lease_name: String,
+
+    /// Its namespace. Default: the pod's; outside a cluster, that of the kubeconfig's context.
+    #[arg(long, value_name = "NAMESPACE")]
+    lease_namespace: Option<String>,
+
+    /// How many seconds the others wait for a leader that is not heard of. It renews the Lease every two fifteenths
+    /// of them, and stops writing two thirds of them after its last renewal.
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u16).range(5..=3600))]
+    lease_seconds: u16,
+}
+
+impl Election {
+    /// Begins to campaign, where there are several replicas.
+    pub fn begin(
+        &self,
+        client: &Client,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> (Leadership, Option<Campaign>) {
+        if !self.leader_elect {
+            return (Leadership::alone(), None);
+        }
+        let namespace = match &self.lease_namespace {
+            Some(namespace) => namespace,
+            None => client.default_namespace(),
+        };
+        let candidate = Candidate {
+            leases: Leases::new(client.clone(), namespace, &self.lease_name),
+            identity: identity(),
+            pace: Pace::of_seconds(self.lease_seconds),
+        };
+        let (leadership, campaign) = candidate.campaign(shutdown);
+        (leadership, Some(campaign))
+    }
+}
+
+/// The pod's name, for people, and something by which a restarted container is another holder than the one before.
+fn identity() -> String {
+    let pod = ["POD_NAME", "HOSTNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let pod = pod.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
+    format!("{pod}_{:016x}", fastrand::u64(..))
+}

@@ -1,0 +1,109 @@
+use super::*;
+
+const LIMIT: Duration = Duration::from_secs(15);
+
+fn standby() -> (watch::Sender<Standing>, Leadership) {
+    Leadership::open()
+}
+
+/// What a lease gives that was renewed just now.
+const RENEWED: Duration = Duration::from_millis(300);
+
+fn leads(term: u64) -> Standing {
+    Standing::Leads {
+        term,
+        until: Some(Instant::now() + RENEWED),
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_alone_is_bound_by_nothing_but_the_limit() {
+    let leadership = Leadership::alone();
+    assert!(leadership.is_leading());
+    assert_eq!(leadership.next_term(None).await, 1);
+    assert_eq!(leadership.while_leading(async { 1 }).await, Some(1));
+    assert_eq!(leadership.fenced(LIMIT, async { 1 }).await, Ok(1));
+    let limit = Duration::from_millis(10);
+    assert_eq!(
+        leadership.fenced(limit, pending::<()>()).await,
+        Err(Cut::Late)
+    );
+}
+
+#[tokio::test]
+async fn whoever_stands_by_takes_no_first_step() {
+    let (_decides, leadership) = standby();
+    let step = async { unreachable!("it was begun") };
+    assert_eq!(
+        leadership.fenced(LIMIT, step).await,
+        Err::<(), _>(Cut::Deposed)
+    );
+    let step = async { unreachable!("it was begun") };
+    assert_eq!(leadership.while_leading(step).await, None::<()>);
+    assert!(!leadership.is_leading());
+}
+
+#[tokio::test]
+async fn a_write_ends_when_the_lease_does_and_not_before() {
+    let (decides, leadership) = standby();
+    let began = Instant::now();
+    decides.send_replace(leads(1));
+    assert_eq!(
+        leadership.fenced(LIMIT, pending::<()>()).await,
+        Err(Cut::Deposed)
+    );
+    assert!((RENEWED..LIMIT).contains(&began.elapsed()));
+}
+
+#[tokio::test]
+async fn a_write_goes_on_when_the_lease_is_renewed_meanwhile() {
+    let (decides, leadership) = standby();
+    decides.send_replace(leads(1));
+    // Only what is said in the end is looked at, and so it needs no moment of its own.
+    let renewal = async {
+        decides.send_if_modified(|standing| {
+            *standing = Standing::Leads {
+                term: 1,
+                until: Some(Instant::now() + LIMIT),
+            };
+            false
+        });
+    };
+    let work = leadership.fenced(LIMIT, tokio::time::sleep(2 * RENEWED));
+    let (done, ()) = tokio::join!(work, renewal);
+    assert_eq!(done, Ok(()));
+}
+
+#[tokio::test]
+async fn a_step_that_could_be_taken_is_not_when_the_clock_says_no_whatever_the_timers_say() {
+    let (decides, leadership) = standby();
+    decides.send_replace(Standing::Leads {
+        term: 1,
+        until: Some(Instant::now() + Duration::from_millis(5)),
+    });
+    let (ready, is_ready) = tokio::sync::oneshot::channel();
+    let step = async {
+        is_ready.await.unwrap();
+        unreachable!("it was gone on with");
+    };
+    // As in a process that is stopped: neither this thread nor its timers get on.
+    let stopped = async {
+        std::thread::sleep(Duration::from_millis(10));
+        ready.send(()).unwrap();
+    };
+    let (done, ()) = tokio::join!(leadership.fenced(LIMIT, step), stopped);
+    assert_eq!(done, Err::<(), _>(Cut::Deposed));
+}
+
+#[tokio::test]
+async fn work_is_dropped_when_the_term_is_over_even_if_the_next_has_begun() {
+    let (decides, leadership) = standby();
+    decides.send_replace(leads(1));
+    let change = async {
+        decides.send_replace(Standing::Standby);
+        decides.send_replace(leads(2));
+    };
+    let (done, ()) = tokio::join!(leadership.while_leading(pending::<()>()), change);
+    assert_eq!(done, None);
+    assert_eq!(leadership.next_term(Some(1)).await, 2);
+}
