@@ -1,5 +1,6 @@
 //! What the command line says, and what is done about it.
 
+mod check;
 mod helper;
 mod logins;
 mod resolve;
@@ -45,6 +46,8 @@ enum Command {
     Run(Run),
     /// Say what images' names mean, which logins are for them, and what their registries answer.
     Resolve(resolve::Resolve),
+    /// Say whether the cluster has this operator's CustomResourceDefinition, and whether an operator is ready.
+    Check(check::Check),
     /// Print the CustomResourceDefinition as YAML.
     Crd,
 }
@@ -184,6 +187,8 @@ pub enum CliError {
     File(String, #[source] std::io::Error),
     #[error("--webhook-secret-file {0}: {1}")]
     WebhookSecret(String, String),
+    #[error("{0}")]
+    OlderCrd(String),
     #[error("--docker-config: {0}")]
     Logins(String),
 }
@@ -194,6 +199,7 @@ impl Cli {
         match self.command {
             Command::Run(run) => run.run().await.map(|()| true),
             Command::Resolve(resolve) => resolve.run().await,
+            Command::Check(check) => check.run().await,
             Command::Crd => print_crd().map(|()| true),
         }
     }
@@ -229,6 +235,10 @@ impl Run {
             () = shutdown.clone() => return Ok(()),
         }
         .map_err(|error| CliError::Unreachable(with_sources(&error)))?;
+        tokio::select! {
+            looked = check::before_running(&client) => looked?,
+            () = shutdown.clone() => return Ok(()),
+        }
         let resolver = resolver::Shared::new(self.registries.resolver()?);
         let webhook = self.webhook().await?;
         let namespaces = if self.namespaces.is_empty() {

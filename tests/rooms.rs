@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that decide, each a file, and a folder where it has one.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "api",
     "component",
     "desired",
@@ -13,6 +13,7 @@ const PURE: [&str; 12] = [
     "images",
     "plan",
     "rollout",
+    "served",
     "status",
     "news",
     "webhook/payload",

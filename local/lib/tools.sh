@@ -13,10 +13,14 @@ tool() {
     crane) directory=$(go_module crane crane "20 seconds") ;;
     registry3) directory=$(go_module registry3 "distribution's registry" "3 minutes on 2 cores") program=registry ;;
     olareg) directory=$(go_module olareg olareg "20 seconds") ;;
+    helm) directory=$(go_module helm Helm "4 minutes on 2 cores") ;;
     judge) directory=$(go_source judge "$checkout/resolver/tests/judges/live" "the judge of names and logins" "2 minutes on 2 cores") ;;
     authorities) directory=$(go_module authorities "the list of certificate authorities" "10 seconds") ;;
     pause | forward) directory=$(go_module own "pause and forward" "10 seconds") ;;
     chromium) chromium; return ;;
+    prometheus-crds)
+        directory=$(go_files github.com/prometheus-operator/prometheus-operator v0.85.0 h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=)/example
+        program=prometheus-operator-crd ;;
     docker-registry) directory=$(debian registry)/usr/bin ;;
     shellcheck) directory=$(debian lint)/usr/bin ;;
     cargo-deny) directory=$(cargo_program cargo-deny 0.20.2 "4 minutes on 2 cores")/bin ;;
@@ -41,6 +45,15 @@ go_source() {
     target=$cache/tools/$name-$hash-$(uname -m)
     [ -d "$target" ] || build_once "$target" build_go "$source" "$what" "$duration"
     printf '%s\n' "$target"
+}
+
+# go_files MODULE VERSION SUM: prints the folder of a module's files, of which nothing is built.
+go_files() {
+    local known
+    # Go keeps its own cache of them, and says what they sum up to.
+    known=$(cd / && GOWORK=off go mod download -json "$1@$2") || fail "$1 $2 could not be downloaded" "$known"
+    grep -qF "\"Sum\": \"$3\"" <<<"$known" || fail "$1 $2 is not what it was: its sum isn't $3"
+    sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' <<<"$known"
 }
 
 # cargo_program CRATE VERSION DURATION: builds a published program, prints its folder.
