@@ -1,7 +1,7 @@
 # The front door: every target says in its comment what it does, and its work is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate images cluster figures down
+.PHONY: help demo test check generate image images cluster figures down
 
 # Only what stands on make's command line counts: a KUBECONFIG from the environment is never touched.
 ifeq ($(origin KUBECONFIG),command line)
@@ -13,7 +13,12 @@ endif
 unexport KUBECONFIG
 unexport REGISTRY
 
-TAG ?= v0.1
+images: TAG ?= v0.1
+
+# Whoever makes images says where they go.
+define need_registry
+@[ -n "$$DEMO_REGISTRY" ] || { printf 'error: REGISTRY is missing\n       write: make $@ REGISTRY=host:port/path [TAG=...]\n' >&2; exit 1; }
+endef
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +35,13 @@ check: ## Check format, lints, docs, licences and generated files.
 generate: ## Write the generated files anew: the CRD, and the table of the chart's values.
 	@scripts/generate
 
+image: ## Build the operator's image and push it: REGISTRY=host:port/path [TAG=its version].
+	$(need_registry)
+	@scripts/image "$$DEMO_REGISTRY" $(TAG)
+
 images: ## Build the application's images and push them: REGISTRY=host:port/path [TAG=v0.1].
-	@dockercoins/push-images "$${DEMO_REGISTRY:?write make images REGISTRY=host:port/path TAG=$(TAG)}" "$(TAG)"
+	$(need_registry)
+	@dockercoins/push-images "$$DEMO_REGISTRY" "$(TAG)"
 
 cluster: ## Bring up the local Kubernetes alone, without the demo.
 	@local/up

@@ -10,7 +10,9 @@ control_plane() {
 
     mapfile -t reach < <(api_server_reach)
 
-    start registry "$local_dir/registry" --dir "$directory/data/registry" --port "$REGISTRY_PORT" --log-requests
+    # In a node's own network, pods ask it too.
+    start registry "$local_dir/registry" --dir "$directory/data/registry" \
+        --address "$([ "$NODE" = no ] && echo 127.0.0.1 || echo 0.0.0.0)" --port "$REGISTRY_PORT" --log-requests
     start etcd "$(tool etcd)" --data-dir "$directory/data/etcd" --name "$identity" --log-level warn \
         --unsafe-no-fsync \
         --listen-client-urls "http://127.0.0.1:$ETCD_PORT" --advertise-client-urls "http://127.0.0.1:$ETCD_PORT" \

@@ -1,53 +1,105 @@
 # Images without a daemon: an image of one layer is written as an OCI layout, whose
-# digest depends on its content alone, and pushed with crane.
+# digest depends on its content alone, and pushed with crane. What is written is an
+# index, since the digest that the operator pins for a tag is that of one.
 # shellcheck shell=bash
 
-# push_image REFERENCE LAYER ENTRYPOINT ENVIRONMENT WORKDIR: LAYER is a tar file,
-# ENTRYPOINT and ENVIRONMENT are JSON lists. Does nothing when it is there already.
-push_image() {
-    local reference=$1 layer=$2 entrypoint=$3 environment=$4 workdir=$5 layout digest
-    layout=$(mktemp -d)
-    digest=$(write_layout "$layout" "$layer" "$entrypoint" "$environment" "$workdir")
-    if [ "$("$(tool crane)" digest "$reference" 2>/dev/null)" != "$digest" ]; then
-        "$(tool crane)" push "$layout" "$reference" >/dev/null 2>"$layout/log" || fail_with_log "can't push $reference" "$layout/log"
-    fi
-    rm -rf "$layout"
-}
-
-# write_layout FOLDER LAYER ENTRYPOINT ENVIRONMENT WORKDIR: prints the digest.
-write_layout() {
-    local layout=$1 blobs=$1/blobs/sha256 unpacked architecture layer config manifest
-    unpacked=$(digest_of "$2")
+# write_image LAYOUT LAYER CONFIG [ANNOTATIONS]: writes the folder LAYOUT, prints the
+# image's digest. LAYER is a tar file. CONFIG is a JSON object: the entrypoint, the user
+# and the like. ANNOTATIONS is another: what the index says of itself.
+write_image() {
+    local layout=$1 annotations=${4:-} architecture unpacked layer config manifest
     architecture=$(image_architecture)
-    mkdir -p "$blobs"
+    unpacked=$(digest_of "$2")
+    mkdir -p "$layout/blobs/sha256"
+    printf '{"imageLayoutVersion": "1.0.0"}\n' >"$layout/oci-layout"
+
     # Without its name and time, gzip writes the same bytes for the same input.
-    gzip -n -6 <"$2" >"$layout/layer"
-    layer=$(digest_of "$layout/layer")
-    cat >"$layout/config" <<EOF
-{"architecture":"$architecture","os":"linux","config":{"Entrypoint":$3,"Env":$4,"WorkingDir":"$5"},"rootfs":{"type":"layers","diff_ids":["sha256:$unpacked"]}}
-EOF
-    config=$(digest_of "$layout/config")
-    cat >"$layout/manifest" <<EOF
-{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:$config","size":$(stat -c %s "$layout/config")},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"sha256:$layer","size":$(stat -c %s "$layout/layer")}]}
-EOF
-    manifest=$(digest_of "$layout/manifest")
-    cat >"$layout/index.json" <<EOF
-{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:$manifest","size":$(stat -c %s "$layout/manifest")}]}
-EOF
-    echo '{"imageLayoutVersion":"1.0.0"}' >"$layout/oci-layout"
-    mv "$layout/layer" "$blobs/$layer"
-    mv "$layout/config" "$blobs/$config"
-    mv "$layout/manifest" "$blobs/$manifest"
-    printf 'sha256:%s\n' "$manifest"
+    gzip --no-name -9 <"$2" >"$layout/layer"
+    layer=$(blob "$layout" layer)
+    cat >"$layout/config" <<JSON
+{
+  "created": "1970-01-01T00:00:00Z", "architecture": "$architecture", "os": "linux",
+  "config": $3,
+  "rootfs": {"type": "layers", "diff_ids": ["$unpacked"]}
+}
+JSON
+    config=$(blob "$layout" config)
+    cat >"$layout/manifest" <<JSON
+{
+  "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+  "config": {"mediaType": "application/vnd.oci.image.config.v1+json", $config},
+  "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", $layer}]
+}
+JSON
+    manifest=$(blob "$layout" manifest)
+    cat >"$layout/index.json" <<JSON
+{
+  "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+  "manifests": [{
+    "mediaType": "application/vnd.oci.image.manifest.v1+json", $manifest,
+    "platform": {"architecture": "$architecture", "os": "linux"}
+  }]${annotations:+,
+  "annotations": $annotations}
+}
+JSON
+    digest_of "$layout/index.json"
 }
 
-digest_of() { sha256sum <"$1" | cut -d' ' -f1; }
+# write_attachment LAYOUT FILE MEDIA_TYPE SUBJECT: writes the folder LAYOUT: a file that
+# belongs to the image of the layout SUBJECT, as registries list it among what refers to
+# that. Prints its digest.
+write_attachment() {
+    local layout=$1 empty file manifest
+    mkdir -p "$layout/blobs/sha256"
+    printf '{"imageLayoutVersion": "1.0.0"}\n' >"$layout/oci-layout"
+    printf '{}' >"$layout/empty"
+    cp "$2" "$layout/file"
+    empty=$(blob "$layout" empty)
+    file=$(blob "$layout" file)
+    cat >"$layout/manifest" <<JSON
+{
+  "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+  "artifactType": "$3",
+  "config": {"mediaType": "application/vnd.oci.empty.v1+json", $empty},
+  "layers": [{
+    "mediaType": "$3", $file,
+    "annotations": {"org.opencontainers.image.title": "${2##*/}"}
+  }],
+  "subject": {
+    "mediaType": "application/vnd.oci.image.index.v1+json",
+    "digest": "$(digest_of "$4/index.json")", "size": $(stat -c %s "$4/index.json")
+  }
+}
+JSON
+    digest_of "$layout/manifest"
+    manifest=$(blob "$layout" manifest)
+    cat >"$layout/index.json" <<JSON
+{
+  "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+  "manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json", $manifest}]
+}
+JSON
+}
+
+# blob LAYOUT FILE: puts a file of the layout's among its blobs. Prints its digest and
+# size, as fields of a JSON descriptor.
+blob() {
+    local layout=$1 file=$1/$2 digest
+    digest=$(digest_of "$file")
+    printf '"digest": "%s", "size": %d' "$digest" "$(stat -c %s "$file")"
+    mv "$file" "$layout/blobs/sha256/${digest#sha256:}"
+}
+
+digest_of() { printf 'sha256:%s\n' "$(sha256sum <"$1" | cut -d' ' -f1)"; }
+
+# image_size LAYOUT: in bytes, as it is pulled.
+image_size() { cat "$1/index.json" "$1"/blobs/sha256/* | wc -c; }
 
 image_architecture() {
     case $(uname -m) in
     x86_64) echo amd64 ;;
     aarch64) echo arm64 ;;
-    *) fail "no image can be built for $(uname -m)" ;;
+    *) fail "no image can be built for $(uname -m)" "use the Dockerfile with a container engine" ;;
     esac
 }
 
@@ -59,10 +111,21 @@ layer_of() {
     printf '%s\n' "$1.tar"
 }
 
+# push_image REFERENCE LAYER CONFIG: does nothing when it is there already.
+push_image() {
+    local reference=$1 layout
+    layout=$(mktemp -d)
+    registry_place "${reference%/*}"
+    if [ "$(digest_there "$reference")" != "$(write_image "$layout" "$2" "$3")" ]; then
+        push_layout "$layout" "$reference" --index
+    fi
+    rm -rf "$layout"
+}
+
 # pause_layer: the program that holds a pod's namespaces, for containerd.
 pause_layer() {
     local content=$directory/data/pause
-    mkdir -p "$content"
+    install -d -m 755 "$content"
     install -m 755 "$(tool pause)" "$content/pause"
     layer_of "$content"
 }

@@ -11,7 +11,7 @@ node() {
     local role
     for role in scheduler proxy coredns kubelet; do kubeconfig "$directory/data/$role.kubeconfig" "$role"; done
     cgroups_create
-    push_image "$pause_image" "$(pause_layer)" '["/pause"]' '["PATH=/"]' /
+    push_image "$pause_image" "$(pause_layer)" '{"Entrypoint": ["/pause"], "WorkingDir": "/"}'
     mkdir -p "$directory"/data/{containerd,cni}
     containerd_configuration "$unpacked" "$pause_image" | write "$directory/data/containerd.toml"
     pod_network_configuration | write "$directory/data/cni/10-pods.conflist"
@@ -54,10 +54,11 @@ http_ok() { # PORT PATH
 
 # cluster_objects: applied once for each version of the manifests.
 cluster_objects() {
-    local mark
-    mark=$directory/data/applied-$(content_hash <"$local_dir/manifests/dns.yaml")
+    local objects mark
+    objects=$(cat "$local_dir/manifests/dns.yaml"; echo ---; sed "s/PORT/$REGISTRY_PORT/" "$local_dir/manifests/registry.yaml")
+    mark=$directory/data/applied-$(content_hash <<<"$objects")
     [ ! -e "$mark" ] || return 0
-    kubectl apply --server-side -f "$local_dir/manifests/dns.yaml" >/dev/null || fail "the cluster's DNS objects were refused"
+    kubectl apply --server-side -f - <<<"$objects" >/dev/null || fail "the objects of the cluster's DNS and registry were refused"
     touch "$mark"
 }
 

@@ -15,6 +15,7 @@ tool() {
     olareg) directory=$(go_module olareg olareg "20 seconds") ;;
     helm) directory=$(go_module helm Helm "4 minutes on 2 cores") ;;
     judge) directory=$(go_source judge "$checkout/resolver/tests/judges/live" "the judge of names and logins" "2 minutes on 2 cores") ;;
+    authorities) directory=$(go_module authorities "the list of certificate authorities" "10 seconds") ;;
     pause | forward) directory=$(go_module own "pause and forward" "10 seconds") ;;
     chromium) chromium; return ;;
     prometheus-crds)
@@ -24,10 +25,16 @@ tool() {
     prometheus | promtool) directory=$(debian monitoring)/usr/bin ;;
     shellcheck) directory=$(debian lint)/usr/bin ;;
     cargo-deny) directory=$(cargo_program cargo-deny 0.20.2 "4 minutes on 2 cores")/bin ;;
+    cargo-auditable) directory=$(cargo_program cargo-auditable 0.7.7 "30 seconds")/bin ;;
+    cargo-cyclonedx) directory=$(cargo_program cargo-cyclonedx 0.5.9 "2 minutes on 2 cores")/bin ;;
     *) fail "no tool is called $1" ;;
     esac
     printf '%s\n' "$directory/$program"
 }
+
+# is_built NAME: whether a tool is there already. Where it would be depends on what it is
+# made from.
+is_built() { [ -e "$(build_once() { :; }; tool "$1")" ]; }
 
 # go_module MODULE WHAT DURATION: builds local/tools/MODULE, prints its folder.
 go_module() { go_source "$1" "$local_dir/tools/$1" "$2" "$3"; }
@@ -99,7 +106,7 @@ build_go() {
         flags+=" -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=${minor%%.*}"
     fi
     say "building $what: about $duration, once (cached in $cache)"
-    tell_progress "$log" &
+    tell_progress packages '^[^ ]+$' "$log" &
     local progress=$! failed=no
     GOWORK=off CGO_ENABLED=0 go build -v -buildvcs=false -trimpath -ldflags "$flags" -o "$target/" tool ./... \
         >"$log" 2>&1 || failed=yes
@@ -107,14 +114,4 @@ build_go() {
     [ "$failed" = no ] || fail_with_log "$what did not build" "$log"
     rm -f "$log"
     say "built $what in $((SECONDS - started)) s"
-}
-
-# tell_progress LOG: now and then how far a build is, as long as this script runs.
-tell_progress() {
-    local started=$SECONDS never
-    # A `sleep` would outlive this, and hold on to the lock and to the terminal.
-    exec >&2 2>/dev/null {lock}>&- {never}<> <(:)
-    while ! read -r -t 20 -u "$never" && kill -0 $$; do
-        printf '  %s packages after %s s\n' "$(grep -c -v '^go: ' "$1")" "$((SECONDS - started))"
-    done
 }
