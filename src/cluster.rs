@@ -30,7 +30,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{Instrument as _, debug, field, info_span};
 
 use crate::api::{DockerCoins, DockerCoinsStatus, REQUESTED_AT};
 use crate::desired::AuthorityAt;
@@ -38,6 +38,7 @@ use crate::error::Error;
 use crate::news::News;
 use crate::plan::MANAGER;
 use crate::status::clipped;
+use crate::traces;
 pub use cache::Cache;
 pub use child::{Child, is_of_interest, slim};
 
@@ -558,14 +559,26 @@ impl Cluster {
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, Error> {
         debug!(why, "asking the API server {what}");
-        match tokio::time::timeout(DEADLINE, request).await {
+        let span = info_span!(
+            "request",
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            error.type = field::Empty,
+            what,
+            why,
+        );
+        let answer = tokio::time::timeout(DEADLINE, request)
+            .instrument(span.clone())
+            .await;
+        let answer = match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Error::from_api(what, error)),
             Err(_) => Err(Error::Timeout {
                 what,
                 seconds: DEADLINE.as_secs(),
             }),
-        }
+        };
+        answer.inspect_err(|error| traces::failed(&span, error.reason()))
     }
 }
 

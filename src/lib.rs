@@ -20,6 +20,7 @@
 //! | [`reconcile`] | the story | IO |
 //! | [`pushes`] | which resources a push concerns, and how they come to ask | IO |
 //! | [`controller`] | what wakes it | IO |
+//! | [`traces`] | which spans are sent to a collector, and how | IO |
 //! | [`webhook`] | what registries push: what it says and who may say it are pure | IO |
 //!
 //! Registries are asked by the crate `resolver`, which knows nothing of Kubernetes.
@@ -39,4 +40,5 @@ pub mod pushes;
 pub mod reconcile;
 pub mod rollout;
 pub mod status;
+pub mod traces;
 pub mod webhook;

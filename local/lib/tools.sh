@@ -14,6 +14,7 @@ tool() {
     registry3) directory=$(go_module registry3 "distribution's registry" "3 minutes on 2 cores") program=registry ;;
     olareg) directory=$(go_module olareg olareg "20 seconds") ;;
     judge) directory=$(go_source judge "$checkout/resolver/tests/judges/live" "the judge of names and logins" "2 minutes on 2 cores") ;;
+    otlp) directory=$(go_module otlp "a receiver of traces" "1 minute") ;;
     pause | forward) directory=$(go_module own "pause and forward" "10 seconds") ;;
     chromium) chromium; return ;;
     docker-registry) directory=$(debian registry)/usr/bin ;;

@@ -31,3 +31,4 @@ mod rules;
 mod schema;
 mod siblings;
 mod suspend;
+mod traces;

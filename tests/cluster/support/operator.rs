@@ -21,6 +21,15 @@ impl Operator {
 
     /// Starts one for some namespaces, with these options.
     pub fn start_with(namespaces: &[&Namespace], options: &[&str]) -> Self {
+        Self::start_in(&[], namespaces, options)
+    }
+
+    /// Starts one with these variables in its environment.
+    pub fn start_in(
+        variables: &[(&str, &str)],
+        namespaces: &[&Namespace],
+        options: &[&str],
+    ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"));
         command.args([
             "run",
@@ -32,7 +41,7 @@ impl Operator {
         for namespace in namespaces {
             command.args(["--namespace", &namespace.name]);
         }
-        Self::spawn(command.args(options))
+        Self::spawn(command.args(options).envs(variables.iter().copied()))
     }
 
     /// Starts one for all namespaces of another cluster.
