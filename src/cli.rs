@@ -16,6 +16,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dockercoins_operator::error::with_sources;
 use dockercoins_operator::monitor::{self, Monitor};
+use dockercoins_operator::traces::{self, Traces};
 use dockercoins_operator::webhook::proof::Secret;
 use dockercoins_operator::webhook::server;
 use dockercoins_operator::{api, controller};
@@ -28,7 +29,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::info;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 /// The client logs each failed connection at level error, though the operator tells it too, and tries again.
 const DEFAULT_LOG: &str = "info,kube_client::client::builder=off";
@@ -94,6 +98,9 @@ struct Run {
     /// it. Default: nowhere.
     #[arg(long, value_name = "ADDRESS")]
     http_address: Option<SocketAddr>,
+    /// Where traces go by OTLP over HTTP, such as http://collector:4318. Default: nowhere.
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
 
     /// How the log is written. Default: for people on a terminal, JSON elsewhere.
     #[arg(long, value_name = "FORMAT")]
@@ -206,6 +213,8 @@ pub enum CliError {
     Logins(String),
     #[error("the leader's election broke off, which is a bug; please report it with the log: {0}")]
     Campaign(#[source] tokio::task::JoinError),
+    #[error("--otlp-endpoint: {0}")]
+    Traces(String),
 }
 
 impl Cli {
@@ -239,7 +248,8 @@ fn print_crd() -> Result<(), CliError> {
 
 impl Run {
     async fn run(self) -> Result<(), CliError> {
-        self.start_log()?;
+        let traces = self.traces()?;
+        self.start_log(traces.as_ref())?;
         let shutdown = shutdown()?;
         let monitor = Arc::new(Monitor::new(self.concurrency));
         // It answers until everything else has ended.
@@ -249,6 +259,9 @@ impl Run {
         drop(ended);
         if let Some(told) = told {
             let _ = told.await;
+        }
+        if let Some(traces) = traces {
+            traces.finish().await;
         }
         done
     }
@@ -353,6 +366,13 @@ impl Run {
         Ok(())
     }
 
+    /// Where traces go. A variable that is set to nothing says nothing.
+    fn traces(&self) -> Result<Option<Traces>, CliError> {
+        let endpoint = self.otlp_endpoint.as_deref().filter(|url| !url.is_empty());
+        let traces = endpoint.map(Traces::to).transpose();
+        traces.map_err(|error| CliError::Traces(with_sources(&error)))
+    }
+
     /// The webhook's address, taken, and the secret that its senders must show.
     async fn webhook(&self) -> Result<Option<(TcpListener, Secret)>, CliError> {
         let (Some(address), Some(file)) = (&self.webhook_address, &self.webhook_secret_file) else {
@@ -396,7 +416,7 @@ impl Run {
         Ok(config)
     }
 
-    fn start_log(&self) -> Result<(), CliError> {
+    fn start_log(&self, traces: Option<&Traces>) -> Result<(), CliError> {
         let filter: EnvFilter = self
             .log_level
             .parse()
@@ -407,13 +427,16 @@ impl Run {
         } else {
             LogFormat::Json
         };
-        let log = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr);
-        match self.log_format.unwrap_or(default) {
-            LogFormat::Text => log.with_ansi(is_terminal).with_target(false).init(),
-            LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
-        }
+        let log = fmt::layer().with_writer(std::io::stderr);
+        let log = match self.log_format.unwrap_or(default) {
+            LogFormat::Text => log.with_ansi(is_terminal).with_target(false).boxed(),
+            LogFormat::Json => log.json().flatten_event(true).with_span_list(false).boxed(),
+        };
+        let no_span = filter_fn(|meta| !traces::is_span(meta));
+        tracing_subscriber::registry()
+            .with(log.with_filter(filter.and(no_span)))
+            .with(traces.map(Traces::layer))
+            .init();
         Ok(())
     }
 }

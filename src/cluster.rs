@@ -32,7 +32,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{Instrument as _, debug, field, info_span};
 
 use crate::api::{DockerCoins, DockerCoinsStatus, REQUESTED_AT};
 use crate::desired::AuthorityAt;
@@ -42,6 +42,7 @@ use crate::metrics::{Metrics, Verb};
 use crate::news::News;
 use crate::plan::MANAGER;
 use crate::status::clipped;
+use crate::traces;
 pub use cache::Cache;
 pub use child::{Child, is_of_interest, slim};
 pub use lease::Leases;
@@ -606,7 +607,19 @@ impl Cluster {
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, Error> {
         debug!(why, "asking the API server {what}");
-        match leadership.fenced(DEADLINE, request).await {
+        let span = info_span!(
+            "request",
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            error.type = field::Empty,
+            what,
+            why,
+        );
+        let answer = leadership
+            .fenced(DEADLINE, request)
+            .instrument(span.clone())
+            .await;
+        let answer = match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Error::from_api(what, error)),
             Err(Cut::Deposed) => Err(Error::Deposed { what }),
@@ -614,7 +627,8 @@ impl Cluster {
                 what,
                 seconds: DEADLINE.as_secs(),
             }),
-        }
+        };
+        answer.inspect_err(|error| traces::failed(&span, error.reason()))
     }
 }
 

@@ -184,11 +184,15 @@ fn requests(context: &Context, wake: &Wake) -> Vec<ReconcileRequest<Guarded>> {
         Some(namespace) => context.cluster.coins.in_namespace(namespace),
         None => context.cluster.coins.everywhere(),
     };
-    let request = |coins: &PartialObjectMeta<DockerCoins>| ReconcileRequest {
-        obj_ref: ObjectRef::new(&coins.name_any()).within(&coins.namespace().unwrap_or_default()),
-        reason: ReconcileReason::Custom {
-            reason: wake.what.clone(),
-        },
+    let request = |coins: &PartialObjectMeta<DockerCoins>| {
+        context.woken(coins, &wake.what);
+        ReconcileRequest {
+            obj_ref: ObjectRef::new(&coins.name_any())
+                .within(&coins.namespace().unwrap_or_default()),
+            reason: ReconcileReason::Custom {
+                reason: wake.what.clone(),
+            },
+        }
     };
     coins.iter().map(|coins| request(coins)).collect()
 }

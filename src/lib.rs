@@ -27,6 +27,7 @@
 //! | [`metrics`] | what is counted, and how it is written | pure |
 //! | [`monitor`] | `/metrics`, `/healthz` and `/readyz` | IO |
 //! | [`serve`] | what the HTTP servers put up with | IO |
+//! | [`traces`] | which spans are sent to a collector, and how | IO |
 //! | [`webhook`] | what registries push: what it says and who may say it are pure | IO |
 //!
 //! Registries are asked by the crate `resolver`, which knows nothing of Kubernetes.
@@ -52,5 +53,6 @@ pub mod rollout;
 pub mod serve;
 pub mod served;
 pub mod status;
+pub mod traces;
 pub mod turns;
 pub mod webhook;

@@ -20,19 +20,21 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{Instrument as _, Span, debug, field, info, info_span, warn};
 
 use crate::api::{DockerCoins, DockerCoinsStatus, REQUESTED_AT};
 use crate::cluster::{Cluster, Sibling};
 use crate::component::Component;
 use crate::desired::Desired;
 use crate::error::Error;
+use crate::images::Images;
 use crate::memory::{Memory, backoff};
 use crate::metrics::Ended;
 use crate::monitor::Monitor;
 use crate::news::News;
 use crate::plan;
 use crate::status::Outcome;
+use crate::traces;
 use crate::turns::Turn;
 
 /// A resource as it comes from the API server, readable or not.
@@ -60,6 +62,8 @@ pub struct Context {
 struct Known {
     memory: Arc<tokio::sync::Mutex<Memory>>,
     sight: Option<Sight>,
+    /// What woke it since it was last looked at; the first of several.
+    woken_by: Option<String>,
 }
 
 /// When a resource was first seen to say what it says.
@@ -122,6 +126,19 @@ impl Context {
         sight.map_or_else(Instant::now, |sight| sight.at)
     }
 
+    /// Notes what wakes a resource.
+    pub fn woken(&self, coins: &impl kube::ResourceExt, what: &str) {
+        let uid = coins.uid().unwrap_or_default();
+        let mut all = self.known();
+        let known = all.entry(uid).or_default();
+        known.woken_by.get_or_insert_with(|| what.to_owned());
+    }
+
+    /// What woke it since it was last looked at; `None` if it came back by itself.
+    fn woken_by(&self, uid: &str) -> Option<String> {
+        self.known().get_mut(uid)?.woken_by.take()
+    }
+
     async fn turn(&self) -> Turn<'_> {
         self.monitor.health.turns.take().await
     }
@@ -162,8 +179,36 @@ fn chance() -> f64 {
 /// # Errors
 /// Only where the status itself could not be written: every other failure is told there.
 pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let uid = object.uid().unwrap_or_default();
+    let woken_by = context.woken_by(&uid);
+    let span = info_span!(
+        "reconcile",
+        otel.status_code = field::Empty,
+        error.type = field::Empty,
+        k8s.namespace.name = object.namespace(),
+        name = object.name_any(),
+        uid,
+        generation = object.meta().generation,
+        woken_by = woken_by.as_deref().unwrap_or("itself"),
+        result = field::Empty,
+    );
+    let done = led(object, &context).instrument(span.clone()).await;
+    let result = match &done {
+        Ok(action) if *action == Action::await_change() => "success",
+        Ok(_) => "requeue_after",
+        Err(error) => {
+            traces::failed(&span, error.reason());
+            "error"
+        }
+    };
+    span.record("result", result);
+    done
+}
+
+/// Does it as long as this replica leads.
+async fn led(object: Arc<Guarded>, context: &Context) -> Result<Action, Error> {
     let leadership = &context.cluster.leadership;
-    match leadership.while_leading(led(object, &context)).await {
+    match leadership.while_leading(in_turn(object, context)).await {
         None | Some(Err(Error::Deposed { .. })) => {
             // The next term begins with a look at everything.
             Ok(Action::await_change())
@@ -172,7 +217,8 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
     }
 }
 
-async fn led(object: Arc<Guarded>, context: &Context) -> Result<Action, Error> {
+/// Does it, when it is this resource's turn.
+async fn in_turn(object: Arc<Guarded>, context: &Context) -> Result<Action, Error> {
     let memory = context.memory(&object.uid().unwrap_or_default());
     let mut memory = memory.lock().await;
     if object.meta().deletion_timestamp.is_some() {
@@ -293,6 +339,10 @@ async fn serve(
     if let Err(fault) = contained(case.pursue(&mut outcome)).await {
         outcome.faults.push(fault);
     }
+    let of_images = outcome.images.iter().flat_map(Images::failures);
+    if let Some(fault) = outcome.faults.iter().cloned().chain(of_images).next() {
+        traces::failed(&Span::current(), fault.reason());
+    }
     case.see(&mut outcome);
     let told = case.tell(&outcome).await;
     let news = std::mem::take(&mut case.news);
@@ -345,11 +395,12 @@ impl<'a> Case<'a> {
 
     /// Goes from the resource to the cluster, step by step, and notes in `outcome` what came of it.
     async fn pursue(&mut self, outcome: &mut Outcome) -> Result<(), Error> {
-        let desired = Desired::from_resource(self.coins).map_err(Error::Invalid)?;
-        self.holds_the_names(&desired)?;
-
-        let images = self.resolve(&desired, outcome).await?;
-        let plan = plan::plan(&desired, images.set.as_ref());
+        let desired = info_span!("validate").in_scope(|| self.validate())?;
+        let images = self
+            .resolve(&desired, outcome)
+            .instrument(info_span!("resolve"))
+            .await?;
+        let plan = info_span!("plan").in_scope(|| plan::plan(&desired, images.set.as_ref()));
         let is_complete = images.are_complete();
         outcome.images = Some(images);
 
@@ -359,8 +410,17 @@ impl<'a> Case<'a> {
         }
         self.store_pins(outcome).await?;
         self.write(&desired, &plan, outcome).await;
-        self.prune(&desired, outcome).await;
+        self.prune(&desired, outcome)
+            .instrument(info_span!("prune"))
+            .await;
         Ok(())
+    }
+
+    /// What is wanted, if it can be, and if this resource may have it.
+    fn validate(&self) -> Result<Desired, Error> {
+        let desired = Desired::from_resource(self.coins).map_err(Error::Invalid)?;
+        self.holds_the_names(&desired)?;
+        Ok(desired)
     }
 
     /// Whether the names in this namespace are this resource's: they are the owner's of the objects that

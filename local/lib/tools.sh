@@ -16,6 +16,7 @@ tool() {
     helm) directory=$(go_module helm Helm "4 minutes on 2 cores") ;;
     judge) directory=$(go_source judge "$checkout/resolver/tests/judges/live" "the judge of names and logins" "2 minutes on 2 cores") ;;
     authorities) directory=$(go_module authorities "the list of certificate authorities" "10 seconds") ;;
+    otlp) directory=$(go_module otlp "a receiver of traces" "1 minute") ;;
     pause | forward) directory=$(go_module own "pause and forward" "10 seconds") ;;
     chromium) chromium; return ;;
     prometheus-crds)

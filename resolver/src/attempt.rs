@@ -30,6 +30,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) target: &'a Target,
     pub(crate) credential: Option<&'a Credential>,
     pub(crate) deadline: Deadline,
+    /// The how manyth try it is, from 1.
+    pub(crate) number: usize,
     /// What was last shown to the registry.
     pub(crate) sent: Option<Authorization>,
 }
@@ -78,7 +80,7 @@ impl Attempt<'_> {
         };
         let repository = self.reference.repository();
         let blob = self.address(&format!("{repository}/blobs/{config}"))?;
-        let got = self.follow_to(Method::GET, blob).await?;
+        let got = self.follow_to(Method::GET, blob, "config").await?;
         if got.answer.status != StatusCode::OK {
             return Err(self.refused(&got));
         }
@@ -173,6 +175,7 @@ impl Attempt<'_> {
             repository: self.reference.repository(),
             credential: self.credential,
             deadline: self.deadline,
+            attempt: self.number,
         };
         self.sent = Some(login.meet(&challenges).await?);
         let second = self.follow(method).await?;
@@ -214,6 +217,8 @@ impl Attempt<'_> {
             headers: &self.target.headers,
             form: None,
             body_max: MANIFEST_MAX,
+            asked_for: "challenge",
+            attempt: self.number,
         };
         Ok(of(&self.target.exchange.ask(ask, self.deadline).await?))
     }
@@ -221,10 +226,16 @@ impl Attempt<'_> {
     /// Asks, and follows redirects: within the same server with the login, to another one without
     /// it and only to HTTPS.
     async fn follow(&self, method: Method) -> Result<Answered, Failure> {
-        self.follow_to(method, self.manifest_address()?).await
+        self.follow_to(method, self.manifest_address()?, "manifest")
+            .await
     }
 
-    async fn follow_to(&self, method: Method, address: Uri) -> Result<Answered, Failure> {
+    async fn follow_to(
+        &self,
+        method: Method,
+        address: Uri,
+        asked_for: &'static str,
+    ) -> Result<Answered, Failure> {
         let mut server = self.target.endpoint.clone();
         let mut uri = address;
         let mut headers = self.target.headers.as_slice();
@@ -239,6 +250,8 @@ impl Attempt<'_> {
                 headers,
                 form: None,
                 body_max: MANIFEST_MAX,
+                asked_for,
+                attempt: self.number,
             };
             let answer = self.target.exchange.ask(ask, self.deadline).await?;
             if !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {

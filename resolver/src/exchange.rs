@@ -18,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{AlertDescription, CertificateError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
+use tracing::{Instrument as _, field, info_span};
 
 use crate::connect::{ConnectError, Connector};
 use crate::endpoint::{Endpoint, Scheme};
@@ -55,6 +56,10 @@ pub(crate) struct Ask<'a> {
     pub(crate) form: Option<String>,
     /// The most bytes that a successful answer may have.
     pub(crate) body_max: usize,
+    /// What is asked for, in a word, for traces.
+    pub(crate) asked_for: &'static str,
+    /// With the how manyth login for the server, from 1, for traces.
+    pub(crate) attempt: usize,
 }
 
 /// What a server answered.
@@ -127,14 +132,39 @@ impl Exchange {
     /// Asks, and reads the answer whole. Redirects are not followed: they are answers.
     pub(crate) async fn ask(&self, ask: Ask<'_>, deadline: Deadline) -> Result<Answer, Failure> {
         let server = ask.server;
-        tokio::time::timeout_at(deadline.end, self.ask_without_deadline(ask))
+        // Nothing of the address but its host: there may be what is nobody's business in the rest.
+        let span = info_span!(
+            "exchange",
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            error.type = field::Empty,
+            server.address = server.host(),
+            server.port = i64::from(server.port()),
+            http.request.method = ask.method.as_str(),
+            http.response.status_code = field::Empty,
+            asked_for = ask.asked_for,
+            attempt = ask.attempt as i64,
+        );
+        let answer = tokio::time::timeout_at(deadline.end, self.ask_without_deadline(ask))
+            .instrument(span.clone())
             .await
             .unwrap_or_else(|_| {
                 Err(Failure::Timeout {
                     by: server.to_string(),
                     deadline: deadline.length,
                 })
-            })
+            });
+        match &answer {
+            Ok(answer) => {
+                let status = i64::from(answer.status.as_u16());
+                span.record("http.response.status_code", status);
+            }
+            Err(failure) => {
+                span.record("error.type", failure.reason());
+                span.record("otel.status_code", "ERROR");
+            }
+        }
+        answer
     }
 
     async fn ask_without_deadline(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
@@ -147,6 +177,8 @@ impl Exchange {
             headers: of_server,
             form,
             body_max,
+            asked_for: _,
+            attempt: _,
         } = ask;
         let proxy = self.proxies.of(&uri);
         let to_proxy = proxy

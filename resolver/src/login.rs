@@ -128,6 +128,8 @@ pub(crate) struct Login<'a> {
     pub(crate) repository: &'a str,
     pub(crate) credential: Option<&'a Credential>,
     pub(crate) deadline: Deadline,
+    /// The how manyth login it is for the registry.
+    pub(crate) attempt: usize,
 }
 
 impl Login<'_> {
@@ -212,6 +214,8 @@ impl Login<'_> {
                 false => &[],
             },
             body_max: TOKEN_BODY_MAX,
+            asked_for: "token",
+            attempt: self.attempt,
         };
         let answer = self.target.exchange.ask(ask, self.deadline).await?;
         if answer.status != StatusCode::OK {

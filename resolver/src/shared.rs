@@ -21,6 +21,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Failure, ResolveError};
@@ -155,6 +156,8 @@ impl Shared {
             }
             answer
         };
+        // Whoever carries it on, what is asked belongs to who asked first.
+        let ask = ask.in_current_span();
         let answer = |ask| self.digests.share(question, not_before, ask);
         self.observed(ask, answer).await
     }
@@ -181,6 +184,7 @@ impl Shared {
         };
         let now = Instant::now();
         let not_before = now.checked_sub(PLATFORMS_KEPT).unwrap_or(now);
+        let ask = ask.in_current_span();
         let answer = |ask| self.platforms.share(question, not_before, ask);
         self.observed(ask, answer).await
     }

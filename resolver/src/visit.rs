@@ -65,6 +65,7 @@ impl Visit<'_> {
             target: &target,
             credential: logins.first().copied(),
             deadline: self.deadline,
+            number: 1,
             sent: None,
         };
         let mut outcome = attempt.get(self.wanted).await;
@@ -73,6 +74,7 @@ impl Visit<'_> {
             let Err(failure) = &outcome else { break };
             let Some(told) = weight(failure) else { break };
             (attempt.credential, attempt.sent, tried) = (Some(login), None, tried + 1);
+            attempt.number = tried;
             outcome = match attempt.get(self.wanted).await {
                 Err(failure) if weight(&failure).is_some_and(|weight| weight <= told) => outcome,
                 better_or_final => better_or_final,

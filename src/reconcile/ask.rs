@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use resolver::{Keyring, Reference, Request, Resolved};
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{Instrument as _, Span, debug, field, info_span};
 
 use crate::api::{REQUESTED_AT, ResolvePolicy};
 use crate::component::Component;
@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::images::{self, Answered, Answers, Images};
 use crate::memory::Occasion;
 use crate::status::{self, Outcome};
+use crate::traces;
 
 use super::{Case, chance};
 
@@ -126,21 +127,36 @@ impl Case<'_> {
         self.turn = None;
         let this = &*self;
         let (keyring, authority) = (&keyring, authority.as_deref());
-        let asked = questions.iter().map(|(component, reference)| async move {
-            let request = Request {
-                reference,
-                endpoint: desired.endpoint_for(reference),
-                keyring,
-                certificate_authority: authority
-                    .filter(|_| reference.host() == desired.registry_host),
+        let asked = questions.iter().map(|(component, reference)| {
+            let span = info_span!(
+                "image",
+                otel.status_code = field::Empty,
+                error.type = field::Empty,
+                %component,
+                image = %reference,
+            );
+            let ask = async move {
+                let request = Request {
+                    reference,
+                    endpoint: desired.endpoint_for(reference),
+                    keyring,
+                    certificate_authority: authority
+                        .filter(|_| reference.host() == desired.registry_host),
+                };
+                let answer = this.context.resolver.resolve(&request, since).await;
+                debug!(%component, %reference, ?answer, "asked a registry");
+                let answer = match answer {
+                    Ok(resolved) => {
+                        Ok(this.answered(desired, *component, &request, resolved).await)
+                    }
+                    Err(error) => {
+                        traces::failed(&Span::current(), error.reason());
+                        Err(error)
+                    }
+                };
+                (*component, answer)
             };
-            let answer = this.context.resolver.resolve(&request, since).await;
-            debug!(%component, %reference, ?answer, "asked a registry");
-            let answer = match answer {
-                Ok(resolved) => Ok(this.answered(desired, *component, &request, resolved).await),
-                Err(error) => Err(error),
-            };
-            (*component, answer)
+            ask.instrument(span)
         });
         let answers = futures::future::join_all(asked).await.into_iter().collect();
         self.turn = Some(self.context.turn().await);

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{Instrument as _, info_span, warn};
 
 use crate::api::DockerCoinsStatus;
 use crate::component::Component;
@@ -84,7 +84,8 @@ impl Case<'_> {
 
     async fn write_status(&mut self, status: DockerCoinsStatus, why: &str) -> Result<(), Error> {
         let cluster = &self.context.cluster;
-        let version = cluster.write_status(&self.reference, &status, why).await?;
+        let written = cluster.write_status(&self.reference, &status, why);
+        let version = written.instrument(info_span!("status")).await?;
         // Whichever write is the first to tell something: the next one finds it told.
         self.news.extend(news::of_pins(&self.before, &status));
         self.news.extend(news::of_status(&self.before, &status));

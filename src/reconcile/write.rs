@@ -1,9 +1,12 @@
 //! The writing part of a reconcile: compare each object with what is there, write what differs, delete what
 //! is no longer wanted.
 
+use std::sync::Arc;
+
 use futures::future::join_all;
 use kube::ResourceExt as _;
 use tokio::time::Instant;
+use tracing::{Instrument as _, field, info_span};
 
 use crate::cluster::Child;
 use crate::component::Component;
@@ -16,6 +19,9 @@ use crate::plan::{APPLIED, MANAGER, Plan};
 use crate::status::Outcome;
 
 use super::{Case, chance, controller_uid};
+
+/// An object to write, what is there in its place, how the two differ, and why it is written.
+type Write<'a, K> = (&'a K, Option<Arc<K>>, Verdict, String);
 
 impl Case<'_> {
     /// Applies the plan: Services first, so that a new pod finds the names that it looks up.
@@ -57,25 +63,14 @@ impl Case<'_> {
         wanted: &[K],
         outcome: &mut Outcome,
     ) -> Vec<(String, Verdict)> {
+        let writes = self.to_write(desired, wanted, outcome);
         let cluster = &self.context.cluster;
-        let mut writes = Vec::new();
-        for object in wanted {
-            let live = K::cache(cluster).get(&desired.namespace, &object.name_any());
-            let verdict = self.judge(desired, object, live.as_deref());
-            match self.why(desired, object, &verdict) {
-                Ok(Some(why)) => writes.push((object, live, verdict, why)),
-                Ok(None) => {
-                    self.memory.ours.insert(object.title());
-                    self.memory.accepted(&object.title());
-                }
-                Err(fault) => outcome.faults.push(fault),
-            }
-        }
-        let done = join_all(
-            writes
-                .iter()
-                .map(|(object, live, _, why)| cluster.apply(*object, live.as_deref(), why)),
-        );
+        let done = join_all(writes.iter().map(|(object, live, _, why)| {
+            let (kind, name) = (K::kind(&()), object.name_any());
+            cluster
+                .apply(*object, live.as_deref(), why)
+                .instrument(info_span!("apply", %kind, name))
+        }));
         let mut written = Vec::new();
         for ((object, _, verdict, _), result) in writes.iter().zip(done.await) {
             match result {
@@ -100,6 +95,32 @@ impl Case<'_> {
             }
         }
         written
+    }
+
+    /// Compares the objects of one kind with what is there, and gives those that must be written, each with why.
+    fn to_write<'a, K: Child>(
+        &mut self,
+        desired: &Desired,
+        wanted: &'a [K],
+        outcome: &mut Outcome,
+    ) -> Vec<Write<'a, K>> {
+        let span = info_span!("diff", kind = %K::kind(&()), differing = field::Empty).entered();
+        let cluster = &self.context.cluster;
+        let mut writes = Vec::new();
+        for object in wanted {
+            let live = K::cache(cluster).get(&desired.namespace, &object.name_any());
+            let verdict = self.judge(desired, object, live.as_deref());
+            match self.why(desired, object, &verdict) {
+                Ok(Some(why)) => writes.push((object, live, verdict, why)),
+                Ok(None) => {
+                    self.memory.ours.insert(object.title());
+                    self.memory.accepted(&object.title());
+                }
+                Err(fault) => outcome.faults.push(fault),
+            }
+        }
+        span.record("differing", writes.len() as i64);
+        writes
     }
 
     fn judge<K: Child>(&self, desired: &Desired, object: &K, live: Option<&K>) -> Verdict {

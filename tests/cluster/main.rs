@@ -37,3 +37,4 @@ mod rules;
 mod schema;
 mod siblings;
 mod suspend;
+mod traces;

@@ -121,7 +121,8 @@ async fn a_change_of_one_component_is_one_apply() {
 }
 
 /// Waits until all three watches are open.
-async fn until_watching(namespace: &Namespace) {
+/// Waits until the only operator there has listed everything.
+pub async fn until_watching(namespace: &Namespace) {
     // A watch is in the audit log when it ends; the list before it, when it was answered.
     until("everything has been listed", async || {
         let requests = namespace.requests();

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod coins;
+pub mod collector;
 pub mod kubectl;
 pub mod monitor;
 pub mod namespace;

@@ -35,6 +35,15 @@ impl Operator {
 
     /// Starts one that reaches the API server by this kubeconfig.
     pub fn start_by(kubeconfig: &str, namespaces: &[&Namespace], options: &[&str]) -> Self {
+        Self::start_in(&[("KUBECONFIG", kubeconfig)], namespaces, options)
+    }
+
+    /// Starts one with these variables in its environment.
+    pub fn start_in(
+        variables: &[(&str, &str)],
+        namespaces: &[&Namespace],
+        options: &[&str],
+    ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"));
         command.args([
             "run",
@@ -46,7 +55,7 @@ impl Operator {
         for namespace in namespaces {
             command.args(["--namespace", &namespace.name]);
         }
-        Self::spawn(command.args(options).env("KUBECONFIG", kubeconfig))
+        Self::spawn(command.args(options).envs(variables.iter().copied()))
     }
 
     /// Starts one of several replicas for a namespace: as a pod of this name, by this kubeconfig, with these options.
