@@ -10,7 +10,6 @@ use super::{Namespace, Operator, until};
 
 /// An operator that tells of itself.
 pub struct Monitored {
-    /// Kept, since it ends with this.
     _operator: Operator,
     address: String,
 }
