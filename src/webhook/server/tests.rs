@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::metrics::{Format, Now};
 
 mod limits;
 
@@ -31,6 +32,7 @@ const LIMITS: Limits = Limits {
 struct Running {
     address: std::net::SocketAddr,
     queue: Receiver<Vec<Pushed>>,
+    monitor: Arc<Monitor>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
 }
@@ -42,12 +44,14 @@ async fn start(limits: Limits, places: usize) -> Running {
     let (stop, stopped) = oneshot::channel();
     let secret = Secret::parse(KEY).unwrap();
     let monitor = Arc::new(Monitor::new(1));
-    let served = tokio::spawn(serve(listener, secret, sender, limits, monitor, async {
+    let counting = Arc::clone(&monitor);
+    let served = tokio::spawn(serve(listener, secret, sender, limits, counting, async {
         stopped.await.unwrap();
     }));
     Running {
         address,
         queue,
+        monitor,
         stop,
         served,
     }
@@ -165,6 +169,36 @@ async fn a_notification_is_taken_and_handed_over() {
             "{sent}"
         );
     }
+    hooks.stop().await;
+}
+
+#[tokio::test]
+async fn notifications_are_counted_by_what_became_of_them() {
+    let hooks = start(LIMITS, 1).await;
+    let wrong = request(
+        "POST",
+        "/hooks/a-secret-that-is-wrong",
+        &["Connection: close"],
+        IMAGE,
+    );
+    for sent in [
+        post(IMAGE),
+        post(IMAGE),
+        post("{}"),
+        post("not JSON"),
+        wrong,
+    ] {
+        hooks.send(&sent).await;
+    }
+    let text = hooks.monitor.metrics.render(&Now::default(), Format::Text);
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with("dockercoins_pushes_total"));
+    let mut lines: Vec<&str> = lines.collect();
+    lines.sort_unstable();
+    let counted = ["no_push", "queue_full", "refused", "taken", "unreadable"]
+        .map(|result| format!("dockercoins_pushes_total{{result=\"{result}\"}} 1"));
+    assert_eq!(lines, counted);
     hooks.stop().await;
 }
 

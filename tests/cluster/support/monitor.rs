@@ -10,8 +10,7 @@ use super::{Namespace, Operator, until};
 
 /// An operator that tells of itself.
 pub struct Monitored {
-    /// It.
-    pub operator: Operator,
+    _operator: Operator,
     address: String,
 }
 
@@ -34,7 +33,10 @@ impl Monitored {
             address.as_str(),
         ];
         let operator = Operator::start_by(kubeconfig, &[namespace], &options);
-        Self { operator, address }
+        Self {
+            _operator: operator,
+            address,
+        }
     }
 
     /// A page's status and body.
