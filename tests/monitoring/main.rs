@@ -137,6 +137,32 @@ fn every_alert_that_is_spoken_of_exists() {
 }
 
 #[test]
+fn every_metric_that_is_asked_for_is_one_that_the_page_on_metrics_names() {
+    let documented = text("docs/metrics.md");
+    let ours = [
+        "controller_runtime_",
+        "dockercoins_",
+        "leader_election_",
+        "process_",
+        "workqueue_",
+    ];
+    let rules = alerts().into_iter().map(|alert| alert.expr);
+    let queries = panels().into_iter().flat_map(|panel| panel.queries);
+    let mut unknown = BTreeSet::new();
+    for query in rules.chain(queries) {
+        let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for word in words.filter(|word| ours.iter().any(|prefix| word.starts_with(prefix))) {
+            // A histogram's classes are series of their own.
+            let metric = word.trim_end_matches("_bucket");
+            if !documented.contains(&format!("| `{metric}` |")) {
+                unknown.insert(metric.to_owned());
+            }
+        }
+    }
+    assert_eq!(unknown, BTreeSet::new());
+}
+
+#[test]
 #[ignore = "needs promtool: make test"]
 fn the_rules_fire_when_they_should_and_only_then() {
     promtool(&[
