@@ -129,9 +129,9 @@ impl Context {
     /// Notes what wakes a resource.
     pub fn woken(&self, coins: &impl kube::ResourceExt, what: &str) {
         let uid = coins.uid().unwrap_or_default();
-        let mut all = self.known();
-        let known = all.entry(uid).or_default();
-        known.woken_by.get_or_insert_with(|| what.to_owned());
+        if let Some(known) = self.known().get_mut(&uid) {
+            known.woken_by.get_or_insert_with(|| what.to_owned());
+        }
     }
 
     /// What woke it since it was last looked at; `None` if it came back by itself.
