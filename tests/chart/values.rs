@@ -96,6 +96,8 @@ fn what_is_no_value_or_has_the_wrong_type_is_named() {
             "at '/registries/hosts/a': additional properties 'hostToml' not allowed",
         ),
         ("runAsUser=0", "at '/runAsUser': minimum: got 0, want 1"),
+        ("webhook=null", "at '': missing property 'webhook'"),
+        ("webhook.port=null", "at '/webhook': missing property 'port'"),
     ] {
         let told = refused(&["template", "x", CHART, "--set", IMAGE, "--set", wrong]);
         let told = told.lines().find(|line| line.starts_with("- "));
