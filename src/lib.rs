@@ -15,7 +15,7 @@
 //! | [`status`] | the outcome → conditions | pure |
 //! | [`news`] | what was written, what began to fail → events | pure |
 //! | [`error`] | what can go wrong, by what a person would do about it | pure |
-//! | [`served`] | whether the cluster's CRD is the one that is meant | pure |
+//! | [`crd`] | whether the cluster's CRD is the one that is meant | pure |
 //! | [`memory`] | what is kept in mind between two reconciles: timing | |
 //! | [`cluster`] | the API server: what was seen, and every write | IO |
 //! | [`reconcile`] | the story | IO |
@@ -29,6 +29,7 @@ pub mod api;
 pub mod cluster;
 pub mod component;
 pub mod controller;
+pub mod crd;
 pub mod desired;
 pub mod diff;
 pub mod error;
@@ -39,6 +40,5 @@ pub mod plan;
 pub mod pushes;
 pub mod reconcile;
 pub mod rollout;
-pub mod served;
 pub mod status;
 pub mod webhook;

@@ -13,7 +13,7 @@ const PURE: [&str; 13] = [
     "images",
     "plan",
     "rollout",
-    "served",
+    "crd",
     "status",
     "news",
     "webhook/payload",

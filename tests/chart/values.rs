@@ -97,7 +97,10 @@ fn what_is_no_value_or_has_the_wrong_type_is_named() {
         ),
         ("runAsUser=0", "at '/runAsUser': minimum: got 0, want 1"),
         ("webhook=null", "at '': missing property 'webhook'"),
-        ("webhook.port=null", "at '/webhook': missing property 'port'"),
+        (
+            "webhook.port=null",
+            "at '/webhook': missing property 'port'",
+        ),
     ] {
         let told = refused(&["template", "x", CHART, "--set", IMAGE, "--set", wrong]);
         let told = told.lines().find(|line| line.starts_with("- "));
