@@ -15,7 +15,7 @@
 //! | [`status`] | the outcome → conditions | pure |
 //! | [`news`] | what was written, what began to fail → events | pure |
 //! | [`error`] | what can go wrong, by what a person would do about it | pure |
-//! | [`served`] | whether the cluster's CRD is the one that is meant | pure |
+//! | [`crd`] | whether the cluster's CRD is the one that is meant | pure |
 //! | [`memory`] | what is kept in mind between two reconciles: timing | |
 //! | [`cluster`] | the API server: what was seen, and every write | IO |
 //! | [`reconcile`] | the story | IO |
@@ -36,6 +36,7 @@ pub mod api;
 pub mod cluster;
 pub mod component;
 pub mod controller;
+pub mod crd;
 pub mod desired;
 pub mod diff;
 pub mod error;
@@ -51,7 +52,6 @@ pub mod pushes;
 pub mod reconcile;
 pub mod rollout;
 pub mod serve;
-pub mod served;
 pub mod status;
 pub mod traces;
 pub mod turns;

@@ -15,7 +15,7 @@ const PURE: [&str; 15] = [
     "metrics",
     "plan",
     "rollout",
-    "served",
+    "crd",
     "status",
     "news",
     "webhook/payload",

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use dockercoins_operator::api::{self, DockerCoins};
+use dockercoins_operator::crd::{self, Differences};
 use dockercoins_operator::error::with_sources;
-use dockercoins_operator::served::{self, Differences};
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -130,7 +130,7 @@ async fn differences(client: &Client) -> Result<Option<Differences>, CliError> {
         .find(|(name, _)| name.ends_with(".DockerCoins"));
     let own = json!(api::crd());
     let own = &own["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-    Ok(served.map(|(_, served)| served::differences(served, own)))
+    Ok(served.map(|(_, served)| crd::differences(served, own)))
 }
 
 /// Asks until the answer is 200; else what was seen last.

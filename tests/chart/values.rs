@@ -1,6 +1,7 @@
 //! Values: what they are said to be, and what is said of those that can't be meant.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use crate::support::{Namespace, variable};
 
 /// The values' comments in values.yaml, by path, as the README's table has them.
 fn said_of_values() -> BTreeMap<String, String> {
-    let table = said(&mut std::process::Command::new("scripts/chart-values"));
+    let table = said(&mut Command::new("scripts/chart-values"));
     assert!(table.success, "{}", table.err);
     let rows = table.out.lines().skip(2).map(|row| {
         let cells: Vec<&str> = row.trim_matches('|').splitn(3, " | ").collect();
@@ -95,6 +96,11 @@ fn what_is_no_value_or_has_the_wrong_type_is_named() {
             "at '/registries/hosts/a': additional properties 'hostToml' not allowed",
         ),
         ("runAsUser=0", "at '/runAsUser': minimum: got 0, want 1"),
+        ("webhook=null", "at '': missing property 'webhook'"),
+        (
+            "webhook.port=null",
+            "at '/webhook': missing property 'port'",
+        ),
     ] {
         let told = refused(&["template", "x", CHART, "--set", IMAGE, "--set", wrong]);
         let told = told.lines().find(|line| line.starts_with("- "));
@@ -216,14 +222,17 @@ async fn every_file_of_values_is_taken_by_the_api_server_where_pod_security_is_r
         ];
         let objects = helm_ok(&arguments);
         assert!(objects.contains("kind: Deployment"));
+        let input = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(input.path(), &objects).unwrap();
         let dry = [
             "apply",
             "--server-side",
             "--force-conflicts",
             "--dry-run=server",
-            "--filename=-",
+            "--filename",
         ];
-        let taken = namespace.try_kubectl(&dry, &objects).await;
+        let mut kubectl = Command::new(kubectl::program());
+        let taken = said(kubectl.args(dry).arg(input.path()));
         assert!(taken.success, "{file}: {}", taken.err);
         // Where something violates Pod Security, or is deprecated, there is a warning.
         assert_eq!(taken.err, "", "{file}");
@@ -235,7 +244,7 @@ async fn every_file_of_values_is_taken_by_the_api_server_where_pod_security_is_r
     let program = kubectl::program();
     for kind in ["servicemonitors", "prometheusrules"] {
         let crd = format!("{kind}.monitoring.coreos.com");
-        let gone = said(std::process::Command::new(&program).args(["delete", "crd", &crd]));
+        let gone = said(Command::new(&program).args(["delete", "crd", &crd]));
         assert!(gone.success, "{}", gone.err);
     }
 }

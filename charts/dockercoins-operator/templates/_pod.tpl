@@ -9,7 +9,7 @@
 - --lease-name={{ include "dockercoins-operator.fullname" . }}
 - --lease-namespace={{ .Release.Namespace }}
 {{- end }}
-{{- range uniq .Values.watchNamespaces }}
+{{- range uniq (default list .Values.watchNamespaces) }}
 - --namespace={{ . }}
 {{- end }}
 {{- with .Values.registries }}

@@ -37,7 +37,7 @@ The cluster is asked only for what an installer may read anyhow, since Helm read
 {{- if ne (empty $providers.config) (empty $providers.volume) }}
 {{- fail "\n\nregistries.credentialProviders needs both: config says which programs are asked for a login, volume has the programs.\n" }}
 {{- end }}
-{{- range $provider := $providers.config.providers }}
+{{- range $provider := dig "providers" list (default dict $providers.config) }}
 {{- if not $provider.name }}
 {{- fail "\n\nregistries.credentialProviders.config: a provider has no name. It is the name of its program.\n" }}
 {{- end }}
