@@ -1,8 +1,10 @@
 //! Registries, and images in them.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
@@ -169,10 +171,17 @@ impl Drop for Registry {
     }
 }
 
-/// A host and port of this machine at which nothing listens.
+/// A host and port of this machine at which nothing listens. The tests that run side by side are not given the
+/// same one.
 pub fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    static GIVEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        if GIVEN.lock().unwrap().insert(address.clone()) {
+            return address;
+        }
+    }
 }
 
 /// The five images under a path of a registry.
