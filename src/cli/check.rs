@@ -103,10 +103,10 @@ pub async fn before_running(client: &Client) -> Result<(), CliError> {
 async fn published(client: &Client) -> Result<Option<Differences>, CliError> {
     let began = Instant::now();
     loop {
-        let found = differences(client).await?;
-        let is_new = found.as_ref().is_some_and(|it| it.missing.is_empty());
+        let found = differences(client).await;
+        let is_new = matches!(&found, Ok(Some(found)) if found.missing.is_empty());
         if is_new || began.elapsed() > PUBLISHED {
-            return Ok(found);
+            return found;
         }
         sleep(BETWEEN_LOOKS).await;
     }

@@ -142,35 +142,62 @@ async fn no_pod_is_rolled_by_what_happens_to_the_release() {
 
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn a_release_for_one_namespace_serves_it_and_no_other() {
+async fn a_release_for_one_namespace_serves_it_alone_with_the_files_that_values_give() {
     no_crd(&client().await).await;
     let (home, demo, other) = (
         restricted("operator").await,
         restricted("served").await,
         restricted("unserved").await,
     );
+    home.kubectl(&[
+        "create",
+        "secret",
+        "generic",
+        "pushes",
+        "--from-literal=secret=as-long-as-it-must-be",
+    ])
+    .await;
+    // Where the nodes pull from is the pod's own address in a pod: only by hosts.toml it gets an answer.
+    let registry = variable("REGISTRY");
+    let mirror = "[host.\"http://registry.registry.svc:5000\"]\n";
+    let values = json!({
+        "watchNamespaces": [demo.name],
+        "rbac": { "nodes": false, "aggregate": false },
+        "registries": { "hosts": { &registry: { "hostsToml": mirror } } },
+        "webhook": { "enabled": true, "secret": "pushes" },
+    });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), values.to_string()).unwrap();
     let release = Release::new("dockercoins-operator", &home.name);
-    let image = image();
-    let watch = format!("watchNamespaces={{{}}}", demo.name);
-    helm_ok(&release.arguments(
-        "install",
-        CHART,
-        &[
-            "--set",
-            &image[0],
-            "--set",
-            &image[1],
-            "--set",
-            &watch,
-            "--wait",
-            "--timeout=3m",
-        ],
-    ));
-    let spec = json!({ "registry": { "prefix": "registry.example.com/x" }, "resolve": { "policy": "Never" } });
+    let [repository, tag] = image();
+    let file = file.path().to_str().unwrap();
+    let more = [
+        "--set",
+        &repository,
+        "--set",
+        &tag,
+        "--values",
+        file,
+        "--wait",
+        "--timeout=3m",
+    ];
+    helm_ok(&release.arguments("install", CHART, &more));
+
+    let spec = json!({
+        "registry": { "prefix": registry },
+        "tag": "v0.1",
+        "redis": { "image": format!("{registry}/library/redis:7") },
+    });
     other.create_spec(COINS, spec.clone()).await;
     demo.create_spec(COINS, spec).await;
-    demo.until_coins(COINS, "it is told of", |coins| coins.status.is_some())
+    demo.until_told(COINS, "ImagesResolved", "True", "Resolved")
         .await;
-    assert_eq!(demo.children().await.len(), 9);
+    demo.until_told(COINS, "Ready", "True", "Ready").await;
     assert!(other.children().await.is_empty());
+    // What it may not do it has not tried: there is no warning.
+    let log = home
+        .kubectl(&["logs", "deployment/dockercoins-operator"])
+        .await;
+    assert!(log.contains("registries may tell of pushes"), "{log}");
+    assert!(!log.contains("\"level\":\"WARN\""), "{log}");
 }

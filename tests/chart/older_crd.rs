@@ -93,6 +93,7 @@ async fn a_check_tells_that_there_is_no_crd() {
     no_crd(&client().await).await;
     let checked = check();
     assert!(!checked.success);
+    assert_eq!(checked.err, "");
     assert_eq!(
         checked.out,
         "the cluster knows no DockerCoins: install the CRD with `dockercoins-operator crd | kubectl apply --server-side --filename -`\n"

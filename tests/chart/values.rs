@@ -1,6 +1,6 @@
 //! Values: what they are said to be, and what is said of those that can't be meant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
@@ -177,6 +177,29 @@ fn what_can_t_be_meant_is_refused_with_what_to_write() {
         ]);
         assert_eq!(words(&told), said, "--set {wrong}");
     }
+}
+
+#[test]
+#[ignore = "needs Helm: make test"]
+fn every_flag_that_the_chart_sets_is_the_operator_s() {
+    let mut operator = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"));
+    let help = said(operator.args(["run", "--help"])).out;
+    let file = format!("{CHART}/ci/everything-values.yaml");
+    let objects = helm_ok(&["template", "x", CHART, "--values", &file]);
+    let flags = objects.lines().filter_map(|line| {
+        let argument = line.trim().strip_prefix("- --")?;
+        Some(argument.split('=').next().unwrap())
+    });
+    let flags: BTreeSet<&str> = flags.filter(|flag| *flag != "ready-url").collect();
+    let known = |flag: &&&str| {
+        help.lines().any(|line| {
+            let mut words = line.split_whitespace();
+            words.any(|word| word == format!("--{flag}"))
+        })
+    };
+    let unknown: Vec<_> = flags.iter().filter(|flag| !known(flag)).collect();
+    assert_eq!(unknown, Vec::<&&str>::new());
+    assert!(flags.len() >= 15, "{flags:?}");
 }
 
 #[tokio::test]
