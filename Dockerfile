@@ -24,9 +24,7 @@ RUN target=$(rustc -vV | sed -n 's/^host: //p') && \
     --package dockercoins-operator --bin dockercoins-operator && \
     mkdir -p /out/etc/ssl/certs && \
     cp "target/$target/release/dockercoins-operator" /out/ && \
-    cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ && \
-    # Without it the C library asks DNS alone, and a pod's hostAliases count for nothing.
-    echo 'hosts: files dns' >/out/etc/nsswitch.conf
+    cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/
 
 FROM ${BASE_IMAGE}
 COPY --from=build /out/ /

@@ -138,7 +138,6 @@ fn the_image_is_one_static_program_and_comes_with_a_bill_of_its_materials() {
         files,
         [
             "./dockercoins-operator",
-            "./etc/nsswitch.conf",
             "./etc/ssl/certs/ca-certificates.crt"
         ]
     );

@@ -7,7 +7,8 @@
 # image's digest. LAYER is a tar file. CONFIG is a JSON object: the entrypoint, the user
 # and the like. ANNOTATIONS is another: what the index says of itself.
 write_image() {
-    local layout=$1 annotations=${4:-} architecture unpacked layer config manifest
+    local layout=$1 annotations='' architecture unpacked layer config manifest
+    [ -z "${4:-}" ] || annotations=$',\n  "annotations": '$4
     architecture=$(image_architecture)
     unpacked=$(digest_of "$2")
     mkdir -p "$layout/blobs/sha256"
@@ -38,8 +39,7 @@ JSON
   "manifests": [{
     "mediaType": "application/vnd.oci.image.manifest.v1+json", $manifest,
     "platform": {"architecture": "$architecture", "os": "linux"}
-  }]${annotations:+,
-  "annotations": $annotations}
+  }]$annotations
 }
 JSON
     digest_of "$layout/index.json"
