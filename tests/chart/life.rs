@@ -6,8 +6,8 @@ use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 use crate::helm::{OtherChart, Release, crd, no_crd, until_served, without_field};
-use crate::support::Namespace;
 use crate::support::namespace::{COINS, client, resource};
+use crate::support::{Namespace, until};
 
 /// Whether a CRD knows `spec.suspend`.
 fn knows_suspend(crd: &CustomResourceDefinition) -> bool {
@@ -46,20 +46,20 @@ async fn the_crd_goes_with_the_release_and_outlives_it_with_all_resources() {
     assert_eq!(operator.spec.replicas, Some(2));
 
     release.manage("uninstall", &[]);
-    let left = namespace
-        .kubectl(&[
-            "get",
-            "all,roles,rolebindings,configmaps,secrets,pdb",
-            "--output=name",
-        ])
-        .await;
-    assert_eq!(
-        left.lines().collect::<Vec<_>>(),
-        [
-            &format!("dockercoins.dockercoins.dev/{COINS}"),
-            "configmap/kube-root-ca.crt"
-        ]
-    );
+    let mine = format!("dockercoins.dockercoins.dev/{COINS}");
+    // Where there is a node, pods take their time to end.
+    until("only the resource is left", async || {
+        let kinds = "all,roles,rolebindings,configmaps,secrets,pdb";
+        let left = namespace.kubectl(&["get", kinds, "--output=name"]).await;
+        match left
+            .lines()
+            .eq([mine.as_str(), "configmap/kube-root-ca.crt"])
+        {
+            true => Ok(()),
+            false => Err(left),
+        }
+    })
+    .await;
     let clusterwide = namespace
         .kubectl(&[
             "get",
