@@ -25,8 +25,9 @@ use tokio::sync::mpsc;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
-/// The client logs each failed connection at level error, though the operator tells it too, and tries again.
-const DEFAULT_LOG: &str = "info,kube_client::client::builder=off";
+/// The client logs each failed connection at level error, and each list that is refused, though the operator tells it too,
+/// and tries again.
+const DEFAULT_LOG: &str = "info,kube_client::client::builder=off,kube_runtime::watcher=off";
 
 /// How many notifications of pushes may wait.
 const PUSHES_MAX: usize = 1024;

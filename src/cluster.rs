@@ -3,8 +3,10 @@
 //! Every request to the API server goes through one function, which gives it a deadline, says at debug
 //! level why it was sent, and turns its failure into an [`Error`]. Nothing else in the operator writes.
 
+mod blind;
 mod cache;
 mod child;
+mod dropped;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -27,7 +29,7 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Client, Resource as _, ResourceExt as _};
 use resolver::{Format, Keyring};
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::debug;
@@ -38,8 +40,10 @@ use crate::error::Error;
 use crate::news::News;
 use crate::plan::MANAGER;
 use crate::status::clipped;
+pub use blind::Blind;
 pub use cache::Cache;
 pub use child::{Child, is_of_interest, slim};
+use dropped::Dropped;
 
 /// How long the API server may take for one request.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -60,6 +64,9 @@ pub struct Cluster {
     /// Every DockerCoins, by its identity alone.
     pub coins: Cache<PartialObjectMeta<DockerCoins>>,
     nodes: Mutex<Option<SeenNodes>>,
+    /// Which kinds can't be seen for want of a permission.
+    pub blind: Blind,
+    dropped: Dropped,
 }
 
 /// What must be known of the other DockerCoins of a namespace.
@@ -92,6 +99,8 @@ impl Cluster {
             deployments: Cache::default(),
             coins: Cache::default(),
             nodes: Mutex::default(),
+            blind: Blind::default(),
+            dropped: Dropped::default(),
         }
     }
 
@@ -100,11 +109,20 @@ impl Cluster {
         let Self {
             client: _,
             nodes: _,
+            blind: _,
+            dropped: _,
             coins,
             services,
             deployments,
         } = self;
         coins.is_ready() && services.is_ready() && deployments.is_ready()
+    }
+
+    /// Whether a namespace may exist: one that does has the ServiceAccount `default`. Where there is no answer, it may.
+    pub async fn may_exist(&self, namespace: &str) -> bool {
+        let why = "a namespace that exists has it";
+        let account = self.read::<ServiceAccount>(namespace, "default", why).await;
+        !matches!(account, Ok(None))
     }
 
     /// The DockerCoins of a namespace, the oldest first.
@@ -243,13 +261,14 @@ impl Cluster {
 
     /// Replaces the status of a resource, provided that the resource is still as it was when it was read.
     ///
-    /// Gives the resource's new version.
+    /// Gives the resource's new version, and what the API server dropped of the status, such as
+    /// `status.components[].digest`: it takes only what the cluster's CRD knows.
     pub async fn write_status(
         &self,
         coins: &ObjectReference,
         status: &DockerCoinsStatus,
         why: &str,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<(Option<String>, BTreeSet<String>), Error> {
         // A merge patch leaves out nothing that it doesn't name, so every field is named.
         let status = json!({
             "observedGeneration": status.observed_generation,
@@ -306,21 +325,22 @@ impl Cluster {
         coins: &ObjectReference,
         generation: Option<i64>,
         conditions: &[Condition],
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<(), Error> {
         let status = json!({ "observedGeneration": generation, "conditions": conditions });
         self.patch_status(coins, status, "the resource can't be read")
-            .await
+            .await?;
+        Ok(())
     }
 
     async fn patch_status(
         &self,
         coins: &ObjectReference,
-        status: serde_json::Value,
+        status: Value,
         why: &str,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<(Option<String>, BTreeSet<String>), Error> {
         let (api, name, title) = self.untyped(coins);
         let patch =
-            json!({ "metadata": { "resourceVersion": coins.resource_version }, "status": status });
+            json!({ "metadata": { "resourceVersion": coins.resource_version }, "status": &status });
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
             ..PatchParams::default()
@@ -334,7 +354,8 @@ impl Cluster {
                 request,
             )
             .await?;
-        Ok(written.resource_version())
+        let dropped = self.dropped.note(&status, &written.data["status"]);
+        Ok((written.resource_version(), dropped))
     }
 
     /// How to reach a resource without reading it as one, since it may be one that this operator can't read: the

@@ -8,8 +8,10 @@
 //! Services and Deployments are watched without a label selector, since a stranger's `redis` has none of our
 //! labels, and we must see it to leave it alone. Of the others only those with a component's name are kept.
 
+mod faults;
+
 use std::convert::Infallible;
-use std::fmt::{Debug, Display};
+use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,10 +38,10 @@ use tracing::{debug, info, warn};
 
 use crate::api::DockerCoins;
 use crate::cluster::{Child, Cluster, is_of_interest, slim};
-use crate::error::with_sources;
 use crate::pushes::{self, Scope};
 use crate::reconcile::{Context, Guarded, on_error, reconcile};
 use crate::webhook::payload::Pushed;
+use faults::{Faults, Waits};
 
 /// How long a burst of events of one resource is collected before it is looked at.
 const DEBOUNCE: Duration = Duration::from_millis(20);
@@ -118,9 +120,10 @@ async fn run_scope(
     let coins = watched::<Guarded>(&client, scope).map_ok(|event| event.modify(slim));
     let coins = reflector::reflector(writer, coins);
     let wakes: SelectAll<BoxStream<'static, Wake>> = SelectAll::from_iter([
-        coins_wakes(coins, Arc::clone(&context)).boxed(),
+        coins_wakes(coins, scope, Arc::clone(&context)).boxed(),
         child_wakes::<Service>(&client, scope, Arc::clone(&context)).boxed(),
         child_wakes::<Deployment>(&client, scope, Arc::clone(&context)).boxed(),
+        looked_for(scope, store.clone(), Arc::clone(&context)).boxed(),
     ]);
     let known = Arc::clone(&context);
     let requests = wakes
@@ -179,9 +182,14 @@ fn requests(context: &Context, wake: &Wake) -> Vec<ReconcileRequest<Guarded>> {
 /// Watches DockerCoins, and notes which there are.
 fn coins_wakes(
     events: impl Stream<Item = watcher::Result<Event<Guarded>>> + Send + 'static,
+    scope: Option<&str>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
-    logged("DockerCoins", events).filter_map(move |event| {
+    let events = logged(scope, Arc::clone(&context), events);
+    events.filter_map(move |event| {
+        let Ok(event) = event else {
+            return futures::future::ready(None);
+        };
         if let Event::Apply(coins) | Event::InitApply(coins) = &event {
             context.sight(coins);
         }
@@ -234,7 +242,12 @@ fn child_wakes<K: Child>(
     scope: Option<&str>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
-    logged(K::kind(&()), watched::<K>(client, scope)).filter_map(move |event| {
+    let events = logged(scope, Arc::clone(&context), watched::<K>(client, scope));
+    events.filter_map(move |event| {
+        let Ok(event) = event else {
+            // Each resource tells that its objects can't be seen.
+            return futures::future::ready(Some(listed::<K>()));
+        };
         let event = event.modify(slim);
         let wake = match &event {
             Event::Apply(object) | Event::Delete(object) => {
@@ -286,21 +299,45 @@ where
     let settings = watcher::Config::default()
         .timeout(WATCH_TIMEOUT)
         .page_size(PAGE);
-    watcher::watcher(api, settings).default_backoff()
+    watcher::watcher(api, settings).backoff(Waits::default())
 }
 
-/// The events of a watch, its failures logged. The watch goes on by itself, after a while.
-fn logged<K: Send + 'static>(
-    kind: impl Display + Send + 'static,
+/// The events of a watch, its failures logged. The watch goes on by itself, after a while. An `Err` is a failure that
+/// resources are to tell of, see [`Cluster`]'s `blind`.
+fn logged<K>(
+    scope: Option<&str>,
+    context: Arc<Context>,
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
-) -> impl Stream<Item = Event<K>> + Send + 'static {
+) -> impl Stream<Item = Result<Event<K>, ()>> + Send + 'static
+where
+    K: kube::Resource<DynamicType = ()> + Send + 'static,
+{
+    let mut faults = Faults::new(&K::kind(&()), scope);
     events.filter_map(move |event| {
-        let told = event.inspect_err(|error| match error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404 => {
-                warn!("the cluster knows no {kind}: install the CRD with `kubectl apply -f crds/dockercoins.yaml`");
-            }
-            error => warn!("the watch of {kind} failed and is begun again: {}", with_sources(error)),
-        });
-        futures::future::ready(told.ok())
+        let is_told_by_resources = faults.observe(&event, &context.cluster);
+        futures::future::ready(match event {
+            Ok(event) => Some(Ok(event)),
+            Err(_) => is_told_by_resources.then_some(Err(())),
+        })
     })
+}
+
+/// Wakes no one. Says so if the namespace to look after doesn't exist, which a list can't tell from one that is empty.
+fn looked_for(
+    scope: Option<&str>,
+    store: Store<Guarded>,
+    context: Arc<Context>,
+) -> impl Stream<Item = Wake> + Send + 'static {
+    let namespace = scope.map(ToOwned::to_owned);
+    let look = async move {
+        let namespace = namespace?;
+        store.wait_until_ready().await.ok()?;
+        if store.is_empty() && !context.cluster.may_exist(&namespace).await {
+            warn!(
+                "there is no namespace {namespace}: create it, or mend --namespace. What is created there is served"
+            );
+        }
+        None
+    };
+    futures::stream::once(look).filter_map(futures::future::ready)
 }

@@ -104,6 +104,15 @@ pub enum Error {
         message: String,
     },
 
+    /// The cluster's CRD doesn't keep what the operator must remember.
+    #[error(
+        "the cluster's CRD is older than this operator, and drops {fields}: nothing new is rolled out, since it would be forgotten what. Install the CRD that belongs to the operator with `kubectl apply -f crds/dockercoins.yaml`"
+    )]
+    Forgotten {
+        /// The fields that are dropped, such as `status.components[].digest`.
+        fields: String,
+    },
+
     /// The object isn't as it was when it was read, or isn't there any more.
     #[error("the cluster changed meanwhile: {what}: {message}")]
     Outdated {
@@ -154,6 +163,7 @@ impl Error {
             Self::Contended { .. } => "Contended",
             Self::Rejected { .. } => "Rejected",
             Self::Forbidden { .. } => "Forbidden",
+            Self::Forgotten { .. } => "OutdatedCRD",
             Self::Outdated { .. } => "Outdated",
             Self::Api { .. } => "APIServerError",
             Self::Timeout { .. } => "APIServerTimeout",
@@ -189,6 +199,7 @@ impl Error {
             | Self::Contended { .. }
             | Self::Rejected { .. }
             | Self::Forbidden { .. }
+            | Self::Forgotten { .. }
             | Self::Panicked { .. } => true,
             // A plugin that failed may succeed by itself.
             Self::Unresolved { error, .. } if !error.plugins.is_empty() => false,
