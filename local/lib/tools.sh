@@ -13,6 +13,7 @@ tool() {
     crane) directory=$(go_module crane crane "20 seconds") ;;
     registry3) directory=$(go_module registry3 "distribution's registry" "3 minutes on 2 cores") program=registry ;;
     olareg) directory=$(go_module olareg olareg "20 seconds") ;;
+    helm) directory=$(go_module helm Helm "4 minutes on 2 cores") ;;
     judge) directory=$(go_source judge "$checkout/resolver/tests/judges/live" "the judge of names and logins" "2 minutes on 2 cores") ;;
     pause | forward) directory=$(go_module own "pause and forward" "10 seconds") ;;
     chromium) chromium; return ;;
