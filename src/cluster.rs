@@ -51,6 +51,9 @@ const DEADLINE: Duration = Duration::from_secs(15);
 /// How long what was seen of the nodes will do.
 const NODES_KEPT: Duration = Duration::from_secs(60);
 
+/// How long no answer will do.
+const NODES_RETRY: Duration = Duration::from_secs(10);
+
 /// The manager that fields are handed to when they stop being ours and are to keep their value.
 const HEIR: &str = "dockercoins-operator-released";
 
@@ -415,7 +418,7 @@ impl Cluster {
         let (names, told) = match names {
             [] => match self.default_pull_secrets(namespace).await {
                 Ok(names) => (names, None),
-                Err(error) => (Vec::new(), Some(error.to_string())),
+                Err(error) => (Vec::new(), Some(noted(&error))),
             },
             names => (names.to_vec(), None),
         };
@@ -432,7 +435,7 @@ impl Cluster {
                 Ok(None) => notes.push(format!(
                     "pull secret {name} is not in this namespace: create it with `kubectl create secret docker-registry {name}`, or take it out of spec.imagePullSecrets"
                 )),
-                Err(error) => notes.push(error.to_string()),
+                Err(error) => notes.push(noted(&error)),
             }
         }
         (keyring, notes)
@@ -474,7 +477,7 @@ impl Cluster {
             Ok(None) => Err(format!(
                 "{kind} {name} is not in this namespace: create it with the registry's certificate authority under {key}, or mend spec.registry.certificateAuthority"
             )),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(noted(&error)),
         }
     }
 
@@ -506,10 +509,11 @@ impl Cluster {
     /// list nodes, or there is no answer. What was seen a moment ago will do.
     pub async fn platforms(&self, labels: &BTreeMap<String, String>) -> Option<BTreeSet<String>> {
         let mut seen = self.nodes.lock().await;
-        if seen
-            .as_ref()
-            .is_none_or(|seen| seen.at.elapsed() > NODES_KEPT)
-        {
+        let is_fresh = |seen: &SeenNodes| match &seen.nodes {
+            Some(_) => seen.at.elapsed() < NODES_KEPT,
+            None => seen.at.elapsed() < NODES_RETRY,
+        };
+        if !seen.as_ref().is_some_and(is_fresh) {
             let at = Instant::now();
             let nodes = match self.list_nodes().await {
                 Ok(nodes) => Some(nodes),
@@ -588,6 +592,12 @@ impl Cluster {
             }),
         }
     }
+}
+
+/// Why something could not be read that images are asked for without, for the resource to tell.
+fn noted(error: &Error) -> String {
+    tracing::warn!("images are asked for without it: {error}");
+    error.to_string()
 }
 
 /// What was seen of the nodes.

@@ -56,6 +56,9 @@ const PAGE: u32 = 50;
 /// Kubernetes gives a pod.
 const DRAIN: Duration = Duration::from_secs(25);
 
+/// How often it is looked whether a namespace has been listed, before it is looked for itself.
+const UNTIL_LOOKED_FOR: Duration = Duration::from_secs(1);
+
 /// Reconciles until `shutdown` is done, and then finishes what it is doing.
 ///
 /// `namespaces` are those to look after; none means all of them. Each of them is watched by itself, so that
@@ -123,7 +126,7 @@ async fn run_scope(
         coins_wakes(coins, scope, Arc::clone(&context)).boxed(),
         child_wakes::<Service>(&client, scope, Arc::clone(&context)).boxed(),
         child_wakes::<Deployment>(&client, scope, Arc::clone(&context)).boxed(),
-        looked_for(scope, store.clone(), Arc::clone(&context)).boxed(),
+        looked_for(scope, Arc::clone(&context)).boxed(),
     ]);
     let known = Arc::clone(&context);
     let requests = wakes
@@ -188,7 +191,7 @@ fn coins_wakes(
     let events = logged(scope, Arc::clone(&context), events);
     events.filter_map(move |event| {
         let Ok(event) = event else {
-            return futures::future::ready(None);
+            return futures::future::ready(Some(listed::<DockerCoins>()));
         };
         if let Event::Apply(coins) | Event::InitApply(coins) = &event {
             context.sight(coins);
@@ -325,14 +328,17 @@ where
 /// Wakes no one. Says so if the namespace to look after doesn't exist, which a list can't tell from one that is empty.
 fn looked_for(
     scope: Option<&str>,
-    store: Store<Guarded>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
     let namespace = scope.map(ToOwned::to_owned);
     let look = async move {
         let namespace = namespace?;
-        store.wait_until_ready().await.ok()?;
-        if store.is_empty() && !context.cluster.may_exist(&namespace).await {
+        // The store could be waited for by one only, and the applier does.
+        while !context.cluster.coins.is_ready() {
+            tokio::time::sleep(UNTIL_LOOKED_FOR).await;
+        }
+        let is_empty = context.cluster.coins.in_namespace(&namespace).is_empty();
+        if is_empty && !context.cluster.may_exist(&namespace).await {
             warn!(
                 "there is no namespace {namespace}: create it, or mend --namespace. What is created there is served"
             );

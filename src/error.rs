@@ -95,7 +95,7 @@ pub enum Error {
 
     /// The operator lacks a permission.
     #[error(
-        "the operator may not do this: {what}: {message}. Grant it that permission in its role"
+        "the operator may not do this: {what}: {message}. {}", permit(.message)
     )]
     Forbidden {
         /// What was tried.
@@ -251,12 +251,9 @@ impl Error {
             kube::Error::Api(status) => {
                 let message = status.message.clone();
                 // Admission refuses with 403 too, in words of its own; these two are about the operator's role.
-                let is_about_role = [
-                    "is forbidden: User ",
-                    "is forbidden: cannot set blockOwnerDeletion",
-                ]
-                .iter()
-                .any(|words| message.contains(words));
+                let is_about_role = ["is forbidden: User ", BLOCKS_DELETION]
+                    .iter()
+                    .any(|words| message.contains(words));
                 match status.code {
                     403 if is_about_role => Self::Forbidden { what, message },
                     404 | 409 => Self::Outdated { what, message },
@@ -309,6 +306,16 @@ fn advice(error: &ResolveError) -> String {
             ". An authority of its own is named in spec.registry.certificateAuthority, or by the operator's administrator in hosts.toml".to_owned()
         }
         _ => String::new(),
+    }
+}
+
+/// How the API server says that an owner may not be named that way: it doesn't say by what right it may.
+const BLOCKS_DELETION: &str = "is forbidden: cannot set blockOwnerDeletion";
+
+fn permit(message: &str) -> &'static str {
+    match message.contains(BLOCKS_DELETION) {
+        true => "In its role, grant the verb update on dockercoins/finalizers",
+        false => "Grant it that permission in its role",
     }
 }
 

@@ -39,8 +39,8 @@ pub type Guarded = DeserializeGuard<DockerCoins>;
 /// How long a resource that was listed before its children waits for them.
 const UNTIL_LISTED: Duration = Duration::from_millis(100);
 
-/// How long a resource waits at most until it is tried again what the operator may not do: a permission that is granted
-/// wakes no one.
+/// How long a resource waits at most until it is tried again what the operator may not do, or the CRD doesn't keep:
+/// neither wakes anyone when it is mended.
 const UNTIL_ALLOWED: Duration = Duration::from_secs(60);
 
 /// What every reconcile works with.
@@ -167,7 +167,7 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
     let unseen = match context.cluster.is_ready() {
         true => None,
         // Before everything is listed, children would seem to be missing, and others' resources too.
-        false => match context.cluster.blind.why() {
+        false => match context.cluster.blind.why(Instant::now()) {
             None => return Ok(Action::requeue(UNTIL_LISTED)),
             why => why,
         },
@@ -230,8 +230,9 @@ pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> A
 /// How long to wait after failures in a row, of which these are the last.
 fn wait_after<'a>(failures: u32, faults: impl IntoIterator<Item = &'a Error>) -> Duration {
     let wait = backoff(failures, chance());
-    let is_forbidden = |fault: &Error| matches!(fault, Error::Forbidden { .. });
-    match faults.into_iter().any(is_forbidden) {
+    let is_granted =
+        |fault: &Error| matches!(fault, Error::Forbidden { .. } | Error::Forgotten { .. });
+    match faults.into_iter().any(is_granted) {
         true => wait.min(UNTIL_ALLOWED),
         false => wait,
     }
@@ -283,7 +284,9 @@ async fn serve(
     if let Err(fault) = contained(case.pursue(&mut outcome)).await {
         outcome.faults.push(fault);
     }
-    outcome.faults.extend(context.cluster.blind.why());
+    outcome
+        .faults
+        .extend(context.cluster.blind.why(Instant::now()));
     case.see(&mut outcome);
     let told = case.tell(&outcome).await;
     case.publish().await;

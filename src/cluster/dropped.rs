@@ -65,7 +65,7 @@ mod tests {
         });
         let stored =
             json!({ "replicas": 1, "components": [{ "name": "rng" }, { "name": "hasher" }] });
-        let all = |stored| Dropped::default().note(&sent, stored);
+        let all = |stored: &Value| Dropped::default().note(&sent, stored);
         assert_eq!(
             all(&stored),
             ["status.components[].digest".to_owned()].into()

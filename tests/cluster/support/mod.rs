@@ -6,6 +6,7 @@ pub mod kubectl;
 pub mod namespace;
 pub mod operator;
 pub mod registry;
+pub mod rights;
 #[path = "../../../resolver/tests/support/server.rs"]
 #[allow(dead_code)]
 pub mod server;

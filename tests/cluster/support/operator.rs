@@ -1,11 +1,11 @@
 //! The operator as a process.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Namespace, until};
+use super::{Namespace, rights, until};
 
 /// A running operator, which is killed when this is dropped. Its log is printed if the test fails.
 pub struct Operator {
@@ -19,8 +19,13 @@ impl Operator {
         Self::start_with(&[namespace], &["--allow-registry-network", "127.0.0.0/8"])
     }
 
-    /// Starts one for some namespaces, with these options.
+    /// Starts one for some namespaces, with these options. It may do what the chart lets it do, and nothing else.
     pub fn start_with(namespaces: &[&Namespace], options: &[&str]) -> Self {
+        Self::start_as(rights::suite(), namespaces, options)
+    }
+
+    /// Starts one for some namespaces, as whoever this kubeconfig says, with these options.
+    pub fn start_as(kubeconfig: &Path, namespaces: &[&Namespace], options: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"));
         command.args([
             "run",
@@ -32,7 +37,7 @@ impl Operator {
         for namespace in namespaces {
             command.args(["--namespace", &namespace.name]);
         }
-        Self::spawn(command.args(options))
+        Self::spawn(command.args(options).env("KUBECONFIG", kubeconfig))
     }
 
     /// Starts one for all namespaces of another cluster.
