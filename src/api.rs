@@ -11,6 +11,7 @@
 mod component;
 mod schema;
 mod status;
+mod unknown;
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,7 @@ pub use component::{
 };
 pub use schema::crd;
 pub use status::{ComponentStatus, DockerCoinsStatus};
+pub use unknown::Known;
 
 /// The API group of the resource, and the prefix of the operator's annotations.
 pub const GROUP: &str = "dockercoins.dev";

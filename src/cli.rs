@@ -34,8 +34,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
-/// The client logs each failed connection at level error, though the operator tells it too, and tries again.
-const DEFAULT_LOG: &str = "info,kube_client::client::builder=off";
+/// The client logs each failed connection at level error, and each list that is refused, though the operator tells it too,
+/// and tries again.
+const DEFAULT_LOG: &str = "info,kube_client::client::builder=off,kube_runtime::watcher=off";
 
 /// How many notifications of pushes may wait.
 const PUSHES_MAX: usize = 1024;

@@ -3,8 +3,10 @@
 //! Every request to the API server goes through one function, which gives it a deadline, says at debug
 //! level why it was sent, and turns its failure into an [`Error`]. Nothing else in the operator writes.
 
+mod blind;
 mod cache;
 mod child;
+mod dropped;
 mod lease;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +31,7 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Client, Resource as _, ResourceExt as _};
 use resolver::{Format, Keyring};
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::{Instrument as _, debug, field, info_span};
@@ -43,8 +45,10 @@ use crate::news::News;
 use crate::plan::MANAGER;
 use crate::status::clipped;
 use crate::traces;
+pub use blind::Blind;
 pub use cache::Cache;
 pub use child::{Child, is_of_interest, slim};
+use dropped::Dropped;
 pub use lease::Leases;
 
 /// How long the API server may take for one request.
@@ -52,6 +56,9 @@ const DEADLINE: Duration = Duration::from_secs(15);
 
 /// How long what was seen of the nodes will do.
 const NODES_KEPT: Duration = Duration::from_secs(60);
+
+/// How long no answer will do.
+const NODES_RETRY: Duration = Duration::from_secs(10);
 
 /// The manager that fields are handed to when they stop being ours and are to keep their value.
 const HEIR: &str = "dockercoins-operator-released";
@@ -69,6 +76,9 @@ pub struct Cluster {
     pub coins: Cache<PartialObjectMeta<DockerCoins>>,
     nodes: Mutex<Option<SeenNodes>>,
     metrics: Arc<Metrics>,
+    /// Which kinds can't be seen for want of a permission.
+    pub blind: Blind,
+    dropped: Dropped,
 }
 
 /// What must be known of the other DockerCoins of a namespace.
@@ -104,6 +114,8 @@ impl Cluster {
             coins: Cache::default(),
             nodes: Mutex::default(),
             metrics,
+            blind: Blind::default(),
+            dropped: Dropped::default(),
         }
     }
 
@@ -114,11 +126,20 @@ impl Cluster {
             leadership: _,
             nodes: _,
             metrics: _,
+            blind: _,
+            dropped: _,
             coins,
             services,
             deployments,
         } = self;
         coins.is_ready() && services.is_ready() && deployments.is_ready()
+    }
+
+    /// Whether a namespace may exist: one that does has the ServiceAccount `default`. Where there is no answer, it may.
+    pub async fn may_exist(&self, namespace: &str) -> bool {
+        let why = "a namespace that exists has it";
+        let account = self.read::<ServiceAccount>(namespace, "default", why).await;
+        !matches!(account, Ok(None))
     }
 
     /// The DockerCoins of a namespace, the oldest first.
@@ -257,13 +278,14 @@ impl Cluster {
 
     /// Replaces the status of a resource, provided that the resource is still as it was when it was read.
     ///
-    /// Gives the resource's new version.
+    /// Gives the resource's new version, and what the API server dropped of the status, such as
+    /// `status.components[].digest`: it takes only what the cluster's CRD knows.
     pub async fn write_status(
         &self,
         coins: &ObjectReference,
         status: &DockerCoinsStatus,
         why: &str,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<(Option<String>, BTreeSet<String>), Error> {
         // A merge patch leaves out nothing that it doesn't name, so every field is named.
         let status = json!({
             "observedGeneration": status.observed_generation,
@@ -323,21 +345,22 @@ impl Cluster {
         coins: &ObjectReference,
         generation: Option<i64>,
         conditions: &[Condition],
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<(), Error> {
         let status = json!({ "observedGeneration": generation, "conditions": conditions });
         self.patch_status(coins, status, "the resource can't be read")
-            .await
+            .await?;
+        Ok(())
     }
 
     async fn patch_status(
         &self,
         coins: &ObjectReference,
-        status: serde_json::Value,
+        status: Value,
         why: &str,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<(Option<String>, BTreeSet<String>), Error> {
         let (api, name, title) = self.untyped(coins);
         let patch =
-            json!({ "metadata": { "resourceVersion": coins.resource_version }, "status": status });
+            json!({ "metadata": { "resourceVersion": coins.resource_version }, "status": &status });
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
             ..PatchParams::default()
@@ -348,7 +371,8 @@ impl Cluster {
         let written = self
             .write("DockerCoins", Verb::Patch, what, why, request)
             .await?;
-        Ok(written.resource_version())
+        let dropped = self.dropped.note(&status, &written.data["status"]);
+        Ok((written.resource_version(), dropped))
     }
 
     /// How to reach a resource without reading it as one, since it may be one that this operator can't read: the
@@ -417,7 +441,7 @@ impl Cluster {
         let (names, told) = match names {
             [] => match self.default_pull_secrets(namespace).await {
                 Ok(names) => (names, None),
-                Err(error) => (Vec::new(), Some(error.to_string())),
+                Err(error) => (Vec::new(), Some(noted(&error))),
             },
             names => (names.to_vec(), None),
         };
@@ -434,7 +458,7 @@ impl Cluster {
                 Ok(None) => notes.push(format!(
                     "pull secret {name} is not in this namespace: create it with `kubectl create secret docker-registry {name}`, or take it out of spec.imagePullSecrets"
                 )),
-                Err(error) => notes.push(error.to_string()),
+                Err(error) => notes.push(noted(&error)),
             }
         }
         (keyring, notes)
@@ -476,7 +500,7 @@ impl Cluster {
             Ok(None) => Err(format!(
                 "{kind} {name} is not in this namespace: create it with the registry's certificate authority under {key}, or mend spec.registry.certificateAuthority"
             )),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(noted(&error)),
         }
     }
 
@@ -508,10 +532,11 @@ impl Cluster {
     /// list nodes, or there is no answer. What was seen a moment ago will do.
     pub async fn platforms(&self, labels: &BTreeMap<String, String>) -> Option<BTreeSet<String>> {
         let mut seen = self.nodes.lock().await;
-        if seen
-            .as_ref()
-            .is_none_or(|seen| seen.at.elapsed() > NODES_KEPT)
-        {
+        let is_fresh = |seen: &SeenNodes| match &seen.nodes {
+            Some(_) => seen.at.elapsed() < NODES_KEPT,
+            None => seen.at.elapsed() < NODES_RETRY,
+        };
+        if !seen.as_ref().is_some_and(is_fresh) {
             let at = Instant::now();
             let nodes = match self.list_nodes().await {
                 Ok(nodes) => Some(nodes),
@@ -630,6 +655,12 @@ impl Cluster {
         };
         answer.inspect_err(|error| traces::failed(&span, error.reason()))
     }
+}
+
+/// Why something could not be read that images are asked for without, for the resource to tell.
+fn noted(error: &Error) -> String {
+    tracing::warn!("images are asked for without it: {error}");
+    error.to_string()
 }
 
 /// What was seen of the nodes.

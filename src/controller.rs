@@ -8,6 +8,8 @@
 //! Services and Deployments are watched without a label selector, since a stranger's `redis` has none of our
 //! labels, and we must see it to leave it alone. Of the others only those with a component's name are kept.
 
+mod faults;
+
 use std::convert::Infallible;
 use std::fmt::Debug;
 use std::future::Future;
@@ -35,13 +37,13 @@ use tracing::{debug, info, warn};
 
 use crate::api::DockerCoins;
 use crate::cluster::{Child, Cluster, is_of_interest, slim};
-use crate::error::with_sources;
 use crate::health::Watch;
 use crate::leader::Leadership;
 use crate::monitor::Monitor;
 use crate::pushes::{self, Scope};
 use crate::reconcile::{Context, Guarded, on_error, reconcile};
 use crate::webhook::payload::Pushed;
+use faults::{Faults, Waits};
 
 /// How long a burst of events of one resource is collected before it is looked at.
 const DEBOUNCE: Duration = Duration::from_millis(20);
@@ -55,6 +57,9 @@ const PAGE: u32 = 50;
 /// How long what was begun may take to finish, once the operator is told to stop: less than the 30 s that
 /// Kubernetes gives a pod.
 const DRAIN: Duration = Duration::from_secs(25);
+
+/// How often it is looked whether a namespace has been listed, before it is looked for itself.
+const UNTIL_LOOKED_FOR: Duration = Duration::from_secs(1);
 
 /// Reconciles until `shutdown` is done, and then finishes what it is doing.
 ///
@@ -130,10 +135,11 @@ async fn run_scope(
         watched::<Guarded>(&client, scope, Arc::clone(&watch)).map_ok(|event| event.modify(slim));
     let coins = reflector::reflector(writer, coins);
     let wakes: SelectAll<BoxStream<'static, Wake>> = SelectAll::from_iter([
-        coins_wakes(watch, coins, Arc::clone(&context)).boxed(),
+        coins_wakes(watch, coins, scope, Arc::clone(&context)).boxed(),
         child_wakes::<Service>("Service", &client, scope, Arc::clone(&context)).boxed(),
         child_wakes::<Deployment>("Deployment", &client, scope, Arc::clone(&context)).boxed(),
         leadership_wakes(Arc::clone(&context)).boxed(),
+        looked_for(scope, Arc::clone(&context)).boxed(),
     ]);
     let known = Arc::clone(&context);
     let requests = wakes
@@ -217,9 +223,14 @@ fn leadership_wakes(context: Arc<Context>) -> impl Stream<Item = Wake> + Send + 
 fn coins_wakes(
     watch: Arc<Watch>,
     events: impl Stream<Item = watcher::Result<Event<Guarded>>> + Send + 'static,
+    scope: Option<&str>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
-    logged(watch, events, Arc::clone(&context.monitor)).filter_map(move |event| {
+    let events = logged(watch, scope, Arc::clone(&context), events);
+    events.filter_map(move |event| {
+        let Ok(event) = event else {
+            return futures::future::ready(Some(listed::<DockerCoins>()));
+        };
         if let Event::Apply(coins) | Event::InitApply(coins) = &event {
             context.sight(coins);
         }
@@ -275,7 +286,12 @@ fn child_wakes<K: Child>(
 ) -> impl Stream<Item = Wake> + Send + 'static {
     let watch = context.monitor.health.watch(kind, scope);
     let events = watched::<K>(client, scope, Arc::clone(&watch));
-    logged(watch, events, Arc::clone(&context.monitor)).filter_map(move |event| {
+    let events = logged(watch, scope, Arc::clone(&context), events);
+    events.filter_map(move |event| {
+        let Ok(event) = event else {
+            // Each resource tells that its objects can't be seen.
+            return futures::future::ready(Some(listed::<K>()));
+        };
         let event = event.modify(slim);
         let wake = match &event {
             Event::Apply(object) | Event::Delete(object) => {
@@ -329,7 +345,7 @@ where
     let settings = watcher::Config::default()
         .timeout(WATCH_TIMEOUT)
         .page_size(PAGE);
-    watcher::watcher(api, settings).default_backoff()
+    watcher::watcher(api, settings).backoff(Waits::default())
 }
 
 /// The client, with each request of this watch that the API server takes noted: a watch that goes on after a failure
@@ -350,27 +366,54 @@ fn noting(client: &Client, watch: Arc<Watch>) -> Client {
     Client::new(service, namespace)
 }
 
-/// The events of a watch, its failures logged and noted. The watch goes on by itself, after a while.
-fn logged<K: Send + 'static>(
+/// The events of a watch, its failures logged and noted. The watch goes on by itself, after a while. An `Err` is a
+/// failure that resources are to tell of, see [`Cluster`]'s `blind`.
+fn logged<K>(
     watch: Arc<Watch>,
+    scope: Option<&str>,
+    context: Arc<Context>,
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
-    monitor: Arc<Monitor>,
-) -> impl Stream<Item = Event<K>> + Send + 'static {
+) -> impl Stream<Item = Result<Event<K>, ()>> + Send + 'static
+where
+    K: kube::Resource<DynamicType = ()> + Send + 'static,
+{
+    let mut faults = Faults::new(&K::kind(&()), scope);
     events.filter_map(move |event| {
-        let kind = watch.kind();
         match &event {
             Ok(Event::InitDone) => watch.listed(),
             Ok(_) => {}
-            Err(error) => {
+            Err(_) => {
                 watch.failed();
-                monitor.metrics.watch_failed(kind);
-                if matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404) {
-                    warn!("the cluster knows no {kind}: install the CRD with `kubectl apply -f crds/dockercoins.yaml`");
-                } else {
-                    warn!("the watch of {kind} failed and is begun again: {}", with_sources(error));
-                }
+                context.monitor.metrics.watch_failed(watch.kind());
             }
         }
-        futures::future::ready(event.ok())
+        let is_told_by_resources = faults.observe(&event, &context.cluster);
+        futures::future::ready(match event {
+            Ok(event) => Some(Ok(event)),
+            Err(_) => is_told_by_resources.then_some(Err(())),
+        })
     })
+}
+
+/// Wakes no one. Says so if the namespace to look after doesn't exist, which a list can't tell from one that is empty.
+fn looked_for(
+    scope: Option<&str>,
+    context: Arc<Context>,
+) -> impl Stream<Item = Wake> + Send + 'static {
+    let namespace = scope.map(ToOwned::to_owned);
+    let look = async move {
+        let namespace = namespace?;
+        // The store could be waited for by one only, and the applier does.
+        while !context.cluster.coins.is_ready() {
+            tokio::time::sleep(UNTIL_LOOKED_FOR).await;
+        }
+        let is_empty = context.cluster.coins.in_namespace(&namespace).is_empty();
+        if is_empty && !context.cluster.may_exist(&namespace).await {
+            warn!(
+                "there is no namespace {namespace}: create it, or mend --namespace. What is created there is served"
+            );
+        }
+        None
+    };
+    futures::stream::once(look).filter_map(futures::future::ready)
 }

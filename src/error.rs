@@ -95,13 +95,22 @@ pub enum Error {
 
     /// The operator lacks a permission.
     #[error(
-        "the operator may not do this: {what}: {message}. Grant it that permission in its role"
+        "the operator may not do this: {what}: {message}. {}", permit(.message)
     )]
     Forbidden {
         /// What was tried.
         what: String,
         /// The API server's answer, which names verb and resource.
         message: String,
+    },
+
+    /// The cluster's CRD doesn't keep what the operator must remember.
+    #[error(
+        "the cluster's CRD is older than this operator, and drops {fields}: nothing new is rolled out, since it would be forgotten what. Install the CRD that belongs to the operator with `kubectl apply -f crds/dockercoins.yaml`"
+    )]
+    Forgotten {
+        /// The fields that are dropped, such as `status.components[].digest`.
+        fields: String,
     },
 
     /// The object isn't as it was when it was read, or isn't there any more.
@@ -161,6 +170,7 @@ impl Error {
             Self::Contended { .. } => "Contended",
             Self::Rejected { .. } => "Rejected",
             Self::Forbidden { .. } => "Forbidden",
+            Self::Forgotten { .. } => "OutdatedCRD",
             Self::Outdated { .. } => "Outdated",
             Self::Api { .. } => "APIServerError",
             Self::Timeout { .. } => "APIServerTimeout",
@@ -197,6 +207,7 @@ impl Error {
             | Self::Contended { .. }
             | Self::Rejected { .. }
             | Self::Forbidden { .. }
+            | Self::Forgotten { .. }
             | Self::Panicked { .. } => true,
             // A plugin that failed may succeed by itself.
             Self::Unresolved { error, .. } if !error.plugins.is_empty() => false,
@@ -250,12 +261,9 @@ impl Error {
             kube::Error::Api(status) => {
                 let message = status.message.clone();
                 // Admission refuses with 403 too, in words of its own; these two are about the operator's role.
-                let is_about_role = [
-                    "is forbidden: User ",
-                    "is forbidden: cannot set blockOwnerDeletion",
-                ]
-                .iter()
-                .any(|words| message.contains(words));
+                let is_about_role = ["is forbidden: User ", BLOCKS_DELETION]
+                    .iter()
+                    .any(|words| message.contains(words));
                 match status.code {
                     403 if is_about_role => Self::Forbidden { what, message },
                     404 | 409 => Self::Outdated { what, message },
@@ -317,6 +325,16 @@ pub fn flag_of(failure: &Failure) -> Option<String> {
             Some(format!("--allow-registry-network {address}/{bits}"))
         }
         _ => None,
+    }
+}
+
+/// How the API server says that an owner may not be named that way: it doesn't say by what right it may.
+const BLOCKS_DELETION: &str = "is forbidden: cannot set blockOwnerDeletion";
+
+fn permit(message: &str) -> &'static str {
+    match message.contains(BLOCKS_DELETION) {
+        true => "In its role, grant the verb update on dockercoins/finalizers",
+        false => "Grant it that permission in its role",
     }
 }
 

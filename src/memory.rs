@@ -44,6 +44,8 @@ pub struct Memory {
     pub told_at: Option<Instant>,
     /// What was last said of a resource that can't be read, and of which generation.
     pub unreadable: Option<(Option<i64>, String)>,
+    /// The generation whose fields were last compared with those that this operator knows.
+    pub compared: Option<i64>,
     /// The objects that have been seen to be the resource's, or were written, by their titles.
     pub ours: BTreeSet<String>,
     heals: HashMap<String, Heals>,

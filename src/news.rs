@@ -2,6 +2,8 @@
 //!
 //! A failure that stays is told once, when it begins: the condition goes on telling it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::api::{ComponentStatus, DockerCoinsStatus};
@@ -194,6 +196,20 @@ pub fn of_status(before: &DockerCoinsStatus, after: &DockerCoinsStatus) -> Vec<N
         }
     }
     told
+}
+
+/// What to tell of fields that are set and that this operator doesn't know.
+pub fn of_unknown(fields: &BTreeSet<String>) -> Option<News> {
+    let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+    (!fields.is_empty()).then(|| News {
+        warning: true,
+        reason: "UnknownField".into(),
+        action: "Read",
+        note: format!(
+            "this operator is older than the cluster's CRD and doesn't know {}: the rest is served as ever. Upgrade the operator, or take them out",
+            fields.join(", ")
+        ),
+    })
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use kube::{Resource as _, ResourceExt as _};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span, debug, field, info, info_span, warn};
 
-use crate::api::{DockerCoins, DockerCoinsStatus, REQUESTED_AT};
+use crate::api::{DockerCoins, DockerCoinsStatus, Known, REQUESTED_AT};
 use crate::cluster::{Cluster, Sibling};
 use crate::component::Component;
 use crate::desired::Desired;
@@ -31,7 +31,7 @@ use crate::images::Images;
 use crate::memory::{Memory, backoff};
 use crate::metrics::Ended;
 use crate::monitor::Monitor;
-use crate::news::News;
+use crate::news::{self, News};
 use crate::plan;
 use crate::status::Outcome;
 use crate::traces;
@@ -43,6 +43,10 @@ pub type Guarded = DeserializeGuard<DockerCoins>;
 /// How long a resource that was listed before its children waits for them.
 const UNTIL_LISTED: Duration = Duration::from_millis(100);
 
+/// How long a resource waits at most until it is tried again what the operator may not do, or the CRD doesn't keep:
+/// neither wakes anyone when it is mended.
+const UNTIL_ALLOWED: Duration = Duration::from_secs(60);
+
 /// What every reconcile works with.
 pub struct Context {
     /// The API server.
@@ -52,14 +56,16 @@ pub struct Context {
     /// Who may work at a resource now, and what is counted of that.
     pub monitor: Arc<Monitor>,
     /// What is kept of each resource, by its uid.
-    known: Mutex<BTreeMap<String, Known>>,
+    known: Mutex<BTreeMap<String, Kept>>,
     /// The request that was last written to resources, because of a push, and when.
     written: Mutex<Option<(String, Instant)>>,
+    /// The fields that this operator knows.
+    fields: Known,
 }
 
 /// What is kept of one resource.
 #[derive(Default)]
-struct Known {
+struct Kept {
     memory: Arc<tokio::sync::Mutex<Memory>>,
     sight: Option<Sight>,
     /// What woke it since it was last looked at; the first of several.
@@ -82,6 +88,7 @@ impl Context {
             monitor,
             known: Mutex::default(),
             written: Mutex::default(),
+            fields: Known::default(),
         }
     }
 
@@ -116,7 +123,7 @@ impl Context {
         *written = Some((value.to_owned(), Instant::now()));
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
         self.known.lock().expect("no panic while held")
     }
 
@@ -224,16 +231,24 @@ async fn in_turn(object: Arc<Guarded>, context: &Context) -> Result<Action, Erro
     if object.meta().deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    if !context.cluster.is_ready() {
+    let unseen = match context.cluster.is_ready() {
+        true => None,
         // Before everything is listed, children would seem to be missing, and others' resources too.
-        return Ok(Action::requeue(UNTIL_LISTED));
-    }
+        false => match context.cluster.blind.why(Instant::now()) {
+            None => return Ok(Action::requeue(UNTIL_LISTED)),
+            why => why,
+        },
+    };
     let turn = context.turn().await;
     let began = Instant::now();
-    let done = match &object.0 {
+    let done = match (&object.0, unseen) {
         // In a box, so that the many that wait for a turn take little room.
-        Ok(coins) => Box::pin(contained(serve(coins, &mut memory, context, turn))).await,
-        Err(unreadable) => {
+        (Ok(coins), None) => Box::pin(contained(serve(coins, &mut memory, context, turn))).await,
+        (Ok(coins), Some(why)) => {
+            let told = tell::unseen(coins, &mut memory, context, turn, why).await;
+            told.map(|()| Action::requeue(UNTIL_ALLOWED))
+        }
+        (Err(unreadable), _) => {
             let error = Error::Undecodable {
                 message: unreadable.error.clone(),
             };
@@ -286,12 +301,23 @@ pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> A
     let failures = memory
         .and_then(|memory| Some(memory.try_lock().ok()?.failures))
         .unwrap_or(1);
-    let wait = backoff(failures, chance());
+    let wait = wait_after(failures, [error]);
     warn!(
         wait_seconds = wait.as_secs(),
         "the status could not be written: {error}"
     );
     Action::requeue(wait)
+}
+
+/// How long to wait after failures in a row, of which these are the last.
+fn wait_after<'a>(failures: u32, faults: impl IntoIterator<Item = &'a Error>) -> Duration {
+    let wait = backoff(failures, chance());
+    let is_granted =
+        |fault: &Error| matches!(fault, Error::Forbidden { .. } | Error::Forgotten { .. });
+    match faults.into_iter().any(is_granted) {
+        true => wait.min(UNTIL_ALLOWED),
+        false => wait,
+    }
 }
 
 /// Turns a panic into an error, so that it ends one reconcile and nothing else.
@@ -335,6 +361,7 @@ async fn serve(
 ) -> Result<Action, Error> {
     memory.unreadable = None;
     let mut case = Case::new(coins, memory, context, turn);
+    case.compare_fields();
     let mut outcome = Outcome::default();
     if let Err(fault) = contained(case.pursue(&mut outcome)).await {
         outcome.faults.push(fault);
@@ -343,13 +370,12 @@ async fn serve(
     if let Some(fault) = outcome.faults.iter().cloned().chain(of_images).next() {
         traces::failed(&Span::current(), fault.reason());
     }
+    outcome
+        .faults
+        .extend(context.cluster.blind.why(Instant::now()));
     case.see(&mut outcome);
     let told = case.tell(&outcome).await;
-    let news = std::mem::take(&mut case.news);
-    for news in &news {
-        info!(reason = %news.reason, "{}", news.note);
-        context.cluster.publish(&case.reference, news).await;
-    }
+    case.publish().await;
     if told.is_err() {
         case.memory.ask_again(Instant::now());
     }
@@ -390,6 +416,25 @@ impl<'a> Case<'a> {
             turn: Some(turn),
             wakes: Vec::new(),
             news: Vec::new(),
+        }
+    }
+
+    /// Tells, once for each generation, which fields are not looked at because this operator doesn't know them.
+    fn compare_fields(&mut self) {
+        let generation = self.coins.metadata.generation;
+        if self.memory.compared == generation {
+            return;
+        }
+        self.memory.compared = generation;
+        let unknown = self.context.fields.unknown(self.coins.managed_fields());
+        self.news.extend(news::of_unknown(&unknown));
+    }
+
+    /// Tells people what is new.
+    async fn publish(&mut self) {
+        for news in std::mem::take(&mut self.news) {
+            info!(reason = %news.reason, "{}", news.note);
+            self.context.cluster.publish(&self.reference, &news).await;
         }
     }
 
@@ -463,7 +508,8 @@ impl<'a> Case<'a> {
             Some(_) => self.memory.failures + 1,
             None => 0,
         };
-        let retry = (self.memory.failures > 0).then(|| backoff(self.memory.failures, chance()));
+        let retry =
+            (self.memory.failures > 0).then(|| wait_after(self.memory.failures, &outcome.faults));
         let wakes = self
             .wakes
             .iter()

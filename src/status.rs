@@ -107,6 +107,25 @@ pub fn unreadable(
     .into()
 }
 
+/// The status of a resource whose objects can't be seen, and why not: of them nothing new is known, so that the rest of
+/// what was told stays.
+pub fn unseen(
+    generation: Option<i64>,
+    before: &DockerCoinsStatus,
+    fault: Error,
+    now: Timestamp,
+) -> DockerCoinsStatus {
+    let outcome = Outcome {
+        faults: vec![fault],
+        ..Outcome::default()
+    };
+    DockerCoinsStatus {
+        observed_generation: generation,
+        conditions: status(generation, before, &outcome, now).conditions,
+        ..before.clone()
+    }
+}
+
 /// Whether something was told of the pull secrets beside images that are all resolved: no registry is asked then,
 /// so that no one would notice that it was mended.
 pub fn has_notes(status: &DockerCoinsStatus) -> bool {

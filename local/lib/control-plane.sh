@@ -23,14 +23,15 @@ control_plane() {
         --etcd-servers "http://127.0.0.1:$ETCD_PORT" \
         --secure-port "$API_PORT" "${reach[@]}" \
         --cert-dir "$pki" --tls-cert-file "$pki/kube-apiserver.crt" --tls-private-key-file "$pki/kube-apiserver.key" \
-        --client-ca-file "$pki/ca.crt" --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction \
+        --client-ca-file "$pki/ca.crt" --authorization-mode Node,RBAC \
+        --enable-admission-plugins NodeRestriction,OwnerReferencesPermissionEnforcement \
         --anonymous-auth=false --profiling=false \
         --service-cluster-ip-range "$service_network" \
         --service-account-issuer https://kubernetes.default.svc.cluster.local \
         --service-account-key-file "$pki/service-accounts.pub" \
         --service-account-signing-key-file "$pki/service-accounts.key" \
         --audit-policy-file "$local_dir/manifests/audit.yaml" \
-        --audit-log-path "$AUDIT_LOG" --audit-log-maxsize 100 --audit-log-maxbackup 2
+        --audit-log-path "$AUDIT_LOG" --audit-log-maxsize 100 --audit-log-maxbackup 9
 
     wait_alive_for "etcd" 30 etcd port_answers "$ETCD_PORT"
     wait_alive_for "the registry" 30 registry port_answers "$REGISTRY_PORT"

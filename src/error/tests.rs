@@ -128,6 +128,23 @@ fn each_failure_has_its_reason_its_words_and_someone_to_wait_for() {
             "the operator may not do this: to apply Service rng: no. Grant it that permission in its role",
         ),
         (
+            Error::Forbidden {
+                what: what(),
+                message: "services \"rng\" is forbidden: cannot set blockOwnerDeletion".into(),
+            },
+            "Forbidden",
+            Until::Mended,
+            "the operator may not do this: to apply Service rng: services \"rng\" is forbidden: cannot set blockOwnerDeletion. In its role, grant the verb update on dockercoins/finalizers",
+        ),
+        (
+            Error::Forgotten {
+                fields: "status.components[].digest".into(),
+            },
+            "OutdatedCRD",
+            Until::Mended,
+            "the cluster's CRD is older than this operator, and drops status.components[].digest: nothing new is rolled out, since it would be forgotten what. Install the CRD that belongs to the operator with `kubectl apply -f crds/dockercoins.yaml`",
+        ),
+        (
             Error::Outdated {
                 what: what(),
                 message: message(),

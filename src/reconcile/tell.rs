@@ -1,5 +1,6 @@
 //! The telling part of a reconcile: the status, when it changed and not too often, and what is remembered by it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -9,18 +10,27 @@ use kube::runtime::controller::Action;
 use tokio::time::Instant;
 use tracing::{Instrument as _, info_span, warn};
 
-use crate::api::DockerCoinsStatus;
+use crate::api::{DockerCoins, DockerCoinsStatus};
 use crate::component::Component;
 use crate::error::Error;
 use crate::images;
 use crate::memory::{Memory, Told};
 use crate::news::{self, News};
 use crate::status::{self, Outcome};
+use crate::turns::Turn;
 
 use super::{Case, Context};
 
 /// While nothing but numbers of pods changes, status is written at most this often.
 const STATUS_PACE: Duration = Duration::from_secs(1);
+
+/// What status must keep, or a restart would roll out what a tag means by then.
+const MEMORY: [&str; 4] = [
+    "status.components",
+    "status.components[].digest",
+    "status.components[].image",
+    "status.components[].pinned",
+];
 
 impl Case<'_> {
     /// Stores new digests before anything runs by them: a restart must find what it may have rolled out.
@@ -51,8 +61,18 @@ impl Case<'_> {
         outcome.is_ahead = true;
         let status = self.status_of(outcome);
         outcome.is_ahead = false;
-        self.write_status(status, "the images' digests must be stored before they run")
-            .await
+        let why = "the images' digests must be stored before they run";
+        let dropped = self.write_status(status, why).await?;
+        let mut forgotten = dropped
+            .into_iter()
+            .filter(|field| MEMORY.contains(&field.as_str()))
+            .peekable();
+        match forgotten.peek() {
+            None => Ok(()),
+            Some(_) => Err(Error::Forgotten {
+                fields: forgotten.collect::<Vec<_>>().join(", "),
+            }),
+        }
     }
 
     fn status_of(&self, outcome: &Outcome) -> DockerCoinsStatus {
@@ -82,10 +102,15 @@ impl Case<'_> {
         Ok(None)
     }
 
-    async fn write_status(&mut self, status: DockerCoinsStatus, why: &str) -> Result<(), Error> {
+    /// Gives what the API server dropped of it.
+    async fn write_status(
+        &mut self,
+        status: DockerCoinsStatus,
+        why: &str,
+    ) -> Result<BTreeSet<String>, Error> {
         let cluster = &self.context.cluster;
         let written = cluster.write_status(&self.reference, &status, why);
-        let version = written.instrument(info_span!("status")).await?;
+        let (version, dropped) = written.instrument(info_span!("status")).await?;
         // Whichever write is the first to tell something: the next one finds it told.
         self.news.extend(news::of_pins(&self.before, &status));
         self.news.extend(news::of_status(&self.before, &status));
@@ -93,8 +118,27 @@ impl Case<'_> {
         self.before = status.clone();
         self.memory.told = Some(Told { version, status });
         self.memory.told_at = Some(Instant::now());
-        Ok(())
+        Ok(dropped)
     }
+}
+
+/// Says of a resource that its objects can't be seen, and why not. None of them is touched.
+pub(super) async fn unseen(
+    coins: &DockerCoins,
+    memory: &mut Memory,
+    context: &Context,
+    turn: Turn<'_>,
+    why: Error,
+) -> Result<(), Error> {
+    let mut case = Case::new(coins, memory, context, turn);
+    let generation = coins.metadata.generation;
+    let status = status::unseen(generation, &case.before, why, Timestamp::now());
+    if status != case.before {
+        case.write_status(status, "its objects can't be seen")
+            .await?;
+        case.publish().await;
+    }
+    Ok(())
 }
 
 /// Says of a resource that can't be read that it can't, once for each state of it.

@@ -214,6 +214,35 @@ fn what_a_person_must_mend_is_stalled_and_what_is_tried_again_is_reconciling() {
 }
 
 #[test]
+fn what_is_not_seen_leaves_all_that_was_told_but_the_conditions() {
+    let before = status(Some(1), &DockerCoinsStatus::default(), &well(), now());
+    let why = Error::Forbidden {
+        what: "to list Deployment in namespace demo".into(),
+        message: "no".into(),
+    };
+    let after = unseen(Some(2), &before, why, now());
+    let conditions: Vec<_> = after
+        .conditions
+        .iter()
+        .map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str()))
+        .collect();
+    assert_eq!(
+        conditions,
+        [
+            ("Ready", "False", "Forbidden"),
+            ("ImagesResolved", "Unknown", "Forbidden"),
+            ("Stalled", "True", "Forbidden"),
+        ]
+    );
+    let rest = DockerCoinsStatus {
+        observed_generation: Some(2),
+        conditions: after.conditions.clone(),
+        ..before
+    };
+    assert_eq!(after, rest);
+}
+
+#[test]
 fn of_several_failures_the_one_for_a_person_gives_the_reason_and_all_are_told() {
     let timeout = Error::Timeout {
         what: "to apply Service rng".into(),

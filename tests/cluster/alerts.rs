@@ -44,8 +44,7 @@ impl Watched {
     ) -> Self {
         let address = free_address();
         let options = with_address(&address, options);
-        let operator =
-            Operator::start_by(kubeconfig.path().to_str().unwrap(), namespaces, &options);
+        let operator = Operator::start_as(kubeconfig.path(), namespaces, &options);
         Self::of(operator, &address, Pace::SIXTIETH).await
     }
 

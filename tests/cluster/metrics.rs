@@ -207,7 +207,7 @@ impl Way {
 async fn while_the_api_server_is_away_the_operator_is_alive_and_not_ready_and_is_ready_after() {
     let namespace = Namespace::new("metrics-away").await;
     let way = Way::open().await;
-    let path = way.kubeconfig.path().to_str().unwrap();
+    let path = way.kubeconfig.path();
     let monitored = Monitored::start_by(&namespace, path);
     monitored
         .until_page("/readyz", 200, |body| body == "ok\n")

@@ -1,10 +1,12 @@
 //! Resources that were stored under another schema. For that the test has an API server of its own, whose CRD
 //! takes anything.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use dockercoins_operator::api;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
@@ -13,7 +15,8 @@ use tokio::process::Command;
 use crate::support::coins::{message_of, nine, reasons};
 use crate::support::namespace::{COINS, install_crd};
 use crate::support::registry::Images;
-use crate::support::{Namespace, Operator, Registry, until};
+use crate::support::rights::{Permission, RELEASE, Rights};
+use crate::support::{Namespace, Operator, Registry, until, variable};
 
 /// A cluster without a node, which ends when this is dropped.
 struct OwnCluster {
@@ -22,7 +25,9 @@ struct OwnCluster {
 
 impl OwnCluster {
     async fn start() -> Self {
-        let name = format!("older-{}", std::process::id());
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("older-{}-{number}", std::process::id());
         let cluster = Self { name };
         let up = Command::new(program("up"))
             .args(["--name", &cluster.name, "--no-node"])
@@ -46,6 +51,17 @@ impl OwnCluster {
         )
     }
 
+    /// The kubeconfig of an operator by the chart's roles, but for this permission.
+    fn account(&self, lacks: Option<&str>) -> String {
+        let mut rights = Rights::of_chart(&[]);
+        // For replicas, of which there is one.
+        rights.within.remove(RELEASE);
+        let is_granted = |permission: &Permission| Some(permission.to_string().as_str()) != lacks;
+        rights.everywhere.retain(is_granted);
+        let account = rights.grant(&self.kubeconfig(), "default");
+        account.to_str().unwrap().to_owned()
+    }
+
     async fn client(&self) -> Client {
         let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).unwrap();
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
@@ -57,6 +73,13 @@ impl OwnCluster {
 
 impl Drop for OwnCluster {
     fn drop(&mut self) {
+        // What the operator did here counts too, for whoever compares it with its role.
+        let log = Path::new(&self.kubeconfig()).with_file_name("log/audit.log");
+        let name = format!("audit-of-{}.log", self.name);
+        let kept = Path::new(&variable("AUDIT_LOG")).with_file_name(name);
+        if let Err(error) = std::fs::copy(&log, kept) {
+            eprintln!("{} could not be kept: {error}", log.display());
+        }
         let down = std::process::Command::new(program("down"))
             .args(["--name", &self.name])
             .output();
@@ -73,8 +96,7 @@ fn program(name: &str) -> String {
 }
 
 /// The CRD with a schema that takes everything and fills in nothing.
-fn loose_crd()
--> k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition {
+fn loose_crd() -> CustomResourceDefinition {
     let mut crd = json!(api::crd());
     let version = &mut crd["spec"]["versions"][0];
     // It wants a number of replicas.
@@ -114,7 +136,7 @@ async fn what_can_t_be_read_or_contradicts_itself_is_told_and_slows_no_other_and
         json!({ "worker": { "image": "a/b:c", "tag": "v1" }, "redis": { "replicas": 2 } }),
     )
     .await;
-    let _operator = Operator::start_at(&cluster.kubeconfig());
+    let _operator = Operator::start_at(&cluster.account(None));
     create_raw(&healthy, &images, json!({})).await;
     healthy.until_children(&nine()).await;
     healthy.run_pods(COINS).await;
@@ -203,6 +225,86 @@ async fn what_can_t_be_read_or_contradicts_itself_is_told_and_slows_no_other_and
         .edit(COINS, json!({ "worker": { "replicas": 3 } }))
         .await;
     unreadable.run_pods(COINS).await;
+}
+
+/// The CRD of an operator that remembered less.
+fn older_crd() -> CustomResourceDefinition {
+    let mut crd = json!(api::crd());
+    let schema = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let component = &mut schema["properties"]["status"]["properties"]["components"]["items"];
+    let fields = component["properties"].as_object_mut().unwrap();
+    assert!(fields.remove("digest").is_some());
+    serde_json::from_value(crd).unwrap()
+}
+
+/// The CRD of an operator that knows a field more.
+fn newer_crd() -> CustomResourceDefinition {
+    let mut crd = json!(api::crd());
+    let schema = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let worker = &mut schema["properties"]["spec"]["properties"]["worker"];
+    worker["properties"]["flavour"] = json!({ "type": "string" });
+    serde_json::from_value(crd).unwrap()
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_crd_that_is_not_there_or_older_or_newer_is_told_and_installing_the_right_one_heals() {
+    let cluster = OwnCluster::start().await;
+    let client = cluster.client().await;
+    let operator = Operator::start_at(&cluster.account(None));
+    let absent = "the cluster knows no DockerCoins: install the CRD";
+    operator.until_logged(absent).await;
+
+    install_crd(&client, &older_crd()).await;
+    let registry = Registry::start().await;
+    let images = registry.images("team");
+    images.push_all().await;
+    let namespace = Namespace::of(client.clone(), "versions").await;
+    create_raw(&namespace, &images, json!({})).await;
+    let coins = namespace
+        .until_told(COINS, "Stalled", "True", "OutdatedCRD")
+        .await;
+    let told = message_of(&coins, "Stalled");
+    let dropped =
+        "the cluster's CRD is older than this operator, and drops status.components[].digest";
+    assert!(told.starts_with(dropped), "{told}");
+    assert_eq!(namespace.children().await, Default::default());
+    assert_eq!(
+        operator.log().matches(&format!("WARN {absent}")).count(),
+        1,
+        "{}",
+        operator.log()
+    );
+
+    install_crd(&client, &newer_crd()).await;
+    namespace.until_children(&nine()).await;
+    namespace.run_pods(COINS).await;
+    namespace
+        .edit(
+            COINS,
+            json!({ "worker": { "flavour": "vanilla", "replicas": 2 } }),
+        )
+        .await;
+    let note = namespace.until_event("UnknownField", |_| true).await;
+    assert_eq!(
+        note,
+        "this operator is older than the cluster's CRD and doesn't know spec.worker.flavour: the rest is served as \
+         ever. Upgrade the operator, or take them out"
+    );
+    namespace.run_pods(COINS).await;
+    drop(operator);
+
+    // What can't be read is read by its conditions alone, and that takes a permission of its own.
+    install_crd(&client, &loose_crd()).await;
+    let lacks = "get dockercoins.dockercoins.dev";
+    let operator = Operator::start_at(&cluster.account(Some(lacks)));
+    let unreadable = json!({ "spec": { "worker": { "replicas": "many" } } });
+    namespace.patch_raw(COINS, unreadable).await;
+    operator
+        .until_logged(r#"cannot get resource "dockercoins""#)
+        .await;
+    cluster.account(None);
+    until_raw_told(&namespace, "InvalidSpec").await;
 }
 
 async fn create_raw(namespace: &Namespace, images: &Images, settings: Value) {

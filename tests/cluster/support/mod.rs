@@ -9,6 +9,7 @@ pub mod namespace;
 pub mod operator;
 pub mod proxy;
 pub mod registry;
+pub mod rights;
 #[path = "../../../resolver/tests/support/server.rs"]
 #[allow(dead_code)]
 pub mod server;

@@ -1,6 +1,7 @@
 //! What the operator tells of itself over HTTP.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -20,11 +21,11 @@ pub type Samples = BTreeMap<String, f64>;
 impl Monitored {
     /// Starts one for a namespace. It may ask registries on this machine.
     pub fn start(namespace: &Namespace) -> Self {
-        Self::start_by(namespace, &super::variable("KUBECONFIG"))
+        Self::start_by(namespace, super::rights::suite())
     }
 
     /// Starts one that reaches the API server by this kubeconfig.
-    pub fn start_by(namespace: &Namespace, kubeconfig: &str) -> Self {
+    pub fn start_by(namespace: &Namespace, kubeconfig: &Path) -> Self {
         let address = free_address();
         let options = [
             "--allow-registry-network",
@@ -32,7 +33,7 @@ impl Monitored {
             "--http-address",
             address.as_str(),
         ];
-        let operator = Operator::start_by(kubeconfig, &[namespace], &options);
+        let operator = Operator::start_as(kubeconfig, &[namespace], &options);
         Self {
             _operator: operator,
             address,

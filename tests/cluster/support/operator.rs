@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Namespace, until};
+use super::{Namespace, rights, until};
 
 /// A running operator, which is killed when this is dropped. Its log is printed if the test fails.
 pub struct Operator {
@@ -19,26 +19,24 @@ impl Operator {
         Self::start_with(&[namespace], &["--allow-registry-network", "127.0.0.0/8"])
     }
 
-    /// Starts one for some namespaces, with these options.
+    /// Starts one for some namespaces, with these options. It may do what the chart lets it do, and nothing else.
     pub fn start_with(namespaces: &[&Namespace], options: &[&str]) -> Self {
-        Self::start_by(&super::variable("KUBECONFIG"), namespaces, options)
+        Self::start_as(rights::suite(), namespaces, options)
+    }
+
+    /// Starts one for some namespaces, as whoever this kubeconfig says, with these options.
+    pub fn start_as(kubeconfig: &Path, namespaces: &[&Namespace], options: &[&str]) -> Self {
+        let kubeconfig = kubeconfig.to_str().unwrap();
+        Self::start_in(&[("KUBECONFIG", kubeconfig)], namespaces, options)
     }
 
     /// Starts one for all namespaces of another cluster.
     pub fn start_at(kubeconfig: &str) -> Self {
-        Self::start_by(
-            kubeconfig,
-            &[],
-            &["--allow-registry-network", "127.0.0.0/8"],
-        )
+        let options = ["--allow-registry-network", "127.0.0.0/8"];
+        Self::start_as(Path::new(kubeconfig), &[], &options)
     }
 
-    /// Starts one that reaches the API server by this kubeconfig.
-    pub fn start_by(kubeconfig: &str, namespaces: &[&Namespace], options: &[&str]) -> Self {
-        Self::start_in(&[("KUBECONFIG", kubeconfig)], namespaces, options)
-    }
-
-    /// Starts one with these variables in its environment.
+    /// Starts one with these variables in its environment, such as the kubeconfig that it goes by.
     pub fn start_in(
         variables: &[(&str, &str)],
         namespaces: &[&Namespace],
@@ -55,6 +53,7 @@ impl Operator {
         for namespace in namespaces {
             command.args(["--namespace", &namespace.name]);
         }
+        command.env("KUBECONFIG", rights::suite());
         Self::spawn(command.args(options).envs(variables.iter().copied()))
     }
 

@@ -1,0 +1,111 @@
+//! Which fields of a resource this operator doesn't know: the cluster's CRD may be newer than it.
+//!
+//! What is read as a `DockerCoins` has lost them. But the API server keeps a record of every field that someone set.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use serde_json::{Value, json};
+
+use super::crd;
+
+/// The schema of the resource that this operator knows.
+pub struct Known(Value);
+
+impl Default for Known {
+    fn default() -> Self {
+        Self(json!(
+            crd().spec.versions[0]
+                .schema
+                .as_ref()
+                .and_then(|schema| schema.open_api_v3_schema.as_ref())
+        ))
+    }
+}
+
+impl Known {
+    /// The fields of the spec that someone set and the schema doesn't have, such as `spec.worker.flavour`, by the
+    /// records of who manages which field.
+    pub fn unknown(&self, records: &[ManagedFieldsEntry]) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for record in records.iter().filter(|record| record.subresource.is_none()) {
+            if let Some(fields) = &record.fields_v1 {
+                let schema = &self.0["properties"]["spec"];
+                walk("spec", &fields.0["f:spec"], schema, &mut found);
+            }
+        }
+        found
+    }
+}
+
+fn walk(path: &str, fields: &Value, schema: &Value, found: &mut BTreeSet<String>) {
+    let Some(fields) = fields.as_object() else {
+        return;
+    };
+    for (key, below) in fields {
+        let Some(name) = key.strip_prefix("f:") else {
+            // An item of a list, or the field itself.
+            walk(&format!("{path}[]"), below, &schema["items"], found);
+            continue;
+        };
+        let path = format!("{path}.{name}");
+        match &schema["properties"][name] {
+            // Whoever takes any name has no properties.
+            Value::Null if schema["properties"].is_object() => {
+                found.insert(path);
+            }
+            Value::Null => {}
+            known => walk(&path, below, known, found),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1;
+
+    use super::*;
+
+    fn unknown(fields: Value) -> BTreeSet<String> {
+        let record = ManagedFieldsEntry {
+            fields_v1: Some(FieldsV1(json!({ "f:spec": fields }))),
+            ..ManagedFieldsEntry::default()
+        };
+        Known::default().unknown(&[record])
+    }
+
+    #[test]
+    fn a_field_that_the_schema_does_not_have_is_unknown_wherever_it_is() {
+        let fields = json!({
+            "f:flavour": {},
+            "f:worker": {
+                ".": {},
+                "f:flavour": {},
+                "f:replicas": {},
+                "f:env": { "k:{\"name\":\"A\"}": { ".": {}, "f:name": {}, "f:flavour": {} } },
+            },
+        });
+        let found = [
+            "spec.flavour",
+            "spec.worker.env[].flavour",
+            "spec.worker.flavour",
+        ];
+        assert_eq!(unknown(fields), found.map(String::from).into());
+    }
+
+    #[test]
+    fn labels_may_have_any_name_and_what_status_has_is_not_asked() {
+        let fields = json!({
+            "f:tag": {},
+            "f:nodeSelector": { "f:disk": {} },
+            "f:worker": { "f:podLabels": { "f:team": {} }, "f:resources": { "f:limits": { "f:cpu": {} } } },
+        });
+        assert_eq!(unknown(fields), BTreeSet::new());
+        let status = ManagedFieldsEntry {
+            subresource: Some("status".into()),
+            fields_v1: Some(FieldsV1(json!({ "f:spec": { "f:flavour": {} } }))),
+            ..ManagedFieldsEntry::default()
+        };
+        assert_eq!(Known::default().unknown(&[status]), BTreeSet::new());
+    }
+}
