@@ -64,9 +64,8 @@ fn tighten(schema: &mut JSONSchemaProps) {
 
 /// A text whose lines were broken for the source: `kubectl explain` breaks them anew. Paragraphs stay.
 fn unwrapped(text: &str) -> String {
-    let paragraphs = text
-        .split("\n\n")
-        .map(|paragraph| paragraph.replace('\n', " "));
+    let lines = |paragraph: &str| paragraph.lines().collect::<Vec<_>>().join(" ");
+    let paragraphs = text.split("\n\n").map(lines);
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 

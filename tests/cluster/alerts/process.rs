@@ -81,7 +81,9 @@ async fn operators_whose_lease_a_stranger_holds_are_told_to_have_no_leader() {
     } });
     namespace.make::<Lease>(lease).await;
     let options = ["--leader-elect", "--lease-namespace", &namespace.name];
-    let watched = Watched::start(&[&namespace], &options).await;
+    // The chart's role has Leases in its release's namespace alone.
+    let admin = kubeconfig(None, None).await;
+    let watched = Watched::start_by(&admin, &[&namespace], &options).await;
     let labels = [("name", "dockercoins-operator")];
     watched
         .prometheus
@@ -105,9 +107,11 @@ async fn operators_that_take_their_lease_from_two_namespaces_are_told_to_be_two_
         Namespace::new("alert-leaders").await,
     );
     let addresses = [free_address(), free_address()];
+    let admin = kubeconfig(None, None).await;
     let start = |address: &str, lease_namespace: &str| {
         let options = ["--leader-elect", "--lease-namespace", lease_namespace];
-        Operator::start_with(&[&first], &with_address(address, &options))
+        let options = with_address(address, &options);
+        Operator::start_as(admin.path(), &[&first], &options)
     };
     let _operator = start(&addresses[0], &first.name);
     let mut other = start(&addresses[1], &second.name);
