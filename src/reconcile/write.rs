@@ -63,7 +63,7 @@ impl Case<'_> {
         wanted: &[K],
         outcome: &mut Outcome,
     ) -> Vec<(String, Verdict)> {
-        let writes = self.to_write(desired, wanted, outcome);
+        let writes = self.differences(desired, wanted, outcome);
         let cluster = &self.context.cluster;
         let done = join_all(writes.iter().map(|(object, live, _, why)| {
             let (kind, name) = (K::kind(&()), object.name_any());
@@ -98,7 +98,7 @@ impl Case<'_> {
     }
 
     /// Compares the objects of one kind with what is there, and gives those that must be written, each with why.
-    fn to_write<'a, K: Child>(
+    fn differences<'a, K: Child>(
         &mut self,
         desired: &Desired,
         wanted: &'a [K],
