@@ -7,7 +7,7 @@ mod process;
 mod prometheus;
 mod registries;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::NamedTempFile;
 
 use dockercoins_operator::api::{DockerCoins, REQUESTED_AT};
@@ -15,7 +15,7 @@ use dockercoins_operator::api::{DockerCoins, REQUESTED_AT};
 use self::prometheus::{Pace, Prometheus};
 use crate::support::namespace::COINS;
 use crate::support::registry::free_address;
-use crate::support::{Namespace, Operator, kubectl};
+use crate::support::{Namespace, Operator};
 
 /// An operator, and a Prometheus that scrapes it.
 struct Watched {
@@ -85,25 +85,6 @@ async fn ask_again(namespace: &Namespace) {
     let value = fastrand::u64(..).to_string();
     let change = json!({ "metadata": { "annotations": { REQUESTED_AT: value } } });
     namespace.patch::<DockerCoins>(COINS, change).await;
-}
-
-/// A kubeconfig of the tests for another user, for whom `role` gives what it may do, or for another way to the API
-/// server.
-async fn kubeconfig(user: Option<&str>, server: Option<&str>) -> NamedTempFile {
-    let shown = std::process::Command::new(kubectl::program())
-        .args(["config", "view", "--raw", "--flatten", "--output=json"])
-        .output()
-        .unwrap();
-    let mut config: Value = serde_json::from_slice(&shown.stdout).unwrap();
-    if let Some(user) = user {
-        config["users"][0]["user"]["as"] = json!(user);
-    }
-    if let Some(server) = server {
-        config["clusters"][0]["cluster"]["server"] = json!(server);
-    }
-    let file = NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), config.to_string()).unwrap();
-    file
 }
 
 /// Lets a user do everything in the namespace, but of Deployments only what these verbs say.

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::support::coins::nine;
+use crate::support::kubectl::kubeconfig;
 use crate::support::namespace::{COINS, merged};
 use crate::support::proxy::Proxy;
 use crate::support::server::{Answer, Server};
@@ -27,27 +28,9 @@ const SECONDS: u16 = 5;
 
 const SHORT: [&str; 2] = ["--lease-seconds", "5"];
 
-/// The kubeconfig of the tests as another user, in the group that may do all, or in none.
-async fn kubeconfig(user: &str, groups: &[&str], server: Option<&str>) -> tempfile::NamedTempFile {
-    let kubectl = std::process::Command::new(crate::support::kubectl::program())
-        .args(["config", "view", "--raw", "--flatten", "--output=json"])
-        .output()
-        .unwrap();
-    let mut config: Value = serde_json::from_slice(&kubectl.stdout).unwrap();
-    let who = &mut config["users"][0]["user"];
-    who["as"] = json!(user);
-    who["as-groups"] = json!(groups);
-    if let Some(server) = server {
-        config["clusters"][0]["cluster"]["server"] = json!(format!("https://{server}"));
-    }
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), config.to_string()).unwrap();
-    file
-}
-
 /// A replica that may do all, with these options.
 async fn replica(namespace: &Namespace, pod: &str, options: &[&str]) -> Operator {
-    let kubeconfig = kubeconfig(pod, &["system:masters"], None).await;
+    let kubeconfig = kubeconfig(Some(pod), &["system:masters"], None);
     let operator = Operator::start_replica(namespace, pod, kubeconfig.path(), options);
     // It has been read by then.
     operator.until_logged("started").await;
@@ -56,7 +39,7 @@ async fn replica(namespace: &Namespace, pod: &str, options: &[&str]) -> Operator
 
 /// A replica whose way to the API server can be cut.
 async fn replica_behind(namespace: &Namespace, pod: &str, proxy: &Proxy) -> Operator {
-    let kubeconfig = kubeconfig(pod, &["system:masters"], Some(&proxy.address)).await;
+    let kubeconfig = kubeconfig(Some(pod), &["system:masters"], Some(&proxy.address));
     let operator = Operator::start_replica(namespace, pod, kubeconfig.path(), &SHORT);
     operator.until_logged("started").await;
     operator
@@ -464,7 +447,7 @@ async fn one_that_may_not_have_a_lease_says_what_is_missing_and_writes_nothing_u
         "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "a" }],
     });
     namespace.make::<RoleBinding>(binding).await;
-    let kubeconfig = kubeconfig("a", &[], None).await;
+    let kubeconfig = kubeconfig(Some("a"), &[], None);
     let a = Operator::start_replica(&namespace, "a", kubeconfig.path(), &SHORT);
     a.until_logged("cannot get resource \"leases\" in API group \"coordination.k8s.io\"")
         .await;

@@ -3,9 +3,10 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
-use super::{Watched, ask_again, change, kubeconfig, role, wait};
+use super::{Watched, ask_again, change, role, wait};
 use crate::support::Namespace;
 use crate::support::coins::nine;
+use crate::support::kubectl::kubeconfig;
 use crate::support::namespace::COINS;
 
 /// What an operator may do with Deployments.
@@ -64,7 +65,7 @@ async fn a_missing_permission_is_told_by_kind_and_verb_until_it_is_granted() {
     let namespace = Namespace::new("alert-forbidden").await;
     let user = format!("operator-of-{}", namespace.name);
     role(&namespace, &user, &["get", "list", "watch"]).await;
-    let config = kubeconfig(Some(&user), None).await;
+    let config = kubeconfig(Some(&user), &[], None);
     let watched = Watched::start_by(&config, &[&namespace], &[]).await;
     let images = namespace.push_images().await;
     namespace.create(COINS, &images, json!({})).await;
@@ -90,7 +91,7 @@ async fn a_kind_that_cannot_be_watched_is_told_until_it_can() {
     let namespace = Namespace::new("alert-watch").await;
     let user = format!("operator-of-{}", namespace.name);
     role(&namespace, &user, &["create", "patch"]).await;
-    let config = kubeconfig(Some(&user), None).await;
+    let config = kubeconfig(Some(&user), &[], None);
     let watched = Watched::start_by(&config, &[&namespace], &[]).await;
     let kind = [("kind", "Deployment")];
     watched

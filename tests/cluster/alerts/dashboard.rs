@@ -7,9 +7,10 @@ use k8s_openapi::api::core::v1::Service;
 use serde_json::json;
 
 use super::registries::limited;
-use super::{Watched, ask_again, change, kubeconfig, role};
+use super::{Watched, ask_again, change, role};
 use crate::files::{filled_in, panels};
 use crate::support::coins::nine;
+use crate::support::kubectl::kubeconfig;
 use crate::support::namespace::COINS;
 use crate::support::registry::free_address;
 use crate::support::{Namespace, Registry, until};
@@ -43,7 +44,7 @@ async fn every_panel_shows_something_of_an_operator_that_has_seen_good_times_and
     // Bad times: Deployments can't be watched, then not be written.
     role(&other, &user, &["*"]).await;
     role(&namespace, &user, &["create"]).await;
-    let config = kubeconfig(Some(&user), None).await;
+    let config = kubeconfig(Some(&user), &[], None);
     let watched = Watched::start_by(&config, &[&namespace, &other], &options).await;
     let prometheus = &watched.prometheus;
     prometheus

@@ -10,8 +10,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::{Watched, change, kubeconfig, wait, with_address};
+use super::{Watched, change, wait, with_address};
 use crate::alerts::prometheus::{Pace, Prometheus};
+use crate::support::kubectl::kubeconfig;
 use crate::support::namespace::COINS;
 use crate::support::registry::free_address;
 use crate::support::{Namespace, Operator, variable};
@@ -82,7 +83,7 @@ async fn operators_whose_lease_a_stranger_holds_are_told_to_have_no_leader() {
     namespace.make::<Lease>(lease).await;
     let options = ["--leader-elect", "--lease-namespace", &namespace.name];
     // The chart's role has Leases in its release's namespace alone.
-    let admin = kubeconfig(None, None).await;
+    let admin = kubeconfig(None, &[], None);
     let watched = Watched::start_by(&admin, &[&namespace], &options).await;
     let labels = [("name", "dockercoins-operator")];
     watched
@@ -107,7 +108,7 @@ async fn operators_that_take_their_lease_from_two_namespaces_are_told_to_be_two_
         Namespace::new("alert-leaders").await,
     );
     let addresses = [free_address(), free_address()];
-    let admin = kubeconfig(None, None).await;
+    let admin = kubeconfig(None, &[], None);
     let start = |address: &str, lease_namespace: &str| {
         let options = ["--leader-elect", "--lease-namespace", lease_namespace];
         let options = with_address(address, &options);
@@ -136,7 +137,7 @@ async fn an_operator_that_no_longer_gets_on_is_told() {
         .split_once("server: https://")
         .expect("a kubeconfig names its server");
     let way = OneWay::start(server.split_whitespace().next().unwrap()).await;
-    let config = kubeconfig(None, Some(&format!("https://{}", way.address))).await;
+    let config = kubeconfig(None, &[], Some(&way.address.to_string()));
     let watched = Watched::start_by(&config, &[&first, &second], &["--concurrency", "1"]).await;
     for namespace in [&first, &second] {
         let images = namespace.push_images().await;

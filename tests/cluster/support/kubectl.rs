@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::process::Stdio;
 
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -11,6 +13,29 @@ use super::Namespace;
 /// The program: the pinned one in `make test`, else the one on the path.
 pub fn program() -> OsString {
     std::env::var_os("KUBECTL").unwrap_or_else(|| "kubectl".into())
+}
+
+/// A kubeconfig of the tests for another user in these groups, by `HOST:PORT` in place of the API server's own
+/// address.
+pub fn kubeconfig(user: Option<&str>, groups: &[&str], server: Option<&str>) -> NamedTempFile {
+    let shown = std::process::Command::new(program())
+        .args(["config", "view", "--raw", "--flatten", "--output=json"])
+        .output()
+        .unwrap();
+    let mut config: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let who = &mut config["users"][0]["user"];
+    if let Some(user) = user {
+        who["as"] = json!(user);
+    }
+    if !groups.is_empty() {
+        who["as-groups"] = json!(groups);
+    }
+    if let Some(server) = server {
+        config["clusters"][0]["cluster"]["server"] = json!(format!("https://{server}"));
+    }
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), config.to_string()).unwrap();
+    file
 }
 
 /// What kubectl answered.

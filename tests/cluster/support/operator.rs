@@ -64,22 +64,18 @@ impl Operator {
         kubeconfig: &Path,
         options: &[&str],
     ) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"));
-        command
-            .args([
-                "run",
-                "--log-format",
-                "text",
-                "--log-level",
-                "info,dockercoins_operator=debug",
-            ])
-            .args(["--allow-registry-network", "127.0.0.0/8"])
-            .args(["--namespace", &namespace.name])
-            .args(["--leader-elect", "--lease-namespace", &namespace.name])
-            .args(options)
-            .env("KUBECONFIG", kubeconfig)
-            .env("POD_NAME", pod);
-        Self::spawn(&mut command)
+        let usual = [
+            "--allow-registry-network",
+            "127.0.0.0/8",
+            "--leader-elect",
+            "--lease-namespace",
+            &namespace.name,
+        ];
+        let variables = [
+            ("KUBECONFIG", kubeconfig.to_str().unwrap()),
+            ("POD_NAME", pod),
+        ];
+        Self::start_in(&variables, &[namespace], &[&usual, options].concat())
     }
 
     fn spawn(command: &mut Command) -> Self {
