@@ -9,9 +9,11 @@
 //! absent field must mean what it meant before, since Kubernetes keeps old objects as they were written.
 
 mod component;
+mod redis;
 mod schema;
 mod status;
 mod unknown;
+mod webui;
 
 use std::collections::BTreeMap;
 
@@ -21,13 +23,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use component::{
-    ComponentResolve, ComponentSpec, EnvVar, ExecAction, HttpGetAction, Probe, Probes, RedisSpec,
-    Resources, RollingUpdate, SecurityContext, ServiceSpec, ServiceType, Strategy, StrategyType,
-    TcpSocketAction, WebuiSpec,
+    Autoscaling, ComponentResolve, ComponentSpec, EnvVar, ExecAction, HttpGetAction, Probe, Probes,
+    Resources, RollingUpdate, SecurityContext, Strategy, StrategyType, TcpSocketAction,
 };
+pub use redis::{ExternalRedis, RedisSpec, Storage, WhenDeleted};
 pub use schema::crd;
 pub use status::{ComponentStatus, DockerCoinsStatus};
 pub use unknown::Known;
+pub use webui::{
+    HttpRouteSpec, IngressSpec, IngressTls, ParentReference, ServiceSpec, ServiceType, WebuiSpec,
+};
 
 /// The API group of the resource, and the prefix of the operator's annotations.
 pub const GROUP: &str = "dockercoins.dev";
@@ -94,7 +99,7 @@ pub struct DockerCoinsSpec {
     /// Secrets of this namespace, of type kubernetes.io/dockerconfigjson or kubernetes.io/dockercfg, with
     /// logins for the registries. The nodes use them to pull images and the operator to resolve tags.
     /// Default: those of the namespace's ServiceAccount `default`, as for any pod. They are part of every
-    /// pod, so a change replaces all of them, Redis too, which keeps its coins in memory.
+    /// pod, so a change replaces all of them, Redis too, which keeps its coins in memory unless storage is set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -136,11 +141,15 @@ pub struct DockerCoinsSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
 
+    /// Who may reach the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_policy: Option<NetworkPolicySpec>,
+
     /// Hashes random bytes. Listens on port 80.
     #[serde(default)]
     pub hasher: ComponentSpec,
 
-    /// Keeps the counters and the coins, in memory. Listens on port 6379.
+    /// Keeps the counters and the coins, in memory unless storage is set. Listens on port 6379.
     #[serde(default)]
     pub redis: RedisSpec,
 
@@ -157,7 +166,7 @@ pub struct DockerCoinsSpec {
     #[serde(default)]
     pub webui: WebuiSpec,
 
-    /// Mines. Listens on nothing. `kubectl scale dockercoins` sets its replicas. A HorizontalPodAutoscaler that
+    /// Mines. Listens on nothing. `kubectl scale dockercoins` sets its replicas. A HorizontalPodAutoscaler of your own that
     /// targets the Deployment `worker` needs them left unset; one that targets the DockerCoins needs them set,
     /// since the scale subresource can't be read before.
     #[serde(default)]
@@ -272,6 +281,17 @@ impl Default for Registry {
 
 fn default_prefix() -> String {
     "docker.io/dockercoins".into()
+}
+
+/// Who may reach the pods.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkPolicySpec {
+    /// True closes the pods with NetworkPolicies: rng and hasher are reached by the workers, redis by the workers and
+    /// webui, webui by everyone on its port, the workers by no one. What they reach is not limited. It takes a
+    /// network plugin that enforces policies. Default: false.
+    #[serde(default)]
+    pub enabled: bool,
 }
 
 /// The name of a Secret in this namespace.

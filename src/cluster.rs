@@ -8,6 +8,7 @@ mod cache;
 mod child;
 mod dropped;
 mod lease;
+mod optional;
 mod reads;
 mod told;
 
@@ -16,7 +17,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::PartialObjectMeta;
@@ -27,15 +32,17 @@ use tracing::{Instrument as _, debug, field, info_span};
 
 use crate::api::DockerCoins;
 use crate::error::Error;
+use crate::gateway::HTTPRoute;
 use crate::leader::{Cut, Leadership};
 use crate::metrics::{Metrics, Verb};
 use crate::plan::MANAGER;
 use crate::traces;
 pub use blind::Blind;
 pub use cache::Cache;
-pub use child::{Child, is_of_interest, slim};
+pub use child::{Child, is_of_interest, slim, slim_child};
 use dropped::Dropped;
 pub use lease::Leases;
+pub use optional::{Optional, Sight};
 use reads::SeenNodes;
 
 /// How long the API server may take for one request.
@@ -53,6 +60,22 @@ pub struct Cluster {
     pub services: Cache<Service>,
     /// The Deployments likewise.
     pub deployments: Cache<Deployment>,
+    /// The claims of volumes likewise.
+    pub claims: Cache<PersistentVolumeClaim>,
+    /// The EndpointSlices likewise.
+    pub endpoint_slices: Cache<EndpointSlice>,
+    /// The NetworkPolicies likewise.
+    pub policies: Cache<NetworkPolicy>,
+    /// The PodDisruptionBudgets likewise.
+    pub budgets: Cache<PodDisruptionBudget>,
+    /// The HorizontalPodAutoscalers likewise.
+    pub autoscalers: Cache<HorizontalPodAutoscaler>,
+    /// The Ingresses likewise.
+    pub ingresses: Cache<Ingress>,
+    /// The HTTPRoutes likewise.
+    pub routes: Cache<HTTPRoute>,
+    /// Which kinds can't be seen of those that few resources ask for.
+    pub optional: Optional,
     /// Every DockerCoins, by its identity alone.
     pub coins: Cache<PartialObjectMeta<DockerCoins>>,
     nodes: Mutex<Option<SeenNodes>>,
@@ -92,6 +115,14 @@ impl Cluster {
             leadership,
             services: Cache::default(),
             deployments: Cache::default(),
+            claims: Cache::default(),
+            endpoint_slices: Cache::default(),
+            policies: Cache::default(),
+            budgets: Cache::default(),
+            autoscalers: Cache::default(),
+            ingresses: Cache::default(),
+            routes: Cache::default(),
+            optional: Optional::default(),
             coins: Cache::default(),
             nodes: Mutex::default(),
             metrics,
@@ -100,7 +131,7 @@ impl Cluster {
         }
     }
 
-    /// Whether everything has been listed once, so that what was not seen isn't there.
+    /// Whether everything that each resource needs has been listed once, so that what was not seen isn't there.
     pub fn is_ready(&self) -> bool {
         let Self {
             client: _,
@@ -109,11 +140,29 @@ impl Cluster {
             metrics: _,
             blind: _,
             dropped: _,
+            // These are asked for by few: see `sight`.
+            claims: _,
+            endpoint_slices: _,
+            policies: _,
+            budgets: _,
+            autoscalers: _,
+            ingresses: _,
+            routes: _,
+            optional: _,
             coins,
             services,
             deployments,
         } = self;
         coins.is_ready() && services.is_ready() && deployments.is_ready()
+    }
+
+    /// Whether a kind can be seen.
+    pub fn sight<K: Child>(&self) -> Sight {
+        match self.optional.why(&K::kind(&())) {
+            Some(fault) => Sight::Unseen(fault),
+            None if K::cache(self).is_ready() => Sight::Seen,
+            None => Sight::Unlisted,
+        }
     }
 
     /// The DockerCoins of a namespace, the oldest first.
@@ -188,7 +237,7 @@ impl Cluster {
 
     /// Takes note of what the API server made of a write.
     fn wrote<K: Child>(&self, mut object: K) {
-        slim(&mut object);
+        slim_child(&mut object);
         K::cache(self).wrote(object);
     }
 

@@ -1,4 +1,4 @@
-//! What wakes a reconcile: three watches, and one rule. *Whatever happens in a namespace wakes the DockerCoins
+//! What wakes a reconcile: a watch for each kind, and one rule. *Whatever happens in a namespace wakes the DockerCoins
 //! of that namespace.*
 //!
 //! There is at most a handful of them in one, and a reconcile that finds nothing to do sends nothing. The one
@@ -6,9 +6,11 @@
 //! resource that held the names and is gone.
 //!
 //! Services and Deployments are watched without a label selector, since a stranger's `redis` has none of our
-//! labels, and we must see it to leave it alone. Of the others only those with a component's name are kept.
+//! labels, and we must see it to leave it alone. Of the others only those with a component's name are kept. So it is
+//! with the kinds that few resources ask for, but that nothing waits for them: see [`optional`].
 
 mod faults;
+mod optional;
 
 use std::convert::Infallible;
 use std::fmt::Debug;
@@ -20,7 +22,11 @@ use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::Api;
 use kube::core::{PartialObjectMeta, PartialObjectMetaExt as _};
@@ -36,14 +42,16 @@ use tokio::sync::mpsc::Receiver;
 use tracing::{debug, info, warn};
 
 use crate::api::DockerCoins;
-use crate::cluster::{Child, Cluster, is_of_interest, slim};
+use crate::cluster::{Child, Cluster, is_of_interest, slim, slim_child};
+use crate::gateway::HTTPRoute;
 use crate::health::Watch;
 use crate::leader::Leadership;
 use crate::monitor::Monitor;
 use crate::pushes::{self, Scope};
 use crate::reconcile::{Context, Guarded, on_error, reconcile};
 use crate::webhook::payload::Pushed;
-use faults::{Faults, Waits};
+use faults::{Faults, Waits, is_refusal};
+use optional::optional_wakes;
 
 /// How long a burst of events of one resource is collected before it is looked at.
 const DEBOUNCE: Duration = Duration::from_millis(20);
@@ -138,6 +146,18 @@ async fn run_scope(
         coins_wakes(watch, coins, scope, Arc::clone(&context)).boxed(),
         child_wakes::<Service>("Service", &client, scope, Arc::clone(&context)).boxed(),
         child_wakes::<Deployment>("Deployment", &client, scope, Arc::clone(&context)).boxed(),
+        optional_wakes::<PersistentVolumeClaim>("PersistentVolumeClaim", &client, scope, &context),
+        optional_wakes::<EndpointSlice>("EndpointSlice", &client, scope, &context),
+        optional_wakes::<NetworkPolicy>("NetworkPolicy", &client, scope, &context),
+        optional_wakes::<PodDisruptionBudget>("PodDisruptionBudget", &client, scope, &context),
+        optional_wakes::<HorizontalPodAutoscaler>(
+            "HorizontalPodAutoscaler",
+            &client,
+            scope,
+            &context,
+        ),
+        optional_wakes::<Ingress>("Ingress", &client, scope, &context),
+        optional_wakes::<HTTPRoute>("HTTPRoute", &client, scope, &context),
         leadership_wakes(Arc::clone(&context)).boxed(),
         looked_for(scope, Arc::clone(&context)).boxed(),
     ]);
@@ -226,7 +246,7 @@ fn coins_wakes(
     scope: Option<&str>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
-    let events = logged(watch, scope, Arc::clone(&context), events);
+    let events = logged(watch, scope, false, Arc::clone(&context), events);
     events.filter_map(move |event| {
         let Ok(event) = event else {
             return futures::future::ready(Some(listed::<DockerCoins>()));
@@ -286,13 +306,21 @@ fn child_wakes<K: Child>(
 ) -> impl Stream<Item = Wake> + Send + 'static {
     let watch = context.monitor.health.watch(kind, scope);
     let events = watched::<K>(client, scope, Arc::clone(&watch));
-    let events = logged(watch, scope, Arc::clone(&context), events);
+    let events = logged(watch, scope, false, Arc::clone(&context), events);
+    noted(events, context)
+}
+
+/// Notes what a watch of children brought.
+fn noted<K: Child>(
+    events: impl Stream<Item = Result<Event<K>, ()>> + Send + 'static,
+    context: Arc<Context>,
+) -> impl Stream<Item = Wake> + Send + 'static {
     events.filter_map(move |event| {
         let Ok(event) = event else {
             // Each resource tells that its objects can't be seen.
             return futures::future::ready(Some(listed::<K>()));
         };
-        let event = event.modify(slim);
+        let event = event.modify(slim_child);
         let wake = match &event {
             Event::Apply(object) | Event::Delete(object) => {
                 is_of_interest(object).then(|| Some(wake_of(object)))
@@ -324,19 +352,21 @@ fn listed<K: kube::Resource<DynamicType = ()>>() -> Wake {
 }
 
 /// Watches a kind in one namespace, or in all of them.
-fn watched<K>(
+fn watched<K: Watched>(
     client: &Client,
     scope: Option<&str>,
     watch: Arc<Watch>,
-) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static
-where
-    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + 'static,
-{
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static {
+    watched_as(client, scope, None, watch).backoff(Waits::default())
+}
+
+/// The same for one name, if there is one, and at once again after each failure.
+fn watched_as<K: Watched>(
+    client: &Client,
+    scope: Option<&str>,
+    name: Option<&str>,
+    watch: Arc<Watch>,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static + use<K> {
     let client = noting(client, watch);
     let api: Api<K> = match scope {
         Some(namespace) => Api::namespaced(client, namespace),
@@ -345,7 +375,32 @@ where
     let settings = watcher::Config::default()
         .timeout(WATCH_TIMEOUT)
         .page_size(PAGE);
-    watcher::watcher(api, settings).backoff(Waits::default())
+    let settings = match name {
+        Some(name) => settings.fields(&format!("metadata.name={name}")),
+        None => settings,
+    };
+    watcher::watcher(api, settings)
+}
+
+/// What can be watched in a namespace.
+trait Watched:
+    kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Send
+    + 'static
+{
+}
+
+impl<K> Watched for K where
+    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static
+{
 }
 
 /// The client, with each request of this watch that the API server takes noted: a watch that goes on after a failure
@@ -371,17 +426,19 @@ fn noting(client: &Client, watch: Arc<Watch>) -> Client {
 fn logged<K>(
     watch: Arc<Watch>,
     scope: Option<&str>,
+    is_optional: bool,
     context: Arc<Context>,
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
 ) -> impl Stream<Item = Result<Event<K>, ()>> + Send + 'static
 where
     K: kube::Resource<DynamicType = ()> + Send + 'static,
 {
-    let mut faults = Faults::new(&K::kind(&()), scope);
+    let mut faults = Faults::new(&K::kind(&()), scope, is_optional);
     events.filter_map(move |event| {
         match &event {
             Ok(Event::InitDone) => watch.listed(),
             Ok(_) => {}
+            Err(error) if is_optional && is_refusal(error) => watch.set_aside(),
             Err(_) => {
                 watch.failed();
                 context.monitor.metrics.watch_failed(watch.kind());

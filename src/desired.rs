@@ -6,6 +6,8 @@
 //! stored before a rule was.
 
 mod probes;
+mod reach;
+mod store;
 
 use std::fmt;
 use std::time::Duration;
@@ -17,11 +19,13 @@ use resolver::{Endpoint, Prefix, Reference};
 use std::collections::BTreeMap;
 
 use crate::api::{
-    CertificateAuthority, ComponentSpec, DockerCoins, DockerCoinsSpec, ResolvePolicy, ServiceSpec,
-    StrategyType,
+    CertificateAuthority, ComponentSpec, DockerCoins, DockerCoinsSpec, HttpRouteSpec,
+    ResolvePolicy, ServiceSpec, StrategyType,
 };
 use crate::component::Component;
 pub use probes::{Check, CheckKind, Checks};
+pub use reach::{DesiredIngress, Scaling};
+pub use store::{Claim, Elsewhere, Host, Store};
 
 /// Where the image of Redis comes from where nothing else is said: the official one.
 const REDIS_PREFIX: &str = "docker.io/library";
@@ -61,6 +65,14 @@ pub struct Desired {
     pub affinity: Option<Affinity>,
     /// How the web page is reached.
     pub webui_service: ServiceSpec,
+    /// By which name it is reached through an ingress controller.
+    pub ingress: Option<DesiredIngress>,
+    /// By which names it is reached through a Gateway.
+    pub http_route: Option<HttpRouteSpec>,
+    /// Where the coins are kept.
+    pub store: Store,
+    /// Whether the pods are closed to all who have no business there.
+    pub is_closed: bool,
     /// The five components, in the order of [`Component::ALL`].
     pub components: [DesiredComponent; 5],
 }
@@ -78,6 +90,8 @@ pub struct DesiredComponent {
     pub policy: ResolvePolicy,
     /// Its health checks.
     pub checks: Checks,
+    /// Who decides how many pods there are, if a HorizontalPodAutoscaler does.
+    pub scaling: Option<Scaling>,
     /// The rest, as written.
     pub spec: ComponentSpec,
 }
@@ -142,6 +156,19 @@ impl Desired {
             .and_then(|at| faults.take("spec.registry.certificateAuthority", authority_at(at)));
         let webui_service = spec.webui.service.clone().unwrap_or_default();
         faults.check_service(&webui_service);
+        let ingress = spec.webui.ingress.as_ref();
+        let ingress = ingress.and_then(|ingress| faults.ingress(ingress));
+        let http_route = spec.webui.http_route.clone();
+        if http_route
+            .as_ref()
+            .is_some_and(|route| route.parent_refs.is_empty())
+        {
+            faults.add(
+                "spec.webui.httpRoute.parentRefs",
+                "a route needs a Gateway: write the name of one",
+            );
+        }
+        let store = faults.store(&spec.redis);
         let components =
             Component::ALL.map(|component| faults.component(spec, prefix.as_ref(), component));
 
@@ -149,9 +176,10 @@ impl Desired {
         match (
             registry_host,
             components_or_none(components),
+            store,
             faults.0.is_empty(),
         ) {
-            (Some(registry_host), Some(components), true) => Ok(Self {
+            (Some(registry_host), Some(components), Some(store), true) => Ok(Self {
                 namespace: coins.namespace().unwrap_or_default(),
                 owner: owner_of(coins),
                 endpoint,
@@ -172,6 +200,13 @@ impl Desired {
                     .clone()
                     .filter(|affinity| *affinity != Affinity::default()),
                 webui_service,
+                ingress,
+                http_route,
+                store,
+                is_closed: spec
+                    .network_policy
+                    .as_ref()
+                    .is_some_and(|policy| policy.enabled),
                 components,
                 name,
             }),
@@ -182,6 +217,11 @@ impl Desired {
     /// What is wanted of one component.
     pub fn component(&self, component: Component) -> &DesiredComponent {
         &self.components[component as usize]
+    }
+
+    /// Whether this component has pods here, and so a Deployment and an image: Redis may be elsewhere.
+    pub fn runs(&self, component: Component) -> bool {
+        component != Component::Redis || !matches!(self.store, Store::Elsewhere(_))
     }
 
     /// Where the component's registry is asked, if not at the image's own host: the endpoint speaks for the
@@ -327,6 +367,7 @@ impl Faults {
             );
         }
         let checks = self.checks(written, component);
+        let scaling = self.scaling(written, component);
         let (image, image_field) = self.image(spec, prefix, component)?;
         Some(DesiredComponent {
             component,
@@ -338,6 +379,7 @@ impl Faults {
                 .and_then(|r| r.policy)
                 .unwrap_or(spec.resolve.policy),
             checks: checks?,
+            scaling,
             spec: written.clone(),
         })
     }

@@ -69,16 +69,7 @@ pub fn judge<K: Resource + Serialize>(
             if live.meta().deletion_timestamp.is_some() {
                 return Verdict::Leaving;
             }
-            if live.annotations().get(APPLIED) != wanted.annotations().get(APPLIED) {
-                return match is_stamp_ours(live) {
-                    true => Verdict::Update,
-                    false => Verdict::Heal(drift(wanted, live)),
-                };
-            }
-            match drift(wanted, live) {
-                drift if drift.is_empty() => Verdict::Keep,
-                drift => Verdict::Heal(drift),
-            }
+            judge_ours(wanted, live)
         }
         Some(controller)
             if controller.kind == owner.kind
@@ -91,14 +82,35 @@ pub fn judge<K: Resource + Serialize>(
             Verdict::Foreign(Some(format!("{} {}", controller.kind, controller.name)))
         }
         None if live.meta().deletion_timestamp.is_some() => Verdict::Leaving,
-        None if live
-            .annotations()
-            .get(ADOPT)
-            .is_some_and(|name| *name == owner.name) =>
+        // What is to outlive the resource has no owner. Once it was written, it is ours by what is written on it.
+        None if is_handed_over(live, owner)
+            && wanted.owner_references().is_empty()
+            && live.annotations().contains_key(APPLIED) =>
         {
-            Verdict::Adopt
+            judge_ours(wanted, live)
         }
+        None if is_handed_over(live, owner) => Verdict::Adopt,
         None => Verdict::Foreign(None),
+    }
+}
+
+/// Whether an object that belongs to no one is handed over to the owner, by annotation.
+fn is_handed_over<K: Resource>(live: &K, owner: &OwnerReference) -> bool {
+    let name = live.annotations().get(ADOPT);
+    name.is_some_and(|name| *name == owner.name)
+}
+
+/// Decides about an object that is ours, and there.
+fn judge_ours<K: Resource + Serialize>(wanted: &K, live: &K) -> Verdict {
+    if live.annotations().get(APPLIED) != wanted.annotations().get(APPLIED) {
+        return match is_stamp_ours(live) {
+            true => Verdict::Update,
+            false => Verdict::Heal(drift(wanted, live)),
+        };
+    }
+    match drift(wanted, live) {
+        drift if drift.is_empty() => Verdict::Keep,
+        drift => Verdict::Heal(drift),
     }
 }
 
@@ -111,19 +123,22 @@ fn is_stamp_ours<K: Resource>(live: &K) -> bool {
 
 fn stamp_path() -> Path {
     let path = ["metadata", "annotations", APPLIED].map(|name| Step::Field(name.to_owned()));
-    Path(path.into())
+    Path {
+        steps: path.into(),
+        has_whole_lists: false,
+    }
 }
 
 /// The fields of `wanted` that `live` has otherwise. The hash is none of them where any other is.
 fn drift<K: Resource + Serialize>(wanted: &K, live: &K) -> Vec<Drift> {
     let to_json = |object: &K| serde_json::to_value(object).expect("a Kubernetes object is JSON");
     let mut found = Vec::new();
-    compare(
-        &to_json(wanted),
-        Some(&to_json(live)),
-        &mut Path::default(),
-        &mut found,
-    );
+    let wanted = to_json(wanted);
+    let mut path = Path {
+        has_whole_lists: !KEYED.contains(&wanted["kind"].as_str().unwrap_or_default()),
+        ..Path::default()
+    };
+    compare(&wanted, Some(&to_json(live)), &mut path, &mut found);
     let stamp = stamp_path();
     if found.iter().any(|(path, _, _)| *path != stamp) {
         found.retain(|(path, _, _)| *path != stamp);
@@ -159,7 +174,10 @@ fn compare(wanted: &Value, live: Option<&Value>, path: &mut Path, found: &mut Fo
                 }
             }
         }
-        (Value::Array(wanted), Some(Value::Array(live))) if let Some(key) = merge_key(wanted) => {
+        (Value::Array(wanted), Some(Value::Array(live)))
+            if !path.is_whole()
+                && let Some(key) = merge_key(wanted) =>
+        {
             for item in wanted {
                 let step = Step::Item(key, item[key].clone());
                 let there = live.iter().find(|candidate| candidate[key] == item[key]);
@@ -192,6 +210,10 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
+/// The kinds in whose specs lists have keys, so that others may add items. In the rest a list is one value: a port more
+/// in a NetworkPolicy is a way in.
+const KEYED: [&str; 2] = ["Deployment", "Service"];
+
 /// The key by which Kubernetes tells the items of a list apart, for the lists that we write. A list without
 /// one is one value, and is compared whole.
 fn merge_key(items: &[Value]) -> Option<&'static str> {
@@ -202,8 +224,18 @@ fn merge_key(items: &[Value]) -> Option<&'static str> {
 }
 
 /// A place in an object.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Path(Vec<Step>);
+#[derive(Clone, Debug, Default)]
+struct Path {
+    steps: Vec<Step>,
+    /// Whether lists are one value in this object, but for those in its metadata.
+    has_whole_lists: bool,
+}
+
+impl PartialEq for Path {
+    fn eq(&self, other: &Self) -> bool {
+        self.steps == other.steps
+    }
+}
 
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
@@ -214,19 +246,28 @@ enum Step {
 
 impl Path {
     fn within(&mut self, step: Step, inner: impl FnOnce(&mut Self)) {
-        self.0.push(step);
+        self.steps.push(step);
         inner(self);
-        self.0.pop();
+        self.steps.pop();
     }
 
-    /// Whether it is what a Service selects pods by, or pods their nodes. One label more selects fewer of them, so
-    /// here what others add is a difference.
+    /// Whether it is what a Service or a policy selects pods by, or pods their nodes. One label more selects fewer of
+    /// them, so here what others add is a difference.
     fn is_selector(&self) -> bool {
-        match &self.0[..] {
+        match &self.steps[..] {
             [Step::Field(spec), Step::Field(selector)] => spec == "spec" && selector == "selector",
-            [.., Step::Field(selector)] => selector == "nodeSelector",
+            [.., Step::Field(selector)] => {
+                ["nodeSelector", "podSelector", "matchLabels"].contains(&selector.as_str())
+            }
             _ => false,
         }
+    }
+
+    /// Whether a list here is one value.
+    fn is_whole(&self) -> bool {
+        let is_metadata =
+            matches!(&self.steps[..], [Step::Field(first), ..] if first == "metadata");
+        self.has_whole_lists && !is_metadata
     }
 
     /// Whether it is an entry of a map of the user's, where an empty text is a value like any other.
@@ -238,18 +279,18 @@ impl Path {
             "nodeSelector",
             "selector",
         ];
-        matches!(&self.0[..], [.., Step::Field(map), Step::Field(_)] if MAPS.contains(&map.as_str()))
+        matches!(&self.steps[..], [.., Step::Field(map), Step::Field(_)] if MAPS.contains(&map.as_str()))
     }
 
     /// Whether it is an amount in `resources.requests` or `resources.limits`, where `0.5` is `500m`.
     fn is_quantity(&self) -> bool {
-        matches!(&self.0[..], [.., Step::Field(resources), Step::Field(_), Step::Field(_)] if resources == "resources")
+        matches!(&self.steps[..], [.., Step::Field(resources), Step::Field(_), Step::Field(_)] if resources == "resources")
     }
 }
 
 impl std::fmt::Display for Path {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (i, step) in self.0.iter().enumerate() {
+        for (i, step) in self.steps.iter().enumerate() {
             match step {
                 Step::Field(name) if name.contains(['.', '/']) => write!(f, "[{name}]")?,
                 Step::Field(name) if i == 0 => f.write_str(name)?,
@@ -278,7 +319,7 @@ fn last_manager(records: &[ManagedFieldsEntry], path: &Path) -> Option<String> {
             record
                 .fields_v1
                 .as_ref()
-                .is_some_and(|fields| has_field(&fields.0, &path.0))
+                .is_some_and(|fields| has_field(&fields.0, &path.steps))
         })
         .max_by_key(|record| record.time.clone())
         .and_then(|record| record.manager.clone())
@@ -326,6 +367,7 @@ pub fn field_to_edit(component: &str, drift: &Drift, image_field: &str) -> Strin
         ("containers", "securityContext") | ("securityContext", _) => {
             return below("securityContext");
         }
+        ("volumes", _) if component == "redis" => return below("storage"),
         ("nodeSelector" | "tolerations" | "affinity" | "imagePullSecrets", _) => {
             return format!("spec.{}", first(in_pod));
         }
@@ -345,6 +387,7 @@ pub fn field_to_edit(component: &str, drift: &Drift, image_field: &str) -> Strin
         | "progressDeadlineSeconds"
         | "revisionHistoryLimit" => below(&field),
         "type" | "ports" if component == "webui" => below("service"),
+        "type" | "ports" | "externalName" if component == "redis" => below("external"),
         _ => "nothing: the operator decides this field".to_owned(),
     }
 }

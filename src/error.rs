@@ -104,6 +104,13 @@ pub enum Error {
         message: String,
     },
 
+    /// The cluster doesn't know a kind that the resource asks for.
+    #[error("the cluster serves no {kind}{}", install(.kind))]
+    NotServed {
+        /// The kind.
+        kind: String,
+    },
+
     /// The cluster's CRD doesn't keep what the operator must remember.
     #[error(
         "the cluster's CRD is older than this operator, and drops {fields}: nothing new is rolled out, since it would be forgotten what. Install the CRD that belongs to the operator with `kubectl apply -f crds/dockercoins.yaml`"
@@ -170,6 +177,7 @@ impl Error {
             Self::Contended { .. } => "Contended",
             Self::Rejected { .. } => "Rejected",
             Self::Forbidden { .. } => "Forbidden",
+            Self::NotServed { .. } => "NotServed",
             Self::Forgotten { .. } => "OutdatedCRD",
             Self::Outdated { .. } => "Outdated",
             Self::Api { .. } => "APIServerError",
@@ -207,6 +215,7 @@ impl Error {
             | Self::Contended { .. }
             | Self::Rejected { .. }
             | Self::Forbidden { .. }
+            | Self::NotServed { .. }
             | Self::Forgotten { .. }
             | Self::Panicked { .. } => true,
             // A plugin that failed may succeed by itself.
@@ -325,6 +334,16 @@ pub fn flag_of(failure: &Failure) -> Option<String> {
             Some(format!("--allow-registry-network {address}/{bits}"))
         }
         _ => None,
+    }
+}
+
+/// Where a kind comes from that the cluster doesn't know.
+fn install(kind: &str) -> &'static str {
+    match kind {
+        "HTTPRoute" => {
+            ": install Gateway API with a controller of Gateways, or take spec.webui.httpRoute out"
+        }
+        _ => ": this Kubernetes is too old for what the resource asks for",
     }
 }
 

@@ -46,6 +46,10 @@ pub struct Watch {
     namespace: Option<String>,
     is_listed: AtomicBool,
     is_failing: AtomicBool,
+    /// Whether the operator is ready without it.
+    is_optional: bool,
+    /// Whether it was refused, and is left alone.
+    is_set_aside: AtomicBool,
 }
 
 impl Health {
@@ -62,11 +66,22 @@ impl Health {
 
     /// A watch that has brought nothing yet. `namespace` is `None` where all are watched.
     pub fn watch(&self, kind: &'static str, namespace: Option<&str>) -> Arc<Watch> {
+        self.add(kind, namespace, false)
+    }
+
+    /// The same, of a kind without which the operator is ready: few resources ask for it.
+    pub fn optional_watch(&self, kind: &'static str, namespace: Option<&str>) -> Arc<Watch> {
+        self.add(kind, namespace, true)
+    }
+
+    fn add(&self, kind: &'static str, namespace: Option<&str>, is_optional: bool) -> Arc<Watch> {
         let watch = Arc::new(Watch {
             kind,
             namespace: namespace.map(str::to_owned),
             is_listed: AtomicBool::new(false),
             is_failing: AtomicBool::new(false),
+            is_optional,
+            is_set_aside: AtomicBool::new(false),
         });
         lock(&self.watches).push(Arc::clone(&watch));
         watch
@@ -124,17 +139,21 @@ impl Health {
         if watches.is_empty() {
             return Err("the operator is starting".to_owned());
         }
-        let faults: Vec<String> = watches.iter().filter_map(|watch| watch.fault()).collect();
+        let needed = watches.iter().filter(|watch| !watch.is_optional);
+        let faults: Vec<String> = needed.filter_map(|watch| watch.fault()).collect();
         match faults.is_empty() {
             true => Ok(()),
             false => Err(faults.join(", ")),
         }
     }
 
-    /// The kinds that are watched, each with whether all its watches are synced.
+    /// The kinds that are watched, each with whether all its watches are synced. One that was refused and is left alone
+    /// isn't watched.
     pub fn synced(&self) -> Vec<(&'static str, bool)> {
         let mut kinds: Vec<(&'static str, bool)> = Vec::new();
-        for watch in lock(&self.watches).iter() {
+        let watches = lock(&self.watches);
+        let is_watched = |watch: &&Arc<Watch>| !watch.is_set_aside.load(Ordering::Relaxed);
+        for watch in watches.iter().filter(is_watched) {
             let is_synced = watch.fault().is_none();
             match kinds.iter_mut().find(|(kind, _)| *kind == watch.kind) {
                 Some((_, all)) => *all &= is_synced,
@@ -154,6 +173,13 @@ impl Watch {
     /// Notes that a list was read whole.
     pub fn listed(&self) {
         self.is_listed.store(true, Ordering::Relaxed);
+        self.is_set_aside.store(false, Ordering::Relaxed);
+    }
+
+    /// Notes that it was refused, and is left alone until someone asks for its kind.
+    pub fn set_aside(&self) {
+        self.is_listed.store(false, Ordering::Relaxed);
+        self.is_set_aside.store(true, Ordering::Relaxed);
     }
 
     /// Notes that the API server took a request of this watch.
@@ -290,6 +316,14 @@ mod tests {
         b.listed();
         assert_eq!(health.ready(), Ok(()));
         assert_eq!(health.synced(), [("DockerCoins", true), ("Service", true)]);
+
+        let routes = health.optional_watch("HTTPRoute", None);
+        assert_eq!(health.ready(), Ok(()));
+        assert_eq!(health.synced()[2], ("HTTPRoute", false));
+        routes.set_aside();
+        assert_eq!(health.synced().len(), 2);
+        routes.listed();
+        assert_eq!(health.synced()[2], ("HTTPRoute", true));
 
         coins.failed();
         assert_eq!(

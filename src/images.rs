@@ -170,6 +170,7 @@ pub fn questions<'a>(
     desired
         .components
         .iter()
+        .filter(|wanted| desired.runs(wanted.component))
         .filter(|wanted| is_askable(wanted) && (due || pin(status, wanted, now).is_none()))
         .map(|wanted| (wanted.component, &wanted.image))
         .collect()
@@ -187,18 +188,37 @@ pub fn settle(
         wanted.policy == ResolvePolicy::Required
             && matches!(answers.get(&wanted.component), Some(Err(_)))
     });
-    let components =
-        std::array::from_fn(|i| settle_one(&desired.components[i], status, answers, is_held, now));
+    let components = std::array::from_fn(|i| {
+        let wanted = &desired.components[i];
+        match desired.runs(wanted.component) {
+            true => settle_one(wanted, status, answers, is_held, now),
+            false => not_run(wanted),
+        }
+    });
     let complete: Option<Vec<String>> = components
         .iter()
         .map(|image: &Image| image.wanted.clone())
         .collect();
     let last: Option<Vec<String>> = Component::ALL
         .into_iter()
-        .map(|component| remembered(status, component)?.pinned.clone())
+        .map(|component| match desired.runs(component) {
+            true => remembered(status, component)?.pinned.clone(),
+            false => Some(String::new()),
+        })
         .collect();
     let set = complete.or(last).and_then(|set| set.try_into().ok());
     Images { components, set }
+}
+
+/// The image of a component that has no pods here: nothing is asked, and nothing waits for it.
+fn not_run(wanted: &DesiredComponent) -> Image {
+    Image {
+        asked: wanted.image.clone(),
+        answer: None,
+        wanted: Some(String::new()),
+        failure: None,
+        policy: ResolvePolicy::Never,
+    }
 }
 
 fn settle_one(

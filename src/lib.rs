@@ -9,6 +9,7 @@
 //! | [`component`] | the five components: names and ports | pure |
 //! | [`desired`] | the resource → what is wanted, free of contradictions | pure |
 //! | [`images`] | what registries must be asked, and what runs by their answers | pure |
+//! | [`gateway`] | Gateway API's HTTPRoute, which a cluster may know or not | pure |
 //! | [`plan`] | what is wanted → the objects | pure |
 //! | [`diff`] | the objects and what is there → what to write | pure |
 //! | [`rollout`] | how far a Deployment has come | pure |
@@ -40,6 +41,7 @@ pub mod crd;
 pub mod desired;
 pub mod diff;
 pub mod error;
+pub mod gateway;
 pub mod health;
 pub mod images;
 pub mod leader;

@@ -3,13 +3,21 @@
 //! Pure, and it can't fail: what is wrong with a spec was found in [`crate::desired`]. Only the fields that
 //! we mean are in the objects; the API server's defaults, and what others write beside us, stay out.
 
+mod closed;
 mod deployment;
+mod entry;
 mod service;
+mod several;
+mod store;
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Serialize;
@@ -17,7 +25,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::api::GROUP;
 use crate::component::Component;
-use crate::desired::Desired;
+use crate::desired::{Desired, Store};
+use crate::gateway::HTTPRoute;
 
 /// The name under which the operator writes, and the value of the `app.kubernetes.io/managed-by` label.
 pub const MANAGER: &str = "dockercoins-operator";
@@ -29,35 +38,94 @@ pub const APPLIED: &str = "dockercoins.dev/applied";
 /// The annotation by which an object that isn't ours is handed over to the resource that it names.
 pub const ADOPT: &str = "dockercoins.dev/adopt";
 
-/// All objects of one DockerCoins.
+/// What `kubectl apply` keeps of an object that it wrote. It wrote the resource, not its children, so that it would
+/// be untrue there.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// All objects of one DockerCoins: nine where nothing more is asked for, and others by the fields that ask for them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
+    /// The claim of a volume for the coins.
+    pub claims: Vec<PersistentVolumeClaim>,
     /// One Service for each component that listens.
     pub services: Vec<Service>,
-    /// One Deployment for each component; `None` while there are no images to run, which leaves those that
-    /// exist alone.
+    /// The address of a Redis elsewhere.
+    pub endpoint_slices: Vec<EndpointSlice>,
+    /// Who may reach the pods, for each component.
+    pub policies: Vec<NetworkPolicy>,
+    /// One Deployment for each component that has pods; `None` while there are no images to run, which leaves those
+    /// that exist alone.
     pub deployments: Option<Vec<Deployment>>,
+    /// How many pods may be missing, for each component with several.
+    pub budgets: Vec<PodDisruptionBudget>,
+    /// Who decides how many pods there are.
+    pub autoscalers: Vec<HorizontalPodAutoscaler>,
+    /// The way to the web page through an ingress controller.
+    pub ingresses: Vec<Ingress>,
+    /// The way to the web page through a Gateway.
+    pub routes: Vec<HTTPRoute>,
 }
 
 /// The objects for what is wanted, with the images that are to run, in the order of [`Component::ALL`].
 pub fn plan(desired: &Desired, images: Option<&[String; 5]>) -> Plan {
+    let running = || {
+        let components = desired.components.iter();
+        components.filter(|wanted| desired.runs(wanted.component))
+    };
     let services = Component::ALL
         .into_iter()
         .filter_map(|component| Some((component, component.port()?)))
-        .map(|(component, port)| stamped(service::service(desired, component, port)))
-        .collect();
+        .map(|(component, port)| service::service(desired, component, port));
     let deployments = images.map(|images| {
-        desired
-            .components
-            .iter()
-            .zip(images)
-            .map(|(wanted, image)| stamped(deployment::deployment(desired, wanted, image)))
+        running()
+            .map(|wanted| {
+                let image = &images[wanted.component as usize];
+                stamped(deployment::deployment(desired, wanted, image))
+            })
             .collect()
     });
+    let (claim, slice) = match &desired.store {
+        Store::Memory => (None, None),
+        Store::Volume(wanted) => (Some(store::claim(desired, wanted)), None),
+        Store::Elsewhere(redis) => (None, store::endpoint_slice(desired, redis)),
+    };
+    let policies = running()
+        .filter(|_| desired.is_closed)
+        .map(|wanted| closed::policy(desired, wanted.component));
+    let budgets = running()
+        .filter(|wanted| wanted.is_several())
+        .map(|wanted| several::budget(desired, wanted.component));
+    let autoscalers = running().filter_map(|wanted| {
+        let scaling = wanted.scaling?;
+        Some(several::autoscaler(desired, wanted.component, scaling))
+    });
+    let ingress = desired.ingress.as_ref();
+    let ingress = ingress.map(|wanted| entry::ingress(desired, wanted));
+    let route = desired.http_route.as_ref();
+    let route = route.map(|wanted| entry::route(desired, wanted));
     Plan {
-        services,
+        claims: all(claim),
+        services: all(services),
+        endpoint_slices: all(slice),
+        policies: all(policies),
         deployments,
+        budgets: all(budgets),
+        autoscalers: all(autoscalers),
+        ingresses: all(ingress),
+        routes: all(route),
     }
+}
+
+/// The objects of a kind, each with its hash.
+fn all<K: Resource + Serialize>(objects: impl IntoIterator<Item = K>) -> Vec<K> {
+    objects.into_iter().map(stamped).collect()
+}
+
+/// The annotations that the resource gives to one of its objects, without those that others must be able to trust.
+fn users_annotations(written: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut annotations = written.clone();
+    annotations.retain(|key, _| !is_own_annotation(key) && key != LAST_APPLIED);
+    annotations
 }
 
 /// Name, place, labels and owner of a component's object.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
@@ -25,7 +26,7 @@ use tracing::{Instrument as _, Span, debug, field, info, info_span, warn};
 use crate::api::{DockerCoins, DockerCoinsStatus};
 use crate::cluster::Sibling;
 use crate::component::Component;
-use crate::desired::Desired;
+use crate::desired::{Desired, Store};
 use crate::error::Error;
 use crate::images::Images;
 use crate::memory::{Memory, backoff};
@@ -184,8 +185,12 @@ pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> A
 /// How long to wait after failures in a row, of which these are the last.
 fn wait_after<'a>(failures: u32, faults: impl IntoIterator<Item = &'a Error>) -> Duration {
     let wait = backoff(failures, chance());
-    let is_granted =
-        |fault: &Error| matches!(fault, Error::Forbidden { .. } | Error::Forgotten { .. });
+    let is_granted = |fault: &Error| {
+        matches!(
+            fault,
+            Error::Forbidden { .. } | Error::NotServed { .. } | Error::Forgotten { .. }
+        )
+    };
     match faults.into_iter().any(is_granted) {
         true => wait.min(UNTIL_ALLOWED),
         false => wait,
@@ -246,7 +251,11 @@ async fn serve(
         .faults
         .extend(context.cluster.blind.why(Instant::now()));
     case.see(&mut outcome);
-    let told = case.tell(&outcome).await;
+    // What is there of a kind that the resource asks for is about to be known: until then it would be told wrongly.
+    let told = match outcome.is_unlisted {
+        true => Ok(Some(UNTIL_LISTED)),
+        false => case.tell(&outcome).await,
+    };
     case.publish().await;
     if told.is_err() {
         case.memory.ask_again(Instant::now());
@@ -313,6 +322,9 @@ impl<'a> Case<'a> {
     /// Goes from the resource to the cluster, step by step, and notes in `outcome` what came of it.
     async fn pursue(&mut self, outcome: &mut Outcome) -> Result<(), Error> {
         let desired = info_span!("validate").in_scope(|| self.validate())?;
+        if let Store::Elsewhere(redis) = &desired.store {
+            outcome.elsewhere = Some(redis.to_string());
+        }
         let images = self
             .resolve(&desired, outcome)
             .instrument(info_span!("resolve"))
@@ -322,12 +334,12 @@ impl<'a> Case<'a> {
         outcome.images = Some(images);
 
         if desired.suspend {
-            outcome.held_back = Some(self.held_back(&desired, &plan, is_complete));
+            outcome.held_back = Some(self.held_back(&desired, &plan, is_complete, outcome));
             return Ok(());
         }
         self.store_pins(outcome).await?;
         self.write(&desired, &plan, outcome).await;
-        self.prune(&desired, outcome)
+        self.prune(&desired, &plan, outcome)
             .instrument(info_span!("prune"))
             .await;
         Ok(())
@@ -354,8 +366,10 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Notes how our Deployments are now.
+    /// Notes how our Deployments are now, and the claim and the route beside them.
     fn see(&self, outcome: &mut Outcome) {
+        let cluster = &self.context.cluster;
+        let spec = &self.coins.spec;
         let namespace = self.coins.namespace().unwrap_or_default();
         let uid = self.coins.uid().unwrap_or_default();
         for component in Component::ALL {
@@ -364,11 +378,16 @@ impl<'a> Case<'a> {
                 .cluster
                 .deployments
                 .get(&namespace, component.name());
-            match live.filter(|live| controller_uid(live.as_ref()) == Some(&uid)) {
+            let is_ours = |live: &Arc<Deployment>| controller_uid(live.as_ref()) == Some(&uid);
+            match live.filter(|live| outcome.runs(component) && is_ours(live)) {
                 Some(live) => outcome.deployments.insert(component, live),
                 None => outcome.deployments.remove(&component),
             };
         }
+        let claim = cluster.claims.get(&namespace, Component::Redis.name());
+        outcome.claim = claim.filter(|_| spec.redis.storage.is_some());
+        let route = cluster.routes.get(&namespace, Component::Webui.name());
+        outcome.route = route.filter(|_| spec.webui.http_route.is_some());
     }
 
     /// When to come back without being woken: for a failure, a status that waits its turn, a refresh.

@@ -4,18 +4,23 @@
 //! `ImagesResolved` are always there, `Reconciling` and `Stalled` only while they are True. What only a person
 //! can mend is Stalled; what is still being tried is Reconciling.
 
+mod pods;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::{ComponentStatus, DockerCoinsStatus, ResolvePolicy};
+use crate::api::{DockerCoinsStatus, ResolvePolicy};
 use crate::component::Component;
 use crate::error::Error;
-use crate::images::{Images, remembered};
-use crate::rollout::{Rollout, rollout};
+use crate::gateway::HTTPRoute;
+use crate::images::Images;
+use crate::rollout::Rollout;
+use pods::{component_rollout, component_status};
 
 /// The longest message that a condition takes, in bytes; the CRD's bound is in characters.
 const LONGEST_MESSAGE: usize = 1000;
@@ -45,6 +50,21 @@ pub struct Outcome {
     /// The objects that differ from what is wanted and are left so, because the resource is suspended;
     /// `None` if it isn't.
     pub held_back: Option<Vec<String>>,
+    /// Where Redis is, if someone else runs it.
+    pub elsewhere: Option<String>,
+    /// The claim of the volume for the coins, if one is asked for.
+    pub claim: Option<Arc<PersistentVolumeClaim>>,
+    /// The web page's HTTPRoute, if one is asked for.
+    pub route: Option<Arc<HTTPRoute>>,
+    /// Whether a kind that the resource asks for is still being listed, so that nothing is known of its objects.
+    pub is_unlisted: bool,
+}
+
+impl Outcome {
+    /// Whether a component has pods here.
+    pub fn runs(&self, component: Component) -> bool {
+        component != Component::Redis || self.elsewhere.is_none()
+    }
 }
 
 /// The status that tells this outcome.
@@ -237,8 +257,10 @@ fn ready(outcome: &Outcome) -> (Told, Option<Told>) {
         return not_ready("RolloutInProgress", message, false);
     }
 
-    let rollouts =
-        Component::ALL.map(|component| (component, component_rollout(component, outcome)));
+    let running = Component::ALL.into_iter().filter(|c| outcome.runs(*c));
+    let rollouts: Vec<_> = running
+        .map(|component| (component, component_rollout(component, outcome)))
+        .collect();
     let of_kind = |is_kind: fn(&Rollout) -> bool| {
         sentences(rollouts.iter().filter(|(_, rollout)| is_kind(rollout)).map(
             |(component, rollout)| match rollout {
@@ -258,22 +280,13 @@ fn ready(outcome: &Outcome) -> (Told, Option<Told>) {
     if !moving.is_empty() {
         return not_ready("RolloutInProgress", moving, false);
     }
-    (
-        Told::new(
-            "Ready",
-            "True",
-            "Ready",
-            "every component runs as asked for".into(),
-        ),
-        None,
-    )
-}
-
-fn component_rollout(component: Component, outcome: &Outcome) -> Rollout {
-    match outcome.deployments.get(&component) {
-        Some(deployment) => rollout(deployment),
-        None => Rollout::Moving("it has no Deployment yet".to_owned()),
-    }
+    let elsewhere = outcome.elsewhere.as_ref().map(|address| {
+        format!("Redis is run by someone else, at {address}: whether it is there, and well, was not looked at")
+    });
+    let route = outcome.route.as_ref().and_then(|route| route.remark());
+    let told = ["every component runs as asked for".to_owned()];
+    let told = sentences(told.into_iter().chain(elsewhere).chain(route));
+    (Told::new("Ready", "True", "Ready", told), None)
 }
 
 fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
@@ -414,55 +427,6 @@ fn meanwhile(outcome: &Outcome) -> &'static str {
         true => "The last complete set of images runs on",
         false => "Nothing is deployed before every image is resolved",
     }
-}
-
-fn component_status(
-    component: Component,
-    before: &DockerCoinsStatus,
-    outcome: &Outcome,
-) -> ComponentStatus {
-    let memory = remembered(before, component).cloned().unwrap_or_default();
-    let mut told = ComponentStatus {
-        name: component.name().to_owned(),
-        message: None,
-        ..memory
-    };
-    if let Some(images) = &outcome.images {
-        let index = component as usize;
-        let image = &images.components[index];
-        told.image = Some(image.asked.to_string());
-        let answer = image.answer.as_ref();
-        let answered = answer.map(|(answered, _)| answered);
-        let registry = answered.map(|answered| answered.registry.clone());
-        told.digest = answered.map(|answered| answered.digest.to_string());
-        told.resolved_at = answer.map(|(_, since)| since.clone());
-        told.registry = registry.filter(|registry| !registry.is_empty());
-        told.login = answered.and_then(|answered| answered.login.clone());
-        told.platforms = answered.map_or_else(Vec::new, |answered| answered.platforms.clone());
-        told.unserved_platforms = answered.and_then(|answered| answered.unserved.clone());
-        let failed = image.failure.as_ref();
-        told.next_attempt = failed.and(outcome.next_attempt).map(Time);
-        // What is held back doesn't run, and must not pass for what did.
-        if let Some(set) = images.set.as_ref().filter(|_| outcome.held_back.is_none()) {
-            told.pinned = Some(set[index].clone());
-        }
-        told.message = image
-            .failure
-            .as_ref()
-            .map(|failure| clipped(failure.to_string()));
-    }
-    let deployment = outcome.deployments.get(&component);
-    let pods = deployment
-        .and_then(|deployment| deployment.status.clone())
-        .unwrap_or_default();
-    told.replicas = deployment.map_or(0, |deployment| deployment.spec.replicas.unwrap_or(1));
-    told.ready_replicas = pods.ready_replicas.unwrap_or(0);
-    if told.message.is_none()
-        && let Some(Rollout::Moving(why) | Rollout::Stuck(why)) = deployment.map(|d| rollout(d))
-    {
-        told.message = Some(clipped(why));
-    }
-    told
 }
 
 /// What went wrong, in full once for each kind of failure: a tag that isn't there is missing for four images,

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that decide, each a file, and a folder where it has one.
-const PURE: [&str; 15] = [
+const PURE: [&str; 16] = [
     "api",
     "component",
     "desired",
     "diff",
     "error",
+    "gateway",
     "images",
     "leader/lease",
     "metrics",

@@ -16,6 +16,14 @@ use super::{ResolvePolicy, schema};
     validation = Rule::new("!(has(self.image) && has(self.tag))").message(
         "image and tag exclude each other: write the whole reference in image, or only a tag in tag"
     ),
+    validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))").message(
+        "replicas and autoscaling exclude each other, since both decide how many pods there are: write one of them"
+    ),
+    validation = Rule::new(
+        "!has(self.autoscaling) || has(self.resources) && (has(self.resources.requests) && 'cpu' in self.resources.requests || has(self.resources.limits) && 'cpu' in self.resources.limits)"
+    ).message(
+        "autoscaling goes by the share of what is asked for: write resources.requests.cpu beside it, such as 100m"
+    ),
     validation = Rule::new(
         "!has(self.minReadySeconds) || self.minReadySeconds < (has(self.progressDeadlineSeconds) ? self.progressDeadlineSeconds : 600)"
     ).message(
@@ -51,6 +59,12 @@ pub struct ComponentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
+
+    /// Lets a HorizontalPodAutoscaler of the operator's decide how many pods there are. Excludes replicas; needs
+    /// resources.requests.cpu, and an add-on in the cluster that measures pods, such as metrics-server.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
 
     /// What the container asks for and may use. Default: nothing asked, no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,68 +118,31 @@ pub struct ComponentSpec {
     pub security_context: Option<SecurityContext>,
 }
 
-/// Redis: a component of which there is at most one.
+/// Between which numbers of pods a HorizontalPodAutoscaler decides, and by what.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("!has(self.replicas) || self.replicas <= 1").message(
-        "two Redis pods would split the counters between them: write 1, 0, or leave replicas out"
-    )
-)]
-pub struct RedisSpec {
-    /// What every component has.
-    #[serde(flatten)]
-    pub component: ComponentSpec,
-}
-
-/// The web page: a component whose Service people reach.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct WebuiSpec {
-    /// What every component has.
-    #[serde(flatten)]
-    pub component: ComponentSpec,
-
-    /// How the page is reached.
+#[x_kube(validation = Rule::new("(has(self.minReplicas) ? self.minReplicas : 1) <= self.maxReplicas").message(
+    "minReplicas is above maxReplicas: write a smaller minReplicas, or a greater maxReplicas"
+))]
+pub struct Autoscaling {
+    /// The fewest pods. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service: Option<ServiceSpec>,
-}
+    #[schemars(range(min = 1, max = 1000))]
+    pub min_replicas: Option<i32>,
 
-/// How the web page's Service is reached.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new(
-    "!has(self.nodePort) || (has(self.type) && self.type in ['NodePort', 'LoadBalancer'])"
-).message("only NodePort and LoadBalancer have a nodePort: write type: NodePort beside it, or leave nodePort out"))]
-pub struct ServiceSpec {
-    /// ClusterIP: from inside the cluster. NodePort: also on a port of every node. LoadBalancer: also by a
-    /// load balancer of the cloud's. Default: ClusterIP.
-    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    pub type_: Option<ServiceType>,
+    /// The most pods.
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_replicas: i32,
 
-    /// The port on every node, within the cluster's range (usually 30000 to 32767); only with type NodePort
-    /// or LoadBalancer. Default: chosen by the cluster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 65535))]
-    pub node_port: Option<i32>,
-
-    /// Annotations of the Service, such as a cloud's load balancer reads. Default: none.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "schema::annotations")]
-    pub annotations: BTreeMap<String, String>,
-}
-
-/// How a Service is reached.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[schemars(description = "")] // It would stand in `kubectl explain` in place of the field's.
-pub enum ServiceType {
-    /// From inside the cluster.
-    #[default]
-    ClusterIP,
-    /// Also on a port of every node.
-    NodePort,
-    /// Also by a load balancer of the cloud's.
-    LoadBalancer,
+    /// How much of the CPU that they ask for the pods should use on average, in percent: above it there come more of
+    /// them, below it fewer. Default: 80.
+    #[serde(
+        rename = "targetCPUUtilizationPercentage",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 1, max = 1000))]
+    pub target_cpu_utilization_percentage: Option<i32>,
 }
 
 /// How one component's tag becomes a digest.

@@ -4,7 +4,11 @@ use std::fmt::Debug;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Service, ServicePort};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service, ServicePort};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use kube::api::Patch;
 use kube::{Resource, ResourceExt as _};
@@ -13,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::component::Component;
+use crate::gateway::HTTPRoute;
 use crate::plan::MANAGER;
 
 use super::{Cache, Cluster};
@@ -28,6 +33,12 @@ pub trait Child:
     + Sync
     + 'static
 {
+    /// Whether only some resources ask for one, so that the others do without.
+    const IS_OPTIONAL: bool = false;
+
+    /// The one name under which it is written, where there is only one: then no others are watched.
+    const NAME: Option<&'static str> = None;
+
     /// What has been seen of this kind.
     fn cache(cluster: &Cluster) -> &Cache<Self>;
 
@@ -36,6 +47,9 @@ pub trait Child:
     fn before_apply(&self, _live: &Self) -> Vec<Step> {
         Vec::new()
     }
+
+    /// Drops what its controllers say, where no one here looks at that.
+    fn drop_status(&mut self) {}
 
     /// The object as kubectl names it, such as `deployment rng`.
     fn command(&self) -> String {
@@ -138,6 +152,79 @@ impl Child for Deployment {
     }
 }
 
+impl Child for PersistentVolumeClaim {
+    const IS_OPTIONAL: bool = true;
+    const NAME: Option<&'static str> = Some(Component::Redis.name());
+
+    fn cache(cluster: &Cluster) -> &Cache<Self> {
+        &cluster.claims
+    }
+}
+
+impl Child for EndpointSlice {
+    const IS_OPTIONAL: bool = true;
+    // Those that the cluster writes change with every pod.
+    const NAME: Option<&'static str> = Some(Component::Redis.name());
+
+    fn cache(cluster: &Cluster) -> &Cache<Self> {
+        &cluster.endpoint_slices
+    }
+}
+
+impl Child for NetworkPolicy {
+    const IS_OPTIONAL: bool = true;
+
+    fn cache(cluster: &Cluster) -> &Cache<Self> {
+        &cluster.policies
+    }
+}
+
+impl Child for PodDisruptionBudget {
+    const IS_OPTIONAL: bool = true;
+
+    fn cache(cluster: &Cluster) -> &Cache<Self> {
+        &cluster.budgets
+    }
+
+    fn drop_status(&mut self) {
+        self.status = None;
+    }
+}
+
+impl Child for HorizontalPodAutoscaler {
+    const IS_OPTIONAL: bool = true;
+
+    fn cache(cluster: &Cluster) -> &Cache<Self> {
+        &cluster.autoscalers
+    }
+
+    fn drop_status(&mut self) {
+        self.status = None;
+    }
+}
+
+impl Child for Ingress {
+    const IS_OPTIONAL: bool = true;
+    const NAME: Option<&'static str> = Some(Component::Webui.name());
+
+    fn cache(cluster: &Cluster) -> &Cache<Self> {
+        &cluster.ingresses
+    }
+
+    fn drop_status(&mut self) {
+        self.status = None;
+    }
+}
+
+impl Child for HTTPRoute {
+    const IS_OPTIONAL: bool = true;
+    const NAME: Option<&'static str> = Some(Component::Webui.name());
+
+    fn cache(cluster: &Cluster) -> &Cache<Self> {
+        &cluster.routes
+    }
+}
+
 /// The records of who manages which field of an object, changed so that we seem to have applied all of its spec,
 /// whoever did. Labels and annotations stay whose they are.
 pub(super) fn taken_over(
@@ -224,6 +311,12 @@ pub fn slim<K: Resource>(object: &mut K) {
             };
         }
     }
+}
+
+/// Does that to a child, and drops what no one looks at of its kind.
+pub fn slim_child<K: Child>(object: &mut K) {
+    slim(object);
+    object.drop_status();
 }
 
 #[cfg(test)]

@@ -25,15 +25,18 @@ pub(super) struct Faults {
     kind: String,
     /// The namespace that is watched; `None` is all of them.
     scope: Option<String>,
+    /// Whether few resources ask for this kind.
+    is_optional: bool,
     /// What was said last of a failure, while it lasts.
     standing: Option<String>,
 }
 
 impl Faults {
-    pub(super) fn new(kind: &str, scope: Option<&str>) -> Self {
+    pub(super) fn new(kind: &str, scope: Option<&str>, is_optional: bool) -> Self {
         Self {
             kind: kind.to_owned(),
             scope: scope.map(ToOwned::to_owned),
+            is_optional,
             standing: None,
         }
     }
@@ -47,6 +50,15 @@ impl Faults {
         match brought {
             // Before each try; only what follows tells how it went.
             Ok(watcher::Event::Init) => false,
+            // Before the list ends, what was seen before a refusal is still there.
+            Ok(watcher::Event::InitApply(_)) if self.is_optional => false,
+            Ok(_) if self.is_optional => {
+                if self.standing.take().is_some() {
+                    info!("{} are watched again", self.what());
+                }
+                cluster.optional.clear(&self.kind);
+                false
+            }
             Ok(_) => {
                 if self.standing.take().is_some() {
                     info!("{} are watched again", self.what());
@@ -62,10 +74,31 @@ impl Faults {
         let text = self.text(error);
         let is_new = self.standing.as_ref() != Some(&text);
         match is_new {
+            // That is as it may be, until a resource asks for one.
+            true if self.is_optional && is_unknown(error) => info!("{text}"),
             true => warn!("{text}"),
             false => debug!("still: {text}"),
         }
         self.standing = Some(text);
+        if self.is_optional {
+            let unlisted = matches!(error, watcher::Error::InitialListFailed(_));
+            let fault = match is_unknown(error) {
+                true => Some(Error::NotServed {
+                    kind: self.kind.clone(),
+                }),
+                false => self.forbidden(error).or_else(|| {
+                    unlisted.then(|| Error::Api {
+                        what: format!("to list {}", self.what()),
+                        message: with_sources(error),
+                    })
+                }),
+            };
+            let is_told = is_new && fault.is_some();
+            if let Some(fault) = fault {
+                cluster.optional.note(&self.kind, fault);
+            }
+            return is_told;
+        }
         match self.forbidden(error) {
             Some(fault) => {
                 cluster.blind.note(&self.kind, fault, Instant::now());
@@ -84,8 +117,13 @@ impl Faults {
     }
 
     fn text(&self, error: &watcher::Error) -> String {
-        let is_unknown = matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404);
-        if is_unknown {
+        if is_unknown(error) && self.is_optional {
+            return format!(
+                "the cluster serves no {}: resources that ask for one tell so",
+                self.kind
+            );
+        }
+        if is_unknown(error) {
             return format!(
                 "the cluster knows no {}: install the CRD with `kubectl apply -f crds/dockercoins.yaml`",
                 self.kind
@@ -115,6 +153,25 @@ impl Faults {
         let what = format!("to {verb} {}", self.what());
         let error = Error::from_api(what, kube::Error::Api(status.clone()));
         matches!(error, Error::Forbidden { .. }).then_some(error)
+    }
+}
+
+/// Whether a watch failed since the cluster doesn't know its kind.
+fn is_unknown(error: &watcher::Error) -> bool {
+    status_of(error).is_some_and(|status| status.code == 404)
+}
+
+/// Whether a watch failed for good: no waiting mends it.
+pub(super) fn is_refusal(error: &watcher::Error) -> bool {
+    status_of(error).is_some_and(|status| [403, 404].contains(&status.code))
+}
+
+fn status_of(error: &watcher::Error) -> Option<&kube::core::Status> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
+        _ => None,
     }
 }
 

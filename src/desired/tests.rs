@@ -426,3 +426,103 @@ fn a_check_that_can_t_be_made_is_refused() {
         ])
     );
 }
+
+#[test]
+fn the_coins_are_kept_in_one_place() {
+    let store = |redis: Value| from(json!({ "redis": redis })).unwrap().store;
+    assert_eq!(store(json!({})), Store::Memory);
+    assert_eq!(
+        store(json!({ "storage": { "size": "1Gi" } })),
+        Store::Volume(Claim {
+            size: "1Gi".into(),
+            class: None,
+            is_retained: false,
+        })
+    );
+    let at = |host: &str, port: u16| match store(
+        json!({ "external": { "host": host, "port": port } }),
+    ) {
+        Store::Elsewhere(redis) => redis.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(at("redis.example.com", 6379), "redis.example.com:6379");
+    assert_eq!(at("192.0.2.1", 6380), "192.0.2.1:6380");
+    assert_eq!(at("2001:db8::1", 6380), "[2001:db8::1]:6380");
+    let both = json!({ "redis": { "external": { "host": "a" }, "storage": { "size": "1Gi" } } });
+    assert_eq!(
+        refused(both),
+        [
+            "spec.redis.external: it excludes spec.redis.storage, since a Redis elsewhere keeps its coins there: write one of them"
+        ]
+    );
+}
+
+#[test]
+fn a_redis_elsewhere_is_at_an_address_that_pods_can_reach() {
+    for (host, problem) in [
+        ("127.0.0.1", "a pod can't reach this address"),
+        ("::1", "a pod can't reach this address"),
+        ("0.0.0.0", "a pod can't reach this address"),
+        ("169.254.1.1", "a pod can't reach this address"),
+        ("fe80::1", "a pod can't reach this address"),
+        ("localhost", "in a pod that is the pod itself"),
+        ("10.0.0", "it is no IP address"),
+        ("10.0.0.256", "it is no IP address"),
+        ("redis:6379", "it is no IP address"),
+    ] {
+        let faults = refused(json!({ "redis": { "external": { "host": host } } }));
+        assert_eq!(faults.len(), 1);
+        let told = format!("spec.redis.external.host: {problem}");
+        assert!(faults[0].starts_with(&told), "{host}: {faults:?}");
+    }
+    assert_eq!(
+        refused(json!({ "redis": { "external": { "host": "redis.example.com", "port": 6380 } } })),
+        [
+            "spec.redis.external.port: a name leads to another name, and can't lead to another port: write 6379, or the address in place of the host's name"
+        ]
+    );
+}
+
+#[test]
+fn what_contradicts_itself_in_how_the_page_is_reached_and_scaled_is_refused() {
+    let scaled = |rest: Value| json!({ "autoscaling": { "maxReplicas": 3 }, "resources": rest });
+    let cpu = json!({ "requests": { "cpu": "100m" } });
+    let mut with_replicas = scaled(cpu.clone());
+    with_replicas["replicas"] = json!(2);
+    let mut upside_down = scaled(cpu.clone());
+    upside_down["autoscaling"]["minReplicas"] = json!(4);
+    for (spec, fault) in [
+        (
+            json!({ "webui": { "ingress": {} } }),
+            "spec.webui.ingress.host: without a host it would take every request",
+        ),
+        (
+            json!({ "webui": { "httpRoute": { "parentRefs": [] } } }),
+            "spec.webui.httpRoute.parentRefs: a route needs a Gateway",
+        ),
+        (
+            json!({ "redis": scaled(cpu) }),
+            "spec.redis.autoscaling: two Redis pods",
+        ),
+        (
+            json!({ "rng": with_replicas }),
+            "spec.rng.autoscaling: it excludes replicas",
+        ),
+        (
+            json!({ "rng": scaled(json!({})) }),
+            "spec.rng.autoscaling: it goes by the share of what is asked for",
+        ),
+        (
+            json!({ "rng": upside_down }),
+            "spec.rng.autoscaling: minReplicas is above maxReplicas",
+        ),
+        (
+            json!({ "redis": { "storage": { "size": "1Gi" }, "strategy": { "type": "RollingUpdate" } } }),
+            "spec.redis.strategy: two Redis pods would write to the same files",
+        ),
+    ] {
+        let faults = refused(spec);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].starts_with(fault), "{faults:?}");
+    }
+}

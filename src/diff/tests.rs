@@ -413,3 +413,87 @@ fn what_means_nothing_may_be_left_out_and_what_chooses_something_may_not() {
         assert_eq!(drift(json!({ "field": something })), 1);
     }
 }
+
+/// A NetworkPolicy, and what becomes of it after `change`.
+fn policy_judged(change: impl FnOnce(&mut Value)) -> Verdict {
+    let wanted = json!({
+        "metadata": {
+            "name": "rng",
+            "annotations": { APPLIED: "hash" },
+            "ownerReferences": [owner()],
+        },
+        "spec": {
+            "podSelector": { "matchLabels": { "app": "rng" } },
+            "policyTypes": ["Ingress"],
+            "ingress": [{
+                "from": [{ "podSelector": { "matchLabels": { "app": "worker" } } }],
+                "ports": [{ "port": 80, "protocol": "TCP" }],
+            }],
+        },
+    });
+    let mut live = wanted.clone();
+    change(&mut live);
+    let policy = |json| {
+        serde_json::from_value::<k8s_openapi::api::networking::v1::NetworkPolicy>(json).unwrap()
+    };
+    judge(&policy(wanted), Some(&policy(live)), &owner(), |_| true)
+}
+
+#[test]
+fn whatever_someone_adds_to_a_network_policy_is_undone() {
+    assert_eq!(policy_judged(|_| {}), Verdict::Keep);
+    let ports = json!([{ "port": 80, "protocol": "TCP" }, { "port": 22, "protocol": "TCP" }]);
+    assert_eq!(
+        policy_judged(|live| live["spec"]["ingress"][0]["ports"] = ports.clone()),
+        healed(
+            "spec.ingress[0].ports",
+            Some(ports.clone()),
+            json!([{ "port": 80, "protocol": "TCP" }])
+        )
+    );
+    let everyone = |live: &mut Value| {
+        live["spec"]["ingress"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({}));
+    };
+    assert!(matches!(policy_judged(everyone), Verdict::Heal(_)));
+    assert_eq!(
+        policy_judged(|live| live["spec"]["podSelector"]["matchLabels"]["team"] = json!("blue")),
+        healed(
+            "spec.podSelector.matchLabels.team",
+            Some(json!("blue")),
+            Value::Null
+        )
+    );
+}
+
+#[test]
+fn a_claim_that_outlives_its_resource_is_the_next_one_s_of_that_name_and_no_other_s() {
+    let claim = |name: &str, stamp: Option<&str>, size: &str| {
+        let mut annotations = json!({ ADOPT: name });
+        if let Some(stamp) = stamp {
+            annotations[APPLIED] = json!(stamp);
+        }
+        let claim = json!({
+            "metadata": { "name": "redis", "annotations": annotations },
+            "spec": { "resources": { "requests": { "storage": size } } },
+        });
+        serde_json::from_value::<k8s_openapi::api::core::v1::PersistentVolumeClaim>(claim).unwrap()
+    };
+    let wanted = claim("dockercoins", Some("hash"), "1Gi");
+    let judged = |live| judge(&wanted, Some(&live), &owner(), |_| false);
+    assert_eq!(
+        judged(claim("dockercoins", Some("hash"), "1024Mi")),
+        Verdict::Keep
+    );
+    assert_eq!(
+        judged(claim("dockercoins", Some("older"), "1Gi")),
+        Verdict::Update
+    );
+    assert_eq!(judged(claim("dockercoins", None, "1Gi")), Verdict::Adopt);
+    assert_eq!(
+        judged(claim("another", Some("hash"), "1Gi")),
+        Verdict::Foreign(None)
+    );
+}

@@ -7,9 +7,9 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, ExecAction,
-    HTTPGetAction, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-    ResourceRequirements, SeccompProfile, SecurityContext, Sysctl, TCPSocketAction, Volume,
-    VolumeMount,
+    HTTPGetAction, LocalObjectReference, PersistentVolumeClaimVolumeSource, PodSecurityContext,
+    PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, Sysctl,
+    TCPSocketAction, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -17,7 +17,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::{Resources, Strategy, StrategyType};
 use crate::component::Component;
-use crate::desired::{Check, CheckKind, Desired, DesiredComponent};
+use crate::desired::{Check, CheckKind, Desired, DesiredComponent, Store};
 
 use super::{labels, metadata, selector};
 
@@ -92,7 +92,7 @@ fn pod(desired: &Desired, wanted: &DesiredComponent, image: &str) -> PodSpec {
             name: component.name().to_owned(),
             image: Some(image.to_owned()),
             image_pull_policy: Some(pull_policy(image).to_owned()),
-            args: (component == Component::Redis).then(redis_args),
+            args: (component == Component::Redis).then(|| redis_args(&desired.store)),
             ports: component.port().map(|port| {
                 vec![ContainerPort {
                     name: Some(component.name().to_owned()),
@@ -137,13 +137,7 @@ fn pod(desired: &Desired, wanted: &DesiredComponent, image: &str) -> PodSpec {
             }),
             ..Container::default()
         }],
-        volumes: has_data.then(|| {
-            vec![Volume {
-                name: "data".to_owned(),
-                empty_dir: Some(EmptyDirVolumeSource::default()),
-                ..Volume::default()
-            }]
-        }),
+        volumes: has_data.then(|| vec![data(&desired.store)]),
         image_pull_secrets: non_empty(
             desired
                 .pull_secrets
@@ -158,10 +152,35 @@ fn pod(desired: &Desired, wanted: &DesiredComponent, image: &str) -> PodSpec {
     }
 }
 
+/// Where Redis puts its files.
+fn data(store: &Store) -> Volume {
+    let volume = Volume {
+        name: "data".to_owned(),
+        ..Volume::default()
+    };
+    match store {
+        Store::Volume(_) => Volume {
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                claim_name: Component::Redis.name().to_owned(),
+                read_only: None,
+            }),
+            ..volume
+        },
+        Store::Memory | Store::Elsewhere(_) => Volume {
+            empty_dir: Some(EmptyDirVolumeSource::default()),
+            ..volume
+        },
+    }
+}
+
 /// No snapshots: Redis takes no more writes once it fails to save one, which it would after minutes wherever
-/// its directory isn't writable.
-fn redis_args() -> Vec<String> {
-    ["--save", ""].map(str::to_owned).into()
+/// its directory isn't writable. On a volume it writes down each command as it comes, and loses a second at most.
+fn redis_args(store: &Store) -> Vec<String> {
+    let args: &[&str] = match store {
+        Store::Volume(_) => &["--save", "", "--appendonly", "yes"],
+        Store::Memory | Store::Elsewhere(_) => &["--save", ""],
+    };
+    args.iter().copied().map(str::to_owned).collect()
 }
 
 /// Lets a program that isn't root listen on port 80. Pod Security `restricted` counts this sysctl among the

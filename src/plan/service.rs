@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 use crate::api::ServiceType;
 use crate::component::Component;
-use crate::desired::Desired;
+use crate::desired::{Desired, Elsewhere, Host, Store};
 
-use super::{is_own_annotation, metadata, selector};
+use super::{metadata, selector, users_annotations};
 
-/// What `kubectl apply` keeps of an object that it wrote. It wrote the resource, not this object, so that it would
-/// be untrue here.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// A label that no pod has. With it, the Service of a Redis elsewhere selects none: the cluster's controller then empties
+/// what it had noted of our own pods, which it would leave as it was if there were no selector at all.
+const ELSEWHERE: &str = "dockercoins.dev/elsewhere";
 
 pub(super) fn service(desired: &Desired, component: Component, port: i32) -> Service {
     let (type_, node_port, annotations) = match component {
@@ -26,20 +26,33 @@ pub(super) fn service(desired: &Desired, component: Component, port: i32) -> Ser
         }
         _ => (ServiceType::ClusterIP, None, BTreeMap::new()),
     };
-    let annotations = annotations
-        .into_iter()
-        .filter(|(key, _)| !is_own_annotation(key) && key != LAST_APPLIED)
-        .collect();
+    let elsewhere = match &desired.store {
+        Store::Elsewhere(redis) if component == Component::Redis => Some(redis),
+        _ => None,
+    };
+    let name = elsewhere.and_then(|redis| match &redis.host {
+        Host::Name(name) => Some(name.clone()),
+        Host::Address(_) => None,
+    });
+    let mut pods = selector(component);
+    if elsewhere.is_some() {
+        pods.insert(ELSEWHERE.to_owned(), "true".to_owned());
+    }
+    let target = elsewhere.map_or(port, |redis: &Elsewhere| redis.port);
     Service {
-        metadata: metadata(desired, component, annotations),
+        metadata: metadata(desired, component, users_annotations(&annotations)),
         spec: Some(ServiceSpec {
-            type_: Some(name_of(type_).to_owned()),
-            selector: Some(selector(component)),
+            type_: Some(match &name {
+                Some(_) => "ExternalName".to_owned(),
+                None => name_of(type_).to_owned(),
+            }),
+            external_name: name,
+            selector: Some(pods),
             ports: Some(vec![ServicePort {
                 name: Some(component.name().to_owned()),
                 port,
                 protocol: Some("TCP".to_owned()),
-                target_port: Some(IntOrString::Int(port)),
+                target_port: Some(IntOrString::Int(target)),
                 node_port,
                 ..ServicePort::default()
             }]),

@@ -33,21 +33,49 @@ fn pods(desired: &Desired, images: &[String; 5]) -> Vec<PodSpec> {
         .collect()
 }
 
+/// All objects of a plan.
+fn objects(plan: &Plan) -> Vec<Value> {
+    fn of<K: Serialize>(objects: &[K]) -> impl Iterator<Item = Value> {
+        objects.iter().map(|object| json!(object))
+    }
+    let Plan {
+        claims,
+        services,
+        endpoint_slices,
+        policies,
+        deployments,
+        budgets,
+        autoscalers,
+        ingresses,
+        routes,
+    } = plan;
+    of(claims)
+        .chain(of(services))
+        .chain(of(endpoint_slices))
+        .chain(of(policies))
+        .chain(of(deployments.as_deref().unwrap_or_default()))
+        .chain(of(budgets))
+        .chain(of(autoscalers))
+        .chain(of(ingresses))
+        .chain(of(routes))
+        .collect()
+}
+
+/// The objects of a plan but for the nine, as `Kind name`.
+fn others(spec: Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    objects(&plan(&desired(spec), Some(&pinned())))
+        .iter()
+        .map(|object| (text(&object["kind"]), text(&object["metadata"]["name"])))
+        .filter(|(kind, _)| kind != "Service" && kind != "Deployment")
+        .map(|(kind, name)| format!("{kind} {name}"))
+        .collect()
+}
+
 /// Compares the whole plan with a file of it. `UPDATE=1 cargo test` writes the file anew, for `git diff` to show.
 fn is_as_in_file(name: &str, spec: Value) {
-    let Plan {
-        services,
-        deployments,
-    } = plan(&desired(spec), Some(&pinned()));
     let mut text = String::new();
-    let services = services
-        .iter()
-        .map(|object| serde_json::to_value(object).unwrap());
-    let deployments = deployments
-        .iter()
-        .flatten()
-        .map(|object| serde_json::to_value(object).unwrap());
-    for object in services.chain(deployments) {
+    for object in objects(&plan(&desired(spec), Some(&pinned()))) {
         text += "---\n";
         text += &serde_saphyr::to_string(&object).unwrap();
     }
@@ -79,10 +107,121 @@ fn a_resource_without_settings_becomes_exactly_these_nine_objects() {
 }
 
 #[test]
-fn a_resource_with_every_setting_becomes_exactly_these_nine_objects() {
+fn a_resource_with_every_setting_becomes_exactly_these_objects() {
     let example: Value =
         serde_saphyr::from_str(include_str!("../../examples/every-field.yaml")).unwrap();
     is_as_in_file("every-field.objects.yaml", example["spec"].clone());
+}
+
+#[test]
+fn a_redis_elsewhere_is_a_service_that_leads_there_and_no_pod() {
+    let example: Value =
+        serde_saphyr::from_str(include_str!("../../examples/external-redis.yaml")).unwrap();
+    is_as_in_file("external-redis.objects.yaml", example["spec"].clone());
+    let at = |host: &str| {
+        let plan = plan(
+            &desired(json!({ "redis": { "external": { "host": host } } })),
+            Some(&pinned()),
+        );
+        let service = plan.services[1].spec.clone().unwrap();
+        let slices: Vec<_> = plan
+            .endpoint_slices
+            .iter()
+            .map(|slice| {
+                (
+                    slice.address_type.clone(),
+                    slice.endpoints.clone().unwrap()[0].addresses.clone(),
+                )
+            })
+            .collect();
+        let names: Vec<_> = plan
+            .deployments
+            .unwrap()
+            .into_iter()
+            .map(|d| d.metadata.name.unwrap())
+            .collect();
+        assert_eq!(names, ["hasher", "rng", "webui", "worker"]);
+        (service.type_.unwrap(), service.external_name, slices)
+    };
+    assert_eq!(
+        at("redis.example.com"),
+        (
+            "ExternalName".into(),
+            Some("redis.example.com".into()),
+            vec![]
+        )
+    );
+    assert_eq!(
+        at("2001:db8::6"),
+        (
+            "ClusterIP".into(),
+            None,
+            vec![("IPv6".into(), vec!["2001:db8::6".into()])]
+        )
+    );
+}
+
+#[test]
+fn each_field_brings_its_objects_and_no_others() {
+    let several = json!({ "worker": { "replicas": 2 }, "rng": { "replicas": 1 } });
+    assert_eq!(others(several), ["PodDisruptionBudget worker"]);
+    let cpu = json!({ "requests": { "cpu": "100m" } });
+    let scaled = |min: i32| {
+        let autoscaling = json!({ "minReplicas": min, "maxReplicas": 5 });
+        json!({ "worker": { "resources": cpu, "autoscaling": autoscaling } })
+    };
+    assert_eq!(others(scaled(1)), ["HorizontalPodAutoscaler worker"]);
+    assert_eq!(
+        others(scaled(2)),
+        [
+            "PodDisruptionBudget worker",
+            "HorizontalPodAutoscaler worker"
+        ]
+    );
+    let scaled = plan(&desired(scaled(2)), Some(&pinned()));
+    assert_eq!(scaled.deployments.unwrap()[4].spec.replicas, None);
+    assert_eq!(
+        others(json!({ "redis": { "storage": { "size": "1Gi" } } })),
+        ["PersistentVolumeClaim redis"]
+    );
+    let closed = json!({ "networkPolicy": { "enabled": true } });
+    let names = ["hasher", "redis", "rng", "webui", "worker"];
+    assert_eq!(
+        others(closed),
+        names.map(|name| format!("NetworkPolicy {name}"))
+    );
+    assert_eq!(
+        others(json!({ "networkPolicy": { "enabled": false } })),
+        Vec::<String>::new()
+    );
+    assert_eq!(others(json!({})), Vec::<String>::new());
+}
+
+#[test]
+fn a_claim_belongs_to_the_resource_unless_it_is_to_be_retained() {
+    let claim = |when: Value| {
+        let storage = json!({ "size": "1Gi", "whenDeleted": when });
+        let mut plan = plan(&desired(json!({ "redis": { "storage": storage } })), None);
+        let metadata = plan.claims.remove(0).metadata;
+        let annotations = metadata.annotations.unwrap();
+        (
+            metadata.owner_references.is_some(),
+            annotations.get(ADOPT).cloned(),
+        )
+    };
+    assert_eq!(claim(Value::Null), (true, None));
+    assert_eq!(claim(json!("Delete")), (true, None));
+    assert_eq!(claim(json!("Retain")), (false, Some("dockercoins".into())));
+}
+
+#[test]
+fn the_ingress_s_annotations_can_t_say_what_the_operator_s_own_say() {
+    let annotations = json!({ APPLIED: "mine", "example.com/a": "b" });
+    let ingress = json!({ "host": "coins.example.com", "annotations": annotations });
+    let plan = plan(&desired(json!({ "webui": { "ingress": ingress } })), None);
+    let written = plan.ingresses[0].metadata.annotations.clone().unwrap();
+    assert_eq!(written["example.com/a"], "b");
+    assert_ne!(written[APPLIED], "mine");
 }
 
 #[test]
@@ -90,7 +229,11 @@ fn empty_lists_and_maps_are_not_sent() {
     let spec = json!({
         "imagePullSecrets": [], "nodeSelector": {}, "tolerations": [],
         "rng": { "env": [], "podLabels": {}, "podAnnotations": {}, "resources": { "requests": {}, "limits": {} } },
-        "webui": { "service": { "annotations": {} } },
+        "webui": {
+            "service": { "annotations": {} },
+            "ingress": { "host": "a.example.com", "annotations": {} },
+            "httpRoute": { "parentRefs": [{ "name": "a" }], "hostnames": [], "annotations": {} },
+        },
     });
     fn empty(value: &Value, path: &str) -> Vec<String> {
         let below: Vec<(String, &Value)> = match value {
@@ -112,15 +255,8 @@ fn empty_lists_and_maps_are_not_sent() {
                 .collect(),
         }
     }
-    let plan = plan(&desired(spec), Some(&pinned()));
-    let services = plan
-        .services
-        .iter()
-        .map(|s| serde_json::to_value(s).unwrap());
-    let deployments = plan.deployments.iter().flatten();
-    let deployments = deployments.map(|d| serde_json::to_value(d).unwrap());
-    let found: Vec<_> = services
-        .chain(deployments)
+    let found: Vec<_> = objects(&plan(&desired(spec), Some(&pinned())))
+        .into_iter()
         .flat_map(|object| empty(&object, object["metadata"]["name"].as_str().unwrap()))
         .collect();
     assert_eq!(found, ["redis.spec.template.spec.volumes[].emptyDir"]);

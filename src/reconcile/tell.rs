@@ -44,6 +44,7 @@ impl Case<'_> {
         let is_stored = Component::ALL
             .into_iter()
             .zip(set)
+            .filter(|(component, _)| outcome.runs(*component))
             .all(|(component, pinned)| {
                 let memory = images::remembered(&self.before, component);
                 memory.is_some_and(|memory| {

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt as _;
 use tokio::time::Instant;
 use tracing::{Instrument as _, field, info_span};
 
-use crate::cluster::Child;
+use crate::cluster::{Child, Sight};
 use crate::component::Component;
 use crate::desired::Desired;
 use crate::diff::{self, Drift, Verdict, judge};
@@ -30,13 +31,35 @@ impl Case<'_> {
     pub(super) async fn write(&mut self, desired: &Desired, plan: &Plan, outcome: &mut Outcome) {
         // By name, so that a new kind in the plan does not compile before it is written here.
         let Plan {
+            claims,
             services,
+            endpoint_slices,
+            policies,
             deployments,
+            budgets,
+            autoscalers,
+            ingresses,
+            routes,
         } = plan;
-        let deployments = deployments.as_deref().unwrap_or_default();
         let ours = self.memory.ours.clone();
-        let mut written = self.write_kind(desired, services, outcome).await;
-        written.extend(self.write_kind(desired, deployments, outcome).await);
+        let mut written = self.write_optional(desired, claims, outcome).await;
+        written.extend(self.write_kind(desired, services, outcome).await);
+        written.extend(self.write_optional(desired, endpoint_slices, outcome).await);
+        // Before the pods that they close.
+        written.extend(self.write_optional(desired, policies, outcome).await);
+        let is_claimed = claims.iter().all(|claim| self.is_ours(desired, claim));
+        let deployments: Vec<_> = deployments
+            .iter()
+            .flatten()
+            // A pod that mounted a stranger's claim would write to a stranger's volume.
+            .filter(|it| is_claimed || it.name_any() != Component::Redis.name())
+            .cloned()
+            .collect();
+        written.extend(self.write_kind(desired, &deployments, outcome).await);
+        written.extend(self.write_optional(desired, budgets, outcome).await);
+        written.extend(self.write_optional(desired, autoscalers, outcome).await);
+        written.extend(self.write_optional(desired, ingresses, outcome).await);
+        written.extend(self.write_optional(desired, routes, outcome).await);
         let field = |object: &str, drift: &Drift| edit_field(desired, object, drift);
         let was_there = |title: &str| match ours.is_empty() {
             true => self.is_remembered(title),
@@ -54,6 +77,38 @@ impl Case<'_> {
         }
         let told = news::of_writes(&desired.name, &written, was_there, field);
         self.news.extend(told);
+    }
+
+    /// Writes the objects of a kind that few resources ask for, as far as what is there of it can be seen.
+    async fn write_optional<K: Child>(
+        &mut self,
+        desired: &Desired,
+        wanted: &[K],
+        outcome: &mut Outcome,
+    ) -> Vec<(String, Verdict)> {
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        match self.context.cluster.sight::<K>() {
+            Sight::Seen => return self.write_kind(desired, wanted, outcome).await,
+            Sight::Unlisted => outcome.is_unlisted = true,
+            Sight::Unseen(fault) => {
+                self.context.cluster.optional.ask(&K::kind(&()));
+                outcome.faults.push(fault);
+            }
+        }
+        Vec::new()
+    }
+
+    /// Whether an object that is wanted is there, and the resource's.
+    fn is_ours<K: Child>(&self, desired: &Desired, wanted: &K) -> bool {
+        let cluster = &self.context.cluster;
+        let live = K::cache(cluster).get(&desired.namespace, &wanted.name_any());
+        let verdict = self.judge(desired, wanted, live.as_deref());
+        matches!(
+            verdict,
+            Verdict::Keep | Verdict::Update | Verdict::Heal(_) | Verdict::Adopt
+        )
     }
 
     /// Writes the objects of one kind side by side, and gives those that were written, each with why.
@@ -206,8 +261,9 @@ impl Case<'_> {
     /// Whether status tells of a time when this object was there, which is all that is known after a restart: a
     /// component that had pods had its Service too.
     fn is_remembered(&self, title: &str) -> bool {
-        let name = title.split_once(' ').map_or(title, |(_, name)| name);
+        let (kind, name) = title.split_once(' ').unwrap_or_default();
         Component::named(name)
+            .filter(|_| ["Service", "Deployment"].contains(&kind))
             .and_then(|component| images::remembered(&self.started_with, component))
             .is_some_and(|memory| memory.replicas > 0 || memory.ready_replicas > 0)
     }
@@ -218,17 +274,50 @@ impl Case<'_> {
         desired: &Desired,
         plan: &Plan,
         is_complete: bool,
+        outcome: &mut Outcome,
     ) -> Vec<String> {
         let Plan {
+            claims,
             services,
+            endpoint_slices,
+            policies,
             deployments,
+            budgets,
+            autoscalers,
+            ingresses,
+            routes,
         } = plan;
-        let mut held = self.differing(desired, services);
+        let mut held = self.differing_optional(desired, claims, outcome);
+        held.extend(self.differing(desired, services));
+        held.extend(self.differing_optional(desired, endpoint_slices, outcome));
+        held.extend(self.differing_optional(desired, policies, outcome));
         held.extend(self.differing(desired, deployments.as_deref().unwrap_or_default()));
+        held.extend(self.differing_optional(desired, budgets, outcome));
+        held.extend(self.differing_optional(desired, autoscalers, outcome));
+        held.extend(self.differing_optional(desired, ingresses, outcome));
+        held.extend(self.differing_optional(desired, routes, outcome));
         if !is_complete {
             held.push("images that no registry has been asked for".to_owned());
         }
         held
+    }
+
+    /// Those of a kind that few resources ask for. Where it can't be seen, nothing is known of them.
+    fn differing_optional<K: Child>(
+        &self,
+        desired: &Desired,
+        wanted: &[K],
+        outcome: &mut Outcome,
+    ) -> Vec<String> {
+        match self.context.cluster.sight::<K>() {
+            _ if wanted.is_empty() => Vec::new(),
+            Sight::Seen => self.differing(desired, wanted),
+            Sight::Unlisted => {
+                outcome.is_unlisted = true;
+                Vec::new()
+            }
+            Sight::Unseen(_) => wanted.iter().map(Child::title).collect(),
+        }
     }
 
     fn differing<K: Child>(&self, desired: &Desired, wanted: &[K]) -> Vec<String> {
@@ -254,25 +343,62 @@ impl Case<'_> {
         of_services.chain(of_deployments).cloned().collect()
     }
 
-    /// Deletes what the resource controls and no version of this operator would write: an older one may have.
-    pub(super) async fn prune(&mut self, desired: &Desired, outcome: &mut Outcome) {
-        self.prune_kind::<k8s_openapi::api::core::v1::Service>(desired, outcome, |c| {
-            c.port().is_some()
-        })
-        .await;
-        self.prune_kind::<k8s_openapi::api::apps::v1::Deployment>(desired, outcome, |_| true)
+    /// Deletes what the resource controls and doesn't ask for: its field is gone, or an older operator wrote it.
+    pub(super) async fn prune(&mut self, desired: &Desired, plan: &Plan, outcome: &mut Outcome) {
+        let Plan {
+            claims,
+            services,
+            endpoint_slices,
+            policies,
+            // Without images there are none in the plan, and those that there are run on.
+            deployments: _,
+            budgets,
+            autoscalers,
+            ingresses,
+            routes,
+        } = plan;
+        let has_pods = |name: &str| Component::named(name).is_some_and(|it| desired.runs(it));
+        self.prune_kind::<Deployment>(desired, outcome, has_pods)
             .await;
+        self.prune_others(desired, services, outcome).await;
+        self.prune_others(desired, endpoint_slices, outcome).await;
+        self.prune_others(desired, policies, outcome).await;
+        self.prune_others(desired, budgets, outcome).await;
+        self.prune_others(desired, autoscalers, outcome).await;
+        self.prune_others(desired, ingresses, outcome).await;
+        self.prune_others(desired, routes, outcome).await;
+        // After the pod that has it.
+        self.prune_others(desired, claims, outcome).await;
+    }
+
+    /// Deletes what there is of a kind beside what is wanted.
+    async fn prune_others<K: Child>(
+        &mut self,
+        desired: &Desired,
+        wanted: &[K],
+        outcome: &mut Outcome,
+    ) {
+        let is_wanted = |name: &str| wanted.iter().any(|object| object.name_any() == name);
+        self.prune_kind::<K>(desired, outcome, is_wanted).await;
     }
 
     async fn prune_kind<K: Child>(
         &mut self,
         desired: &Desired,
         outcome: &mut Outcome,
-        has_one: fn(Component) -> bool,
+        is_wanted: impl Fn(&str) -> bool,
     ) {
+        // What is asked for again later isn't something that someone had deleted.
+        self.memory.ours.retain(|title| {
+            let (kind, name) = title.split_once(' ').unwrap_or_default();
+            kind != K::kind(&()) || is_wanted(name)
+        });
         let cluster = &self.context.cluster;
+        if K::IS_OPTIONAL && !matches!(cluster.sight::<K>(), Sight::Seen) {
+            return;
+        }
         for live in K::cache(cluster).in_namespace(&desired.namespace) {
-            let is_wanted = Component::named(&live.name_any()).is_some_and(has_one);
+            let is_wanted = is_wanted(&live.name_any());
             let is_ours = controller_uid(live.as_ref()) == Some(&desired.owner.uid)
                 && live
                     .labels()
@@ -307,7 +433,20 @@ fn stamp_of<K: Child>(object: &K) -> Option<String> {
 
 /// The field of the resource that decides what drifted.
 fn edit_field(desired: &Desired, title: &str, drift: &Drift) -> String {
-    let name = title.split_once(' ').map_or(title, |(_, name)| name);
+    let (kind, name) = title.split_once(' ').unwrap_or_default();
+    let whole = match kind {
+        "PersistentVolumeClaim" => Some("spec.redis.storage".to_owned()),
+        "EndpointSlice" => Some("spec.redis.external".to_owned()),
+        "NetworkPolicy" => Some("spec.networkPolicy".to_owned()),
+        "PodDisruptionBudget" => Some(format!("spec.{name}.replicas")),
+        "HorizontalPodAutoscaler" => Some(format!("spec.{name}.autoscaling")),
+        "Ingress" => Some("spec.webui.ingress".to_owned()),
+        "HTTPRoute" => Some("spec.webui.httpRoute".to_owned()),
+        _ => None,
+    };
+    if let Some(field) = whole {
+        return field;
+    }
     let image_field =
         Component::named(name).map(|component| desired.component(component).image_field.as_str());
     diff::field_to_edit(name, drift, image_field.unwrap_or_default())

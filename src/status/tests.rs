@@ -1,9 +1,11 @@
+mod beside;
+
 use k8s_openapi::jiff::ToSpan as _;
 use resolver::{Digest, Failure, Reference, ResolveError};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::DockerCoins;
+use crate::api::{ComponentStatus, DockerCoins};
 use crate::desired::{Desired, Invalid};
 use crate::images::{self, Answers};
 
