@@ -22,6 +22,9 @@ tool() {
     prometheus-crds)
         directory=$(go_files github.com/prometheus-operator/prometheus-operator v0.85.0 h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=)/example
         program=prometheus-operator-crd ;;
+    gateway-crds)
+        directory=$(go_files sigs.k8s.io/gateway-api v1.6.0 h1:735YBRj5NXFrOGX0GoSjwzUIzbz8kiEOfADsqHFmHgE=)/config/crd
+        program=standard ;;
     docker-registry) directory=$(debian registry)/usr/bin ;;
     prometheus | promtool) directory=$(debian monitoring)/usr/bin ;;
     shellcheck) directory=$(debian lint)/usr/bin ;;

@@ -105,7 +105,9 @@ fn each_permission_of_the_role_is_taken_away_in_some_test() {
     chart.retain(|permission| permission.resource != "leases");
     let chart: BTreeSet<String> = chart.iter().map(ToString::to_string).collect();
     let tested = PERMISSIONS.iter().map(|(permission, _)| *permission);
-    let tested: BTreeSet<String> = tested.chain(ELSEWHERE).map(String::from).collect();
+    let mut tested: BTreeSet<String> = tested.chain(ELSEWHERE).map(String::from).collect();
+    // What few resources ask for has a test of its own.
+    tested.extend(super::beside::permissions());
     assert_eq!(chart, tested);
 }
 

@@ -7,7 +7,7 @@
 //! `make test` runs them. By hand, with a cluster from `local/up --name NAME --no-node`:
 //!
 //! ```sh
-//! set -a; . .local/NAME/env; KUBECTL=$(local/tool kubectl) PROMETHEUS=$(local/tool prometheus); set +a
+//! set -a; . .local/NAME/env; KUBECTL=$(local/tool kubectl) PROMETHEUS=$(local/tool prometheus) GATEWAY_CRDS=$(local/tool gateway-crds); set +a
 //! cargo test --test cluster -- --ignored --test-threads=8
 //! ```
 
@@ -19,10 +19,12 @@ mod support;
 mod alerts;
 mod asking;
 mod bad_input;
+mod beside;
 mod children;
 mod drift;
 mod forbidden;
 mod foreign;
+mod gateway;
 mod images;
 mod leader;
 mod lifecycle;
@@ -38,5 +40,6 @@ mod rollout;
 mod rules;
 mod schema;
 mod siblings;
+mod store;
 mod suspend;
 mod traces;

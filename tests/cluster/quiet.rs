@@ -22,6 +22,13 @@ async fn a_new_resource_costs_nine_applies_and_one_read() {
             "get serviceaccounts",
             "list deployments",
             "list dockercoins",
+            "list endpointslices",
+            "list horizontalpodautoscalers",
+            "list httproutes",
+            "list ingresses",
+            "list networkpolicies",
+            "list persistentvolumeclaims",
+            "list poddisruptionbudgets",
             "list services"
         ]
     );
@@ -126,12 +133,12 @@ async fn a_change_of_one_component_is_one_apply() {
     assert_eq!(namespace.requests_about("patch", "deployments", "rng"), 2);
 }
 
-/// Waits until all three watches are open, and the empty namespace has been looked for.
+/// Waits until all watches are open, and the empty namespace has been looked for.
 pub async fn until_watching(namespace: &Namespace) {
     // A watch is in the audit log when it ends; the list before it, when it was answered.
     until("everything has been listed", async || {
         let requests = namespace.requests();
-        if requests.len() == 4 {
+        if requests.len() == 11 {
             Ok(())
         } else {
             Err(format!("{requests:?}"))

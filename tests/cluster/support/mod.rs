@@ -7,6 +7,7 @@ pub mod kubectl;
 pub mod monitor;
 pub mod namespace;
 pub mod operator;
+pub mod own_cluster;
 pub mod proxy;
 pub mod registry;
 pub mod rights;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 pub use coins::{COMPONENTS, SERVED, conditions, reason_of};
 pub use namespace::Namespace;
 pub use operator::Operator;
+pub use own_cluster::OwnCluster;
 pub use registry::Registry;
 
 /// How long anything may take that must come about by itself. Many times what it takes, since all tests share

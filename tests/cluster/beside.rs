@@ -1,0 +1,534 @@
+//! The objects beside the nine, each asked for by a field: that they come, are healed like the nine, and go with the
+//! field; and that strangers' are left alone.
+
+use std::collections::BTreeSet;
+
+use dockercoins_operator::api::DockerCoins;
+use dockercoins_operator::cluster::Child;
+use dockercoins_operator::gateway::HTTPRoute;
+use futures::StreamExt as _;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::ResourceExt as _;
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::ApiResource;
+use serde_json::{Value, json};
+
+use super::gateway::install_gateway_api;
+use crate::support::coins::{message_of, nine};
+use crate::support::namespace::{COINS, TESTER, merged};
+use crate::support::rights::{Permission, RELEASE, Rights};
+use crate::support::{Namespace, Operator, conditions, reason_of, until, variable};
+
+/// A kind of object beside the nine.
+pub struct Beside {
+    kind: ApiResource,
+    /// The object.
+    name: &'static str,
+    /// What asks for it.
+    settings: Value,
+    /// What no longer does.
+    without: Value,
+    /// The field that an event names.
+    field: &'static str,
+    /// What someone changes in it.
+    drift: Value,
+    /// The same object, as a stranger would write it.
+    stranger: Value,
+}
+
+fn beside<K: Child>(
+    name: &'static str,
+    field: &'static str,
+    [settings, without, drift, stranger]: [Value; 4],
+) -> Beside {
+    let kind = ApiResource::erase::<K>(&());
+    Beside {
+        kind,
+        name,
+        settings,
+        without,
+        field,
+        drift,
+        stranger,
+    }
+}
+
+/// One of each kind.
+pub fn all() -> Vec<Beside> {
+    let scaling = json!({
+        "autoscaling": { "maxReplicas": 3 },
+        "resources": { "requests": { "cpu": "100m" } },
+    });
+    let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "worker" });
+    let backend = json!({ "service": { "name": "webui", "port": { "number": 80 } } });
+    let path = |backend: &Value| json!({ "path": "/", "pathType": "Prefix", "backend": backend });
+    let rule = |host: &str| json!({ "host": host, "http": { "paths": [path(&backend)] } });
+    vec![
+        beside::<PersistentVolumeClaim>(
+            "redis",
+            "spec.redis.storage",
+            [
+                json!({ "redis": { "storage": { "size": "1Gi" } } }),
+                json!({ "redis": { "storage": null } }),
+                json!({ "metadata": { "labels": { "app.kubernetes.io/part-of": "mine" } } }),
+                json!({ "spec": {
+                    "accessModes": ["ReadWriteOnce"],
+                    "resources": { "requests": { "storage": "1Gi" } },
+                } }),
+            ],
+        ),
+        beside::<EndpointSlice>(
+            "redis",
+            "spec.redis.external",
+            [
+                json!({ "redis": { "external": { "host": "192.0.2.10", "port": 6380 } } }),
+                json!({ "redis": { "external": null } }),
+                json!({ "endpoints": [{ "addresses": ["192.0.2.66"] }] }),
+                json!({ "addressType": "IPv4", "endpoints": [{ "addresses": ["192.0.2.77"] }] }),
+            ],
+        ),
+        beside::<NetworkPolicy>(
+            "worker",
+            "spec.networkPolicy",
+            [
+                json!({ "networkPolicy": { "enabled": true } }),
+                json!({ "networkPolicy": { "enabled": false } }),
+                json!({ "spec": { "ingress": [{}] } }),
+                json!({ "spec": { "podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}] } }),
+            ],
+        ),
+        beside::<PodDisruptionBudget>(
+            "worker",
+            "spec.worker.replicas",
+            [
+                json!({ "worker": { "replicas": 2 } }),
+                json!({ "worker": { "replicas": 1 } }),
+                json!({ "spec": { "maxUnavailable": 0 } }),
+                json!({ "spec": { "minAvailable": 1, "selector": {} } }),
+            ],
+        ),
+        beside::<HorizontalPodAutoscaler>(
+            "worker",
+            "spec.worker.autoscaling",
+            [
+                json!({ "worker": scaling }),
+                json!({ "worker": { "autoscaling": null } }),
+                json!({ "spec": { "maxReplicas": 9 } }),
+                json!({ "spec": { "scaleTargetRef": target, "maxReplicas": 7 } }),
+            ],
+        ),
+        beside::<Ingress>(
+            "webui",
+            "spec.webui.ingress",
+            [
+                json!({ "webui": { "ingress": { "host": "coins.example.com", "tls": { "secretName": "coins" } } } }),
+                json!({ "webui": { "ingress": null } }),
+                json!({ "spec": { "rules": [rule("elsewhere.example.com")] } }),
+                json!({ "spec": { "rules": [rule("stranger.example.com")] } }),
+            ],
+        ),
+        beside::<HTTPRoute>(
+            "webui",
+            "spec.webui.httpRoute",
+            [
+                json!({ "webui": { "httpRoute": {
+                    "parentRefs": [{ "name": "public", "namespace": "gateways" }],
+                    "hostnames": ["coins.example.com"],
+                } } }),
+                json!({ "webui": { "httpRoute": null } }),
+                json!({ "spec": { "parentRefs": [
+                    { "name": "public", "namespace": "gateways" },
+                    { "name": "another" },
+                ] } }),
+                json!({ "spec": { "parentRefs": [{ "name": "stranger" }] } }),
+            ],
+        ),
+    ]
+}
+
+impl Beside {
+    fn api(&self, namespace: &Namespace) -> Api<DynamicObject> {
+        Api::namespaced_with(namespace.client.clone(), &namespace.name, &self.kind)
+    }
+
+    fn title(&self) -> String {
+        format!("{} {}", self.kind.kind, self.name)
+    }
+
+    /// A name for a namespace.
+    fn subject(&self) -> String {
+        self.kind.plural.clone()
+    }
+
+    /// Waits until the object is as `is` wants it.
+    async fn until(
+        &self,
+        namespace: &Namespace,
+        what: &str,
+        is: impl Fn(&Value) -> bool,
+    ) -> DynamicObject {
+        let title = self.title();
+        until(&format!("{title} {what}"), async || {
+            match self.api(namespace).get_opt(self.name).await.unwrap() {
+                Some(object) if is(&json!(object)) => Ok(object),
+                other => Err(format!("{:#}", json!(other))),
+            }
+        })
+        .await
+    }
+
+    async fn until_ours(&self, namespace: &Namespace) -> DynamicObject {
+        let is_ours = |object: &Value| {
+            let owner = &object["metadata"]["ownerReferences"][0];
+            owner["kind"] == "DockerCoins" && owner["controller"] == true
+        };
+        self.until(namespace, "is the resource's", is_ours).await
+    }
+
+    async fn until_gone(&self, namespace: &Namespace) {
+        let title = self.title();
+        until(&format!("{title} is gone"), async || {
+            match self.api(namespace).get_opt(self.name).await.unwrap() {
+                None => Ok(()),
+                Some(object) => Err(format!("{:#}", json!(object))),
+            }
+        })
+        .await;
+    }
+
+    /// Makes a stranger's.
+    async fn make_stranger_s(&self, namespace: &Namespace, annotations: Value) -> DynamicObject {
+        let mut object = self.stranger.clone();
+        object["apiVersion"] = json!(self.kind.api_version);
+        object["kind"] = json!(self.kind.kind);
+        object["metadata"] = json!({ "name": self.name, "annotations": annotations });
+        let object = serde_json::from_value(object).unwrap();
+        self.api(namespace)
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap()
+    }
+}
+
+/// A resource for which no registry is asked.
+async fn create(namespace: &Namespace, settings: &Value) -> DockerCoins {
+    let unasked = json!({ "resolve": { "policy": "Never" } });
+    let settings = merged(unasked, settings.clone());
+    namespace.create(COINS, &namespace.images(), settings).await
+}
+
+/// Waits until the four Deployments but Redis', which may be elsewhere, are there, and the Services.
+async fn until_served(namespace: &Namespace) {
+    let mut wanted = nine();
+    wanted.remove("Deployment redis");
+    until("what every resource has is there", async || {
+        let there = namespace.children().await;
+        let missing: BTreeSet<_> = wanted.difference(&there).cloned().collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(format!("{missing:?} are missing")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn each_kind_comes_with_its_field_is_healed_and_goes_with_it() {
+    install_gateway_api(&crate::support::namespace::client().await).await;
+    futures::stream::iter(all())
+        .for_each_concurrent(4, comes_and_goes)
+        .await;
+}
+
+async fn comes_and_goes(it: Beside) {
+    let namespace = Namespace::new(&it.subject()).await;
+    let _operator = Operator::start(&namespace);
+    let coins = create(&namespace, &it.settings).await;
+    let made = it.until_ours(&namespace).await;
+    assert_eq!(made.owner_references()[0].uid, coins.uid().unwrap());
+    assert_eq!(
+        made.labels()["app.kubernetes.io/managed-by"],
+        "dockercoins-operator"
+    );
+    until_served(&namespace).await;
+    let title = it.title();
+    namespace
+        .until_event("Created", |note| note.contains(&title))
+        .await;
+
+    let params = PatchParams {
+        field_manager: Some(TESTER.into()),
+        ..PatchParams::default()
+    };
+    it.api(&namespace)
+        .patch(it.name, &params, &Patch::Merge(&it.drift))
+        .await
+        .unwrap();
+    let advice = format!("To change it, set {} of DockerCoins", it.field);
+    let note = namespace
+        .until_event("Healed", |note| note.starts_with(&title))
+        .await;
+    assert!(note.contains("tester had changed"), "{note}");
+    assert!(note.contains(&advice), "{note}");
+    let is_as_before = |object: &Value| {
+        let part = |part: &str| object[part] == json!(made)[part];
+        part("spec") && part("endpoints")
+    };
+    it.until(&namespace, "is as it was", is_as_before).await;
+
+    let uid = made.uid();
+    namespace
+        .kubectl(&["delete", &it.kind.plural, it.name, "--wait=false"])
+        .await;
+    let is_new = |object: &Value| object["metadata"]["uid"] != json!(uid);
+    it.until(&namespace, "has come back", is_new).await;
+    namespace
+        .until_event("Healed", |note| {
+            note.starts_with(&format!("{title} had been deleted"))
+        })
+        .await;
+
+    namespace.edit(COINS, it.without.clone()).await;
+    it.until_gone(&namespace).await;
+    namespace
+        .until_event("Pruned", |note| note.starts_with(&title))
+        .await;
+    let heals = heals(&namespace, &title).await;
+    namespace.edit(COINS, it.settings.clone()).await;
+    it.until_ours(&namespace).await;
+    namespace.until_children(&expected(&it)).await;
+    assert_eq!(self::heals(&namespace, &title).await, heals, "{title}");
+}
+
+/// The objects of the nine kinds that are there while one of the others is.
+fn expected(it: &Beside) -> BTreeSet<String> {
+    let mut expected = nine();
+    if it.kind.kind == "EndpointSlice" {
+        expected.remove("Deployment redis");
+    }
+    expected
+}
+
+async fn heals(namespace: &Namespace, title: &str) -> usize {
+    let events = namespace.events().await;
+    events
+        .iter()
+        .filter(|(_, reason, note)| reason == "Healed" && note.starts_with(title))
+        .count()
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_stranger_s_of_each_kind_is_left_as_it_is_until_it_is_handed_over() {
+    install_gateway_api(&crate::support::namespace::client().await).await;
+    futures::stream::iter(all())
+        .for_each_concurrent(4, is_left_alone)
+        .await;
+}
+
+async fn is_left_alone(it: Beside) {
+    let namespace = Namespace::new(&format!("foreign-{}", it.subject())).await;
+    let before = it.make_stranger_s(&namespace, json!({})).await;
+    let _operator = Operator::start(&namespace);
+    create(&namespace, &it.settings).await;
+    let coins = namespace
+        .until_told(COINS, "Ready", "False", "ForeignObject")
+        .await;
+    let kind = it.kind.kind.to_lowercase();
+    let told = message_of(&coins, "Ready");
+    let advice = format!(
+        "{} is not the operator's: delete it, or hand it over with `kubectl annotate {kind} {} dockercoins.dev/adopt={COINS}`",
+        it.title(),
+        it.name
+    );
+    assert!(told.contains(&advice), "{told}");
+    until_served(&namespace).await;
+    let spec = |object: &DynamicObject| {
+        let object = json!(object);
+        json!([
+            object["spec"],
+            object["endpoints"],
+            object["metadata"]["ownerReferences"]
+        ])
+    };
+    let now = it.api(&namespace).get(it.name).await.unwrap();
+    assert_eq!(spec(&now), spec(&before));
+
+    namespace
+        .kubectl(&[
+            "annotate",
+            &kind,
+            it.name,
+            &format!("dockercoins.dev/adopt={COINS}"),
+        ])
+        .await;
+    it.until_ours(&namespace).await;
+    namespace
+        .until_event("Adopted", |note| note.starts_with(&it.title()))
+        .await;
+    namespace.until_children(&expected(&it)).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn an_operator_that_starts_on_a_converged_resource_with_all_of_them_writes_nothing() {
+    install_gateway_api(&crate::support::namespace::client().await).await;
+    let namespace = Namespace::new("beside-restart").await;
+    let images = namespace.push_images().await;
+    let first = Operator::start(&namespace);
+    let file = std::fs::read_to_string("examples/every-field.yaml").unwrap();
+    let example: Value = serde_saphyr::from_str(&file).unwrap();
+    let spec = &example["spec"];
+    let all = ["networkPolicy", "hasher", "webui"].map(|field| (field, spec[field].clone()));
+    let mut settings = json!({ "redis": { "storage": { "size": "1Gi" } } });
+    for (field, value) in all {
+        settings[field] = value;
+    }
+    // Two resources can't have the same port of a node.
+    settings["webui"]["service"] = json!({ "type": "NodePort" });
+    namespace.create(COINS, &images, settings).await;
+    let coins = namespace.run_pods(COINS).await;
+    let told = message_of(&coins, "Ready");
+    assert!(
+        told.starts_with("every component runs as asked for. no controller has said yet that Gateway public takes HTTPRoute webui"),
+        "{told}"
+    );
+    drop(first);
+    let before = namespace.acts();
+
+    let second = Operator::start(&namespace);
+    second
+        .until_logged(&format!(
+            "reconciled resource=DockerCoins.v1alpha1.dockercoins.dev/{COINS}.{}",
+            namespace.name
+        ))
+        .await;
+    // What waited for its kind to be listed is done by then.
+    namespace
+        .edit(COINS, json!({ "rng": { "podLabels": { "a": "b" } } }))
+        .await;
+    namespace.run_pods(COINS).await;
+    let mut acts = namespace.acts();
+    for (kind, count) in before {
+        *acts.get_mut(&kind).unwrap() -= count;
+    }
+    acts.retain(|_, count| *count > 0);
+    acts.remove("patch dockercoins/status");
+    acts.remove("create events");
+    assert_eq!(acts, [("patch deployments".into(), 1)].into());
+}
+
+/// The rights of the chart in one namespace, but for one.
+fn grant(namespace: &Namespace, lacks: Option<&Permission>) -> std::path::PathBuf {
+    let chart = Rights::of_chart(&["watchNamespaces={somewhere}"]);
+    let mut within = chart.within["somewhere"].clone();
+    within.retain(|it| Some(it) != lacks);
+    let nodes = Rights::of_chart(&[]).everywhere;
+    let nodes = nodes.into_iter().filter(|it| it.resource == "nodes");
+    let rights = Rights {
+        everywhere: nodes.collect(),
+        within: [(namespace.name.clone(), within)].into(),
+    };
+    assert!(!rights.within.contains_key(RELEASE));
+    rights.grant(&variable("KUBECONFIG"), &namespace.name)
+}
+
+/// The permissions to these kinds, as the chart has them.
+pub fn permissions() -> Vec<String> {
+    let verbs = ["get", "list", "watch", "create", "patch", "delete"];
+    let names = all().into_iter().flat_map(|it| {
+        let group = match it.kind.group.as_str() {
+            "" => String::new(),
+            group => format!(".{group}"),
+        };
+        verbs.map(|verb| format!("{verb} {}{group}", it.kind.plural))
+    });
+    names.collect()
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn without_one_permission_to_these_kinds_only_who_asks_for_one_tells_and_all_else_goes_on() {
+    install_gateway_api(&crate::support::namespace::client().await).await;
+    let lacking = all().into_iter().flat_map(|it| {
+        let kind = it.kind.plural.clone();
+        ["get", "list", "watch", "create", "patch", "delete"].map(|verb| (kind.clone(), verb))
+    });
+    futures::stream::iter(lacking)
+        .for_each_concurrent(4, |(kind, verb)| async move {
+            let it = all().into_iter().find(|it| it.kind.plural == kind).unwrap();
+            lacks(it, verb).await;
+        })
+        .await;
+}
+
+async fn lacks(it: Beside, verb: &str) {
+    let resource = it.kind.plural.clone();
+    let namespace = Namespace::new(&format!("no-{verb}-{resource}")).await;
+    let lacking = Permission {
+        group: it.kind.group.clone(),
+        resource: resource.clone(),
+        verb: verb.to_owned(),
+        object: None,
+    };
+    let account = grant(&namespace, Some(&lacking));
+    let adopt = json!({ "dockercoins.dev/adopt": COINS });
+    if verb == "get" {
+        it.make_stranger_s(&namespace, adopt).await;
+    }
+    let operator = Operator::start_as(&account, &[&namespace], &[]);
+    let words = format!("cannot {verb} resource \"{resource}\"");
+
+    // Who doesn't ask for one is served as ever, and doesn't tell.
+    create(&namespace, &it.without).await;
+    until_served(&namespace).await;
+    let coins = namespace.get::<DockerCoins>(COINS).await;
+    assert_ne!(reason_of(&coins, "Ready"), "Forbidden", "{words}");
+
+    namespace.edit(COINS, it.settings.clone()).await;
+    if verb == "delete" {
+        it.until_ours(&namespace).await;
+        namespace.edit(COINS, it.without.clone()).await;
+    }
+    let coins = namespace
+        .until_told(COINS, "Ready", "False", "Forbidden")
+        .await;
+    let told = message_of(&coins, "Ready");
+    assert!(told.contains(&words), "{told}");
+    // All else of the same edit is done.
+    namespace
+        .edit(COINS, json!({ "rng": { "podLabels": { "a": "b" } } }))
+        .await;
+    namespace
+        .until(
+            "rng",
+            "rng has the label",
+            |it: &k8s_openapi::api::apps::v1::Deployment| {
+                let labels = it
+                    .spec
+                    .template
+                    .metadata
+                    .as_ref()
+                    .and_then(|it| it.labels.as_ref());
+                labels.is_some_and(|labels| labels.contains_key("a"))
+            },
+        )
+        .await;
+
+    grant(&namespace, None);
+    match verb {
+        "delete" => it.until_gone(&namespace).await,
+        _ => drop(it.until_ours(&namespace).await),
+    }
+    namespace
+        .until_coins(COINS, &format!("all is well with {words}"), |coins| {
+            conditions(coins).iter().all(|c| c.reason != "Forbidden")
+        })
+        .await;
+    drop(operator);
+}
