@@ -25,6 +25,9 @@ use super::{ResolvePolicy, schema};
         "autoscaling goes by the share of what is asked for: write resources.requests.cpu beside it, such as 100m"
     ),
     validation = Rule::new(
+        "!has(self.autoscaling) || !has(self.autoscaling.minReplicas) || self.autoscaling.minReplicas <= self.autoscaling.maxReplicas"
+    ).message("minReplicas is above maxReplicas: write a smaller minReplicas, or a greater maxReplicas"),
+    validation = Rule::new(
         "!has(self.minReadySeconds) || self.minReadySeconds < (has(self.progressDeadlineSeconds) ? self.progressDeadlineSeconds : 600)"
     ).message(
         "a rollout would be reported as stuck before its pods count as available: write a progressDeadlineSeconds above minReadySeconds; left out, it is 600"
@@ -119,11 +122,8 @@ pub struct ComponentSpec {
 }
 
 /// Between which numbers of pods a HorizontalPodAutoscaler decides, and by what.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("(has(self.minReplicas) ? self.minReplicas : 1) <= self.maxReplicas").message(
-    "minReplicas is above maxReplicas: write a smaller minReplicas, or a greater maxReplicas"
-))]
 pub struct Autoscaling {
     /// The fewest pods. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -110,8 +110,8 @@ pub(super) fn quantities(_: &mut SchemaGenerator) -> Schema {
 
 /// The rule that a field holds a name by which people reach a page; a star may stand for its first part.
 pub(super) const IS_HOST_NAME: &str = "self.matches('^([*][.])?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?([.][a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$') && !self.matches('^[0-9.]+$')";
-/// The rule that a list holds such names.
-pub(super) const ARE_HOST_NAMES: &str = "self.all(name, name.matches('^([*][.])?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?([.][a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$') && !name.matches('^[0-9.]+$'))";
+/// The rule that all hostnames are such names.
+pub(super) const ARE_HOST_NAMES: &str = "!has(self.hostnames) || self.hostnames.all(name, name.matches('^([*][.])?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?([.][a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$') && !name.matches('^[0-9.]+$'))";
 /// What both say to others.
 pub(super) const HOST_NAME: &str = "a host is a name in lowercase, without a scheme, a port or a path, and no IP address: write coins.example.com";
 

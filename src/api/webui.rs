@@ -109,6 +109,7 @@ pub struct IngressTls {
 /// How a Gateway leads people to the page.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(schema::ARE_HOST_NAMES).message(schema::HOST_NAME))]
 pub struct HttpRouteSpec {
     /// The Gateways that are to take the route.
     #[schemars(length(min = 1, max = 16))]
@@ -117,7 +118,6 @@ pub struct HttpRouteSpec {
     /// The names by which the page is reached, such as coins.example.com. Default: those of the Gateway's listeners.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 253)))]
-    #[x_kube(validation = Rule::new(schema::ARE_HOST_NAMES).message(schema::HOST_NAME))]
     pub hostnames: Vec<String>,
 
     /// Annotations of the HTTPRoute, such as its controller reads. Default: none.

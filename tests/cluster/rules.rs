@@ -1,11 +1,14 @@
 //! What the schema takes and what it refuses: each rule with good and bad values, and the bounds.
 
+mod beside;
+
 use std::collections::BTreeSet;
 
 use dockercoins_operator::api;
 use serde_json::{Value, json};
 
 use crate::schema::said_of;
+use crate::store::ON_CHANGE;
 use crate::support::Namespace;
 use crate::support::namespace::COINS;
 
@@ -42,7 +45,8 @@ fn rules() -> Vec<Rule> {
         ],
         message: "a tag is 1 to 128 letters, digits, '_', '.' or '-', and doesn't begin with '.' or '-': write one such as v0.1",
     };
-    vec![
+    let mut rules = beside::rules();
+    rules.extend([
         tags("tag"),
         tags("worker.tag"),
         Rule {
@@ -378,7 +382,8 @@ fn rules() -> Vec<Rule> {
             ],
             message: "tolerationSeconds belongs to the effect NoExecute: write that effect, or leave it out",
         },
-    ]
+    ]);
+    rules
 }
 
 /// The rule about the name, which is at the root.
@@ -442,6 +447,7 @@ fn every_rule_of_the_schema_is_tried() {
     });
     let mut tried: BTreeSet<String> = rules().iter().map(|rule| rule.message.to_owned()).collect();
     tried.insert(NAME_RULE.to_owned());
+    tried.extend(ON_CHANGE.map(str::to_owned));
     assert_eq!(found, tried);
 }
 
@@ -618,6 +624,39 @@ async fn bounds_are_kept_and_named() {
         ),
         ("nodeSelector", json!({ "a": 1 }), "must be of type string"),
         ("suspend", json!("yes"), "must be of type boolean"),
+        (
+            "worker.autoscaling.maxReplicas",
+            json!(1001),
+            "should be less than or equal to 1000",
+        ),
+        (
+            "redis.storage",
+            json!({ "size": "1Gi", "whenDeleted": "Keep" }),
+            "Unsupported value: \"Keep\": supported values: \"Delete\", \"Retain\"",
+        ),
+        ("redis.storage", json!({}), "size: Required value"),
+        ("redis.external", json!({}), "host: Required value"),
+        (
+            "redis.external",
+            json!({ "host": "redis", "port": 0 }),
+            "should be greater than or equal to 1",
+        ),
+        ("webui.httpRoute", json!({}), "parentRefs: Required value"),
+        (
+            "webui.httpRoute.parentRefs",
+            json!([]),
+            "should have at least 1 items",
+        ),
+        (
+            "webui.httpRoute.parentRefs",
+            json!(long_list(17)),
+            "must have at most 16 items",
+        ),
+        (
+            "webui.ingress",
+            json!({ "host": "a.example.com", "tls": {} }),
+            "secretName: Required value",
+        ),
     ] {
         let said = said_of(&namespace, COINS, at(path, bad.clone()))
             .await
