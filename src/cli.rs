@@ -1,10 +1,14 @@
 //! What the command line says, and what is done about it.
 
+mod asking;
 mod check;
+mod diff;
 mod election;
 mod helper;
 mod logins;
+mod render;
 mod resolve;
+mod written;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
@@ -55,6 +59,12 @@ enum Command {
     Run(Run),
     /// Say what images' names mean, which logins are for them, and what their registries answer.
     Resolve(resolve::Resolve),
+    /// Print the objects that the operator would write for the DockerCoins in a file, but for their owner: for review,
+    /// or for a cluster without the operator.
+    Render(render::Render),
+    /// Print how the operator would change the cluster if a file with DockerCoins were applied. Exit code 0: not at
+    /// all; 1: as printed; more: an error.
+    Diff(diff::Diff),
     /// Say whether the cluster has this operator's CustomResourceDefinition, and whether an operator is ready.
     Check(check::Check),
     /// Print the CustomResourceDefinition as YAML.
@@ -202,8 +212,16 @@ pub enum CliError {
     Plugins(String),
     #[error("signals can't be received: {0}")]
     Signals(#[source] std::io::Error),
-    #[error("the CRD can't be written as YAML: {0}")]
+    #[error("it can't be written as YAML: {0}")]
     Yaml(String),
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Unresolved(String),
+    #[error("{0}")]
+    Cluster(String),
+    #[error("in the way of what the operator would write:\n{0}")]
+    Blocked(String),
     #[error("{0}: {1}")]
     File(String, #[source] std::io::Error),
     #[error("--webhook-secret-file {0}: {1}")]
@@ -219,11 +237,21 @@ pub enum CliError {
 }
 
 impl Cli {
+    /// The exit code that says that it could not be done. Scripts tell an error of `diff` from differences by it.
+    pub fn failure(&self) -> u8 {
+        match self.command {
+            Command::Diff(_) => 2,
+            _ => 1,
+        }
+    }
+
     /// Does what was asked for. Gives whether all is well with what was looked at.
     pub async fn run(self) -> Result<bool, CliError> {
         match self.command {
             Command::Run(run) => run.run().await.map(|()| true),
             Command::Resolve(resolve) => resolve.run().await,
+            Command::Render(render) => render.run().await.map(|()| true),
+            Command::Diff(diff) => diff.run().await,
             Command::Check(check) => check.run().await,
             Command::Crd => print_crd().map(|()| true),
         }
@@ -296,7 +324,7 @@ impl Run {
             stopping.health.stops();
         }
         .shared();
-        let config = self.config().await?;
+        let config = config(self.context.as_deref()).await?;
         let url = config.cluster_url.to_string();
         let client =
             Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
@@ -391,32 +419,6 @@ impl Run {
         Ok(Some((listener, secret)))
     }
 
-    /// Where the API server is, and how to be known there.
-    async fn config(&self) -> Result<Config, CliError> {
-        let options = KubeConfigOptions {
-            context: self.context.clone(),
-            ..KubeConfigOptions::default()
-        };
-        let mut config = match self.context {
-            Some(_) => Config::from_kubeconfig(&options)
-                .await
-                .map_err(|error| error.to_string()),
-            None => Config::infer().await.map_err(|error| with_sources(&error)),
-        }
-        .map_err(CliError::NoCluster)?;
-        // The client would try again for minutes, in the place of one of the few reconciles that run at once.
-        // The operator has deadlines and waits of its own.
-        config.default_retry = false;
-        config.headers.push((
-            http::header::USER_AGENT,
-            http::HeaderValue::from_static(concat!(
-                "dockercoins-operator/",
-                env!("CARGO_PKG_VERSION")
-            )),
-        ));
-        Ok(config)
-    }
-
     fn start_log(&self, traces: Option<&Traces>) -> Result<(), CliError> {
         let filter: EnvFilter = self
             .log_level
@@ -440,6 +442,29 @@ impl Run {
             .init();
         Ok(())
     }
+}
+
+/// Where the API server is, and how to be known there.
+async fn config(context: Option<&str>) -> Result<Config, CliError> {
+    let options = KubeConfigOptions {
+        context: context.map(str::to_owned),
+        ..KubeConfigOptions::default()
+    };
+    let mut config = match context {
+        Some(_) => Config::from_kubeconfig(&options)
+            .await
+            .map_err(|error| error.to_string()),
+        None => Config::infer().await.map_err(|error| with_sources(&error)),
+    }
+    .map_err(CliError::NoCluster)?;
+    // The client would try again for minutes, for the operator in the place of one of the few reconciles that run at once.
+    // There are deadlines and waits of our own.
+    config.default_retry = false;
+    config.headers.push((
+        http::header::USER_AGENT,
+        http::HeaderValue::from_static(concat!("dockercoins-operator/", env!("CARGO_PKG_VERSION"))),
+    ));
+    Ok(config)
 }
 
 /// Done when the process is told to stop, by SIGTERM or Ctrl-C.

@@ -8,12 +8,14 @@ mod cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match cli::Cli::parse().run().await {
+    let cli = cli::Cli::parse();
+    let failure = ExitCode::from(cli.failure());
+    match cli.run().await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("dockercoins-operator: {error}");
-            ExitCode::FAILURE
+            failure
         }
     }
 }

@@ -12,7 +12,9 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
+use kube::core::ApiResource;
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::api::GROUP;
@@ -37,6 +39,32 @@ pub struct Plan {
     /// One Deployment for each component; `None` while there are no images to run, which leaves those that
     /// exist alone.
     pub deployments: Option<Vec<Deployment>>,
+}
+
+impl Plan {
+    /// All of its objects as they are sent, in the order in which they are written.
+    pub fn objects(&self) -> Vec<Value> {
+        // By name, so that a new kind does not compile before it is here, and in `kinds`.
+        let Self {
+            services,
+            deployments,
+        } = self;
+        let services = services.iter().map(to_value);
+        let deployments = deployments.iter().flatten().map(to_value);
+        services.chain(deployments).collect()
+    }
+
+    /// Every kind of which a plan may have objects.
+    pub fn kinds() -> Vec<ApiResource> {
+        vec![
+            ApiResource::erase::<Service>(&()),
+            ApiResource::erase::<Deployment>(&()),
+        ]
+    }
+}
+
+fn to_value(object: &impl Serialize) -> Value {
+    serde_json::to_value(object).expect("a Kubernetes object is JSON")
 }
 
 /// The objects for what is wanted, with the images that are to run, in the order of [`Component::ALL`].

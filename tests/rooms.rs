@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that decide, each a file, and a folder where it has one.
-const PURE: [&str; 15] = [
+const PURE: [&str; 17] = [
     "api",
     "component",
     "desired",
@@ -12,8 +12,10 @@ const PURE: [&str; 15] = [
     "error",
     "images",
     "leader/lease",
+    "manifest",
     "metrics",
     "plan",
+    "render",
     "rollout",
     "crd",
     "status",

@@ -36,6 +36,42 @@ impl Known {
         }
         found
     }
+
+    /// The fields of a resource that someone wrote and it doesn't have, such as `spec.worker.env[0].flavour`. What is
+    /// below its metadata and its status isn't looked at.
+    pub fn unknown_in(&self, resource: &Value) -> BTreeSet<String> {
+        let known = ["apiVersion", "kind", "metadata", "spec", "status"];
+        let fields = resource.as_object().into_iter().flatten();
+        let names = fields.map(|(name, _)| name.clone());
+        let mut found = BTreeSet::from_iter(names.filter(|name| !known.contains(&&**name)));
+        let schema = &self.0["properties"]["spec"];
+        compare("spec", &resource["spec"], schema, &mut found);
+        found
+    }
+}
+
+/// The fields of a value that its schema doesn't have.
+fn compare(path: &str, value: &Value, schema: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, below) in fields {
+                let inner = format!("{path}.{name}");
+                match &schema["properties"][name] {
+                    Value::Null if schema["properties"].is_object() => {
+                        found.insert(inner);
+                    }
+                    Value::Null => {}
+                    known => compare(&inner, below, known, found),
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                compare(&format!("{path}[{i}]"), item, &schema["items"], found);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn walk(path: &str, fields: &Value, schema: &Value, found: &mut BTreeSet<String>) {

@@ -35,19 +35,8 @@ fn pods(desired: &Desired, images: &[String; 5]) -> Vec<PodSpec> {
 
 /// Compares the whole plan with a file of it. `UPDATE=1 cargo test` writes the file anew, for `git diff` to show.
 fn is_as_in_file(name: &str, spec: Value) {
-    let Plan {
-        services,
-        deployments,
-    } = plan(&desired(spec), Some(&pinned()));
     let mut text = String::new();
-    let services = services
-        .iter()
-        .map(|object| serde_json::to_value(object).unwrap());
-    let deployments = deployments
-        .iter()
-        .flatten()
-        .map(|object| serde_json::to_value(object).unwrap());
-    for object in services.chain(deployments) {
+    for object in plan(&desired(spec), Some(&pinned())).objects() {
         text += "---\n";
         text += &serde_saphyr::to_string(&object).unwrap();
     }
