@@ -18,7 +18,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::written::{Written, images, title};
+use super::written::{Written, desired, images, title};
 use super::{CliError, config, write_out};
 
 /// How long one question may take.
@@ -48,18 +48,18 @@ impl Diff {
     /// # Errors
     /// Also where something that isn't the resource's stands in the way: the rest is printed before.
     pub(super) async fn run(self) -> Result<bool, CliError> {
+        let mut all = self.written.read()?;
         let config = config(self.context.as_deref()).await?;
         let namespace = config.default_namespace.clone();
         let client =
             Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
         let cluster = Reader { client };
-        let mut all = self.written.read(Some(&namespace))?;
-        self.written.desired(&all)?;
+        self.written.place(&mut all, Some(&namespace))?;
         let asker = self.written.asker()?;
         let (mut text, mut blocked) = (String::new(), Vec::new());
         for coins in &mut all {
             let status = cluster.recognize(coins).await?;
-            let desired = Desired::from_resource(coins).expect("it was looked at above");
+            let desired = desired(coins);
             // While it is suspended, the operator asks no registry either.
             let asker = asker.as_ref().filter(|_| !desired.suspend);
             let images = images(coins, &desired, &status, asker).await?;

@@ -7,7 +7,7 @@ use dockercoins_operator::api::DockerCoinsStatus;
 use dockercoins_operator::plan::plan;
 use dockercoins_operator::render::{to_json, to_yaml, without_owner};
 
-use super::written::{Written, images, title};
+use super::written::{Written, desired, images, title};
 use super::{CliError, write_out};
 
 #[derive(Debug, Args)]
@@ -31,21 +31,22 @@ enum Output {
 impl Render {
     /// Prints the objects of every resource, or nothing where one of them is refused.
     pub(super) async fn run(self) -> Result<(), CliError> {
-        let all = self.written.read(None)?;
-        let wanted = self.written.desired(&all)?;
+        let mut all = self.written.read()?;
+        self.written.place(&mut all, None)?;
         let asker = self.written.asker()?;
         let nothing_told = DockerCoinsStatus::default();
         let mut objects = Vec::new();
-        for (coins, desired) in all.iter().zip(&wanted) {
+        for coins in &all {
+            let desired = desired(coins);
             if desired.suspend {
                 eprintln!(
                     "dockercoins-operator: {}: spec.suspend is true: these are what the operator would write once it isn't",
                     title(coins)
                 );
             }
-            let images = images(coins, desired, &nothing_told, asker.as_ref()).await?;
+            let images = images(coins, &desired, &nothing_told, asker.as_ref()).await?;
             images.tell(coins);
-            objects.extend(plan(desired, Some(&images.set)).objects());
+            objects.extend(plan(&desired, Some(&images.set)).objects());
         }
         objects.iter_mut().for_each(without_owner);
         write_out(&match self.output {

@@ -41,9 +41,8 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// Reads the file, and puts each resource into its namespace; `default` is that of those that name none, where
-    /// the command line doesn't either.
-    pub(super) fn read(&self, default: Option<&str>) -> Result<Vec<DockerCoins>, CliError> {
+    /// Reads the file: what it has is free of faults.
+    pub(super) fn read(&self) -> Result<Vec<DockerCoins>, CliError> {
         let name = self.name();
         let unreadable = |error| CliError::File(name.clone(), error);
         let mut bytes = Vec::new();
@@ -54,29 +53,33 @@ impl Written {
         .map_err(unreadable)?;
         let text = String::from_utf8(bytes)
             .map_err(|_| self.refused(vec!["it is no text in UTF-8".to_owned()]))?;
-        let mut all = manifest::read(&text).map_err(|faults| self.refused(faults))?;
-        manifest::place(&mut all, self.namespace.as_deref(), default)
-            .map_err(|faults| self.refused(faults))?;
-        Ok(all)
-    }
-
-    /// What the resources want.
-    pub(super) fn desired(&self, all: &[DockerCoins]) -> Result<Vec<Desired>, CliError> {
-        let (mut wanted, mut faults) = (Vec::new(), Vec::new());
-        for coins in all {
-            match Desired::from_resource(coins) {
-                Ok(desired) => wanted.push(desired),
-                Err(found) => {
-                    let of_many = (all.len() > 1).then(|| format!("{}: ", title(coins)));
-                    let of_many = of_many.unwrap_or_default();
-                    faults.extend(found.iter().map(|fault| format!("{of_many}{fault}")));
-                }
-            }
-        }
+        let all = manifest::read(&text).map_err(|faults| self.refused(faults))?;
+        let faults = all.iter().flat_map(|coins| {
+            let found = Desired::from_resource(coins).err().unwrap_or_default();
+            let of_many = match all.len() {
+                1 => String::new(),
+                _ => format!("{}: ", title(coins)),
+            };
+            found
+                .into_iter()
+                .map(move |fault| format!("{of_many}{fault}"))
+        });
+        let faults: Vec<String> = faults.collect();
         match faults.is_empty() {
-            true => Ok(wanted),
+            true => Ok(all),
             false => Err(self.refused(faults)),
         }
+    }
+
+    /// Puts each resource into its namespace, `default` being that of those that name none, where the command line
+    /// doesn't either.
+    pub(super) fn place(
+        &self,
+        all: &mut [DockerCoins],
+        default: Option<&str>,
+    ) -> Result<(), CliError> {
+        manifest::place(all, self.namespace.as_deref(), default)
+            .map_err(|faults| self.refused(faults))
     }
 
     /// Who asks registries, if they are to be asked.
@@ -98,6 +101,11 @@ impl Written {
         let lines = faults.iter().map(|fault| format!("{name}: {fault}"));
         CliError::Refused(lines.collect::<Vec<_>>().join("\n"))
     }
+}
+
+/// What a resource of [`Written::read`] wants.
+pub(super) fn desired(coins: &DockerCoins) -> Desired {
+    Desired::from_resource(coins).expect("it was read without faults")
 }
 
 /// The resource as people name it, such as `DockerCoins demo/dockercoins`.

@@ -259,3 +259,18 @@ fn redis_is_recreated_and_the_others_roll_unless_the_resource_says_otherwise() {
         ]
     );
 }
+
+#[test]
+fn the_kinds_of_a_plan_are_all_of_them() {
+    let example: Value =
+        serde_saphyr::from_str(include_str!("../../examples/every-field.yaml")).unwrap();
+    let objects = plan(&desired(example["spec"].clone()), Some(&pinned())).objects();
+    let kinds = Plan::kinds();
+    for object in objects {
+        let is_it = |kind: &ApiResource| {
+            (object["kind"].as_str(), object["apiVersion"].as_str())
+                == (Some(&kind.kind), Some(&kind.api_version))
+        };
+        assert!(kinds.iter().any(is_it), "{}", object["kind"]);
+    }
+}
