@@ -212,7 +212,7 @@ pub enum CliError {
     Plugins(String),
     #[error("signals can't be received: {0}")]
     Signals(#[source] std::io::Error),
-    #[error("it can't be written as YAML: {0}")]
+    #[error("the CRD can't be written as YAML: {0}")]
     Yaml(String),
     #[error("{0}")]
     Refused(String),
@@ -457,8 +457,8 @@ async fn config(context: Option<&str>) -> Result<Config, CliError> {
         None => Config::infer().await.map_err(|error| with_sources(&error)),
     }
     .map_err(CliError::NoCluster)?;
-    // The client would try again for minutes, for the operator in the place of one of the few reconciles that run at once.
-    // There are deadlines and waits of our own.
+    // The client would try again for minutes, in the place of one of the few reconciles that run at once. There are
+    // deadlines and waits of our own.
     config.default_retry = false;
     config.headers.push((
         http::header::USER_AGENT,

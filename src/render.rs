@@ -33,14 +33,16 @@ pub(crate) fn without_stamp(object: &mut Value) {
     }
 }
 
+/// One object as YAML. A long image name stays on its line, where people and `grep` look for it.
+pub fn yaml(object: &Value) -> String {
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    serde_saphyr::to_string_with_options(object, options).expect("JSON is YAML")
+}
+
 /// The objects as YAML documents.
-///
-/// # Errors
-/// What can't be written, which no object of a plan has.
-pub fn to_yaml(objects: &[Value]) -> Result<String, serde_saphyr::SerializeError> {
-    let documents = objects.iter().map(serde_saphyr::to_string);
-    let documents: Vec<String> = documents.collect::<Result<_, _>>()?;
-    Ok(documents.join("---\n"))
+pub fn to_yaml(objects: &[Value]) -> String {
+    let documents: Vec<String> = objects.iter().map(yaml).collect();
+    documents.join("---\n")
 }
 
 /// The objects as one List in JSON, as kubectl writes several.
@@ -76,9 +78,17 @@ mod tests {
     }
 
     #[test]
+    fn a_long_text_stays_on_its_line_and_lines_are_escaped() {
+        let long = format!("registry.example.com/{}", "a ".repeat(100));
+        let object = json!({ "image": long, "lines": "a\nb\n" });
+        let wanted = format!("image: \"{long}\"\nlines: \"a\\nb\\n\"\n");
+        assert_eq!(yaml(&object), wanted);
+    }
+
+    #[test]
     fn several_objects_are_documents_or_a_list() {
         let objects = [json!({ "a": "yes" }), json!({ "b": 1 })];
-        assert_eq!(to_yaml(&objects).unwrap(), "a: \"yes\"\n---\nb: 1\n");
+        assert_eq!(to_yaml(&objects), "a: \"yes\"\n---\nb: 1\n");
         let list: Value = serde_json::from_str(&to_json(&objects)).unwrap();
         assert_eq!(
             list,

@@ -50,7 +50,7 @@ impl Render {
         }
         objects.iter_mut().for_each(without_owner);
         write_out(&match self.output {
-            Output::Yaml => to_yaml(&objects).map_err(|error| CliError::Yaml(error.to_string()))?,
+            Output::Yaml => to_yaml(&objects),
             Output::Json => to_json(&objects),
         })
     }

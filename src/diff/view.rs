@@ -12,7 +12,7 @@ use similar::TextDiff;
 
 use super::{KEYS, Path, Step, compare, last_manager};
 use crate::plan::MANAGER;
-use crate::render::without_stamp;
+use crate::render::{without_stamp, yaml};
 
 /// How many unchanged lines stand around a change, as with kubectl and git.
 const CONTEXT: usize = 3;
@@ -84,14 +84,10 @@ impl Change {
 
     /// The change as a unified diff of YAML, as `kubectl diff` prints it; empty where there is none.
     pub fn unified(&self) -> String {
-        let yaml = |side: &Option<Value>| {
-            side.as_ref().map_or_else(String::new, |side| {
-                serde_saphyr::to_string(side).expect("JSON is YAML")
-            })
-        };
+        let text = |side: &Option<Value>| side.as_ref().map(yaml).unwrap_or_default();
         let name = self.after.as_ref().or(self.before.as_ref());
         let name = name.map(file_name).unwrap_or_default();
-        TextDiff::from_lines(&yaml(&self.before), &yaml(&self.after))
+        TextDiff::from_lines(&text(&self.before), &text(&self.after))
             .unified_diff()
             .context_radius(CONTEXT)
             .header(&format!("LIVE/{name}"), &format!("MERGED/{name}"))
