@@ -9,6 +9,7 @@ use resolver::address::Forbidden;
 use resolver::{Failure, ResolveError};
 
 use crate::component::Component;
+use crate::crd::UPGRADE;
 use crate::desired::Invalid;
 
 /// A failure, in words for the person who reads the condition.
@@ -106,7 +107,7 @@ pub enum Error {
 
     /// The cluster's CRD doesn't keep what the operator must remember.
     #[error(
-        "the cluster's CRD is older than this operator, and drops {fields}: nothing new is rolled out, since it would be forgotten what. Install the CRD that belongs to the operator with `kubectl apply -f crds/dockercoins.yaml`"
+        "the cluster's CRD is older than this operator, and drops {fields}: nothing new is rolled out, since it would be forgotten what. Upgrade it: {UPGRADE}"
     )]
     Forgotten {
         /// The fields that are dropped, such as `status.components[].digest`.

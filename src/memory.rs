@@ -42,10 +42,12 @@ pub struct Memory {
     pub told: Option<Told>,
     /// When that was.
     pub told_at: Option<Instant>,
+    /// What was dropped of it that nothing may be rolled out without.
+    pub forgotten: Option<Forgotten>,
     /// What was last said of a resource that can't be read, and of which generation.
     pub unreadable: Option<(Option<i64>, String)>,
-    /// The generation whose fields were last compared with those that this operator knows.
-    pub compared: Option<i64>,
+    /// Whether the resource was seen while another led, and not looked at since.
+    pub is_of_standby: bool,
     /// The objects that have been seen to be the resource's, or were written, by their titles.
     pub ours: BTreeSet<String>,
     heals: HashMap<String, Heals>,
@@ -95,6 +97,17 @@ pub struct Told {
     pub version: Option<String>,
     /// What was written.
     pub status: DockerCoinsStatus,
+    /// Whether all of it was stored: a CRD that is older than the operator drops what it doesn't know.
+    pub is_whole: bool,
+}
+
+/// What the cluster's CRD dropped of a status though it must be remembered.
+#[derive(Debug)]
+pub struct Forgotten {
+    /// The fields, such as `status.components[].digest`.
+    pub fields: String,
+    /// Until when that is not tried again.
+    pub until: Instant,
 }
 
 #[derive(Debug)]
@@ -104,6 +117,14 @@ struct Heals {
 }
 
 impl Memory {
+    /// What is in mind of a resource that was seen while another led: nothing, and that it may have changed.
+    pub fn of_standby() -> Self {
+        Self {
+            is_of_standby: true,
+            ..Self::default()
+        }
+    }
+
     /// Whether it is time to ask again for tags that are pinned.
     ///
     /// After a restart no one knows when they were last asked for: the next time falls at random within one

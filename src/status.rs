@@ -284,22 +284,11 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
     };
     let Some(images) = &outcome.images else {
         let reason = outcome.faults.first().map_or("Unknown", Error::reason);
-        return match before
-            .conditions
-            .iter()
-            .find(|c| c.type_ == "ImagesResolved" && c.status == "True")
-        {
-            Some(_) => told(
-                "Unknown",
-                reason,
-                "the last images run on; what is asked for now is not known".into(),
-            ),
-            None => told(
-                "Unknown",
-                reason,
-                "it did not come to asking for images".into(),
-            ),
+        let message = match before.components.iter().any(|c| c.pinned.is_some()) {
+            true => "the last images run on; what is asked for now is not known",
+            false => "it did not come to asking for images",
         };
+        return told("Unknown", reason, message.into());
     };
     let failures: Vec<Error> = images.failures().collect();
     let reason = failures.first().map_or("Unresolved", Error::reason);

@@ -3,15 +3,18 @@
 //! The same failure is a warning once, not at every try. One that no waiting mends, a permission that is missing, is
 //! kept for the resources to tell.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::cluster::Cluster;
+use crate::crd::UPGRADE;
 use crate::error::{Error, with_sources};
+use crate::health::Watch;
 use crate::memory::backoff;
 
 /// The longest wait between two tries: whoever grants a permission sees it used within this time.
@@ -22,64 +25,34 @@ const PEACE: Duration = Duration::from_secs(60);
 
 /// A watch of one kind, as far as its failures go.
 pub(super) struct Faults {
-    kind: String,
-    /// The namespace that is watched; `None` is all of them.
-    scope: Option<String>,
-    /// What was said last of a failure, while it lasts.
-    standing: Option<String>,
+    watch: Arc<Watch>,
+    /// What was said last of a failure.
+    said: String,
 }
 
 impl Faults {
-    pub(super) fn new(kind: &str, scope: Option<&str>) -> Self {
+    pub(super) fn new(watch: Arc<Watch>) -> Self {
         Self {
-            kind: kind.to_owned(),
-            scope: scope.map(ToOwned::to_owned),
-            standing: None,
+            watch,
+            said: String::new(),
         }
     }
 
-    /// Takes note of what the watch brought. Gives whether that is a failure that resources haven't told of yet.
-    pub(super) fn observe<K>(
-        &mut self,
-        brought: &watcher::Result<watcher::Event<K>>,
-        cluster: &Cluster,
-    ) -> bool {
-        match brought {
-            // Before each try; only what follows tells how it went.
-            Ok(watcher::Event::Init) => false,
-            Ok(_) => {
-                if self.standing.take().is_some() {
-                    info!("{} are watched again", self.what());
-                    cluster.blind.clear(&self.kind);
-                }
-                false
-            }
-            Err(error) => self.failed(error, cluster),
-        }
-    }
-
-    fn failed(&mut self, error: &watcher::Error, cluster: &Cluster) -> bool {
+    /// Takes note that the watch failed. Gives whether resources are to tell of it, and haven't yet.
+    pub(super) fn observe(&mut self, error: &watcher::Error, cluster: &Cluster) -> bool {
         let text = self.text(error);
-        let is_new = self.standing.as_ref() != Some(&text);
+        let is_new = self.watch.failed() || self.said != text;
         match is_new {
             true => warn!("{text}"),
             false => debug!("still: {text}"),
         }
-        self.standing = Some(text);
+        self.said = text;
         match self.forbidden(error) {
             Some(fault) => {
-                cluster.blind.note(&self.kind, fault, Instant::now());
+                cluster.blind.note(self.watch.kind(), fault);
                 is_new
             }
             None => false,
-        }
-    }
-
-    /// What is watched, for people.
-    fn what(&self) -> String {
-        match &self.scope {
-            Some(namespace) => format!("{} in namespace {namespace}", self.kind),
-            None => format!("{} in all namespaces", self.kind),
         }
     }
 
@@ -87,18 +60,18 @@ impl Faults {
         let is_unknown = matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404);
         if is_unknown {
             return format!(
-                "the cluster knows no {}: install the CRD with `kubectl apply -f crds/dockercoins.yaml`",
-                self.kind
+                "the cluster knows no {}: install the CRD: {UPGRADE}",
+                self.watch.kind()
             );
         }
-        match (self.forbidden(error), &self.scope) {
+        match (self.forbidden(error), self.watch.namespace()) {
             (Some(fault), Some(namespace)) => {
                 format!("{fault}, or create the namespace {namespace} if it is not there")
             }
             (Some(fault), None) => fault.to_string(),
             (None, _) => format!(
                 "the watch of {} failed and is begun again: {}",
-                self.what(),
+                self.watch.what(),
                 with_sources(error)
             ),
         }
@@ -112,7 +85,7 @@ impl Faults {
             watcher::Error::WatchError(status) => ("watch", status),
             _ => return None,
         };
-        let what = format!("to {verb} {}", self.what());
+        let what = format!("to {verb} {}", self.watch.what());
         let error = Error::from_api(what, kube::Error::Api(status.clone()));
         matches!(error, Error::Forbidden { .. }).then_some(error)
     }

@@ -87,7 +87,7 @@ impl Change {
         let text = |side: &Option<Value>| side.as_ref().map(yaml).unwrap_or_default();
         let name = self.after.as_ref().or(self.before.as_ref());
         let name = name.map(file_name).unwrap_or_default();
-        TextDiff::from_lines(&text(&self.before), &text(&self.after))
+        TextDiff::from_lines(text(&self.before), text(&self.after))
             .unified_diff()
             .context_radius(CONTEXT)
             .header(&format!("LIVE/{name}"), &format!("MERGED/{name}"))

@@ -142,7 +142,7 @@ fn each_failure_has_its_reason_its_words_and_someone_to_wait_for() {
             },
             "OutdatedCRD",
             Until::Mended,
-            "the cluster's CRD is older than this operator, and drops status.components[].digest: nothing new is rolled out, since it would be forgotten what. Install the CRD that belongs to the operator with `kubectl apply -f crds/dockercoins.yaml`",
+            "the cluster's CRD is older than this operator, and drops status.components[].digest: nothing new is rolled out, since it would be forgotten what. Upgrade it: `helm upgrade` with crds.enabled=true, or `dockercoins-operator crd | kubectl apply --server-side --force-conflicts --filename -`",
         ),
         (
             Error::Outdated {

@@ -54,6 +54,13 @@ The cluster is asked only for what an installer may read anyhow, since Helm read
 {{- if and $values.webhook.ingress.enabled (not $values.webhook.ingress.host) }}
 {{- fail "\n\nwebhook.ingress.host is not given: write the host by which registries reach the Ingress.\n" }}
 {{- end }}
+{{- $given := include "dockercoins-operator.args" . }}
+{{- range $argument := $values.extraArgs }}
+{{- $flag := regexFind "^--[a-z-]+" $argument }}
+{{- if and $flag (not (has $flag (list "--namespace" "--allow-registry-network" "--deny-registry-network"))) (regexMatch (printf "(?m)^- %s(=|$)" $flag) $given) }}
+{{- fail (printf "\n\nextraArgs has %s, which the operator is given already and takes only once: set the value that stands for it.\n" $flag) }}
+{{- end }}
+{{- end }}
 {{- if and (not $values.serviceAccount.create) (not $values.serviceAccount.name) $values.rbac.create }}
 {{- fail "\n\nserviceAccount.create is false, and serviceAccount.name is empty: the operator's rights would go to every pod of the namespace that runs as `default`. Name the ServiceAccount.\n" }}
 {{- end }}
