@@ -101,11 +101,12 @@ fn to_json(object: &impl Serialize) -> Value {
 
 /// What kubectl calls the object's file, such as `apps.v1.Deployment.demo.rng`.
 fn file_name(object: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let version = text(&object["apiVersion"]).replace('/', ".");
-    let (kind, metadata) = (text(&object["kind"]), &object["metadata"]);
-    let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
-    format!("{version}.{kind}.{namespace}.{name}")
+    let metadata = &object["metadata"];
+    let (version, kind) = (&object["apiVersion"], &object["kind"]);
+    let parts = [version, kind, &metadata["namespace"], &metadata["name"]];
+    let parts = parts.into_iter().filter_map(Value::as_str);
+    let parts: Vec<&str> = parts.flat_map(|part| part.split('/')).collect();
+    parts.join(".")
 }
 
 /// Puts a value where a path leads, or takes away what is there.

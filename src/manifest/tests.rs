@@ -86,9 +86,9 @@ fn another_kind_is_named_with_its_document() {
             format!("document 5: it is an object without a kind, {end}"),
         ]
     );
-    let newer = coins.replace("v1alpha1", "v2");
+    let newer = "apiVersion: dockercoins.dev/v2\nkind: DockerCoins\n";
     assert_eq!(
-        refused(&newer),
+        refused(newer),
         [format!("it is a DockerCoins of dockercoins.dev/v2, {end}")]
     );
 }
