@@ -144,7 +144,10 @@ impl Case<'_> {
         let changes = news::of_status(&self.started_with, &self.before);
         self.news.extend(changes);
         for news in std::mem::take(&mut self.news) {
-            info!(reason = %news.reason, "{}", news.note);
+            match news.warning {
+                true => warn!(reason = %news.reason, "{}", news.note),
+                false => info!(reason = %news.reason, "{}", news.note),
+            }
             self.context.cluster.publish(&self.reference, &news).await;
         }
     }
