@@ -15,7 +15,7 @@ const MEMORY: [&str; 4] = [
 ];
 
 /// What to do about a CRD that is not this operator's.
-pub const UPGRADE: &str = "`helm upgrade` with crds.enabled=true, or `dockercoins-operator crd | kubectl apply --server-side --force-conflicts --filename -`";
+pub const UPGRADE: &str = "`helm upgrade` with crds.enabled=true (and `--force-conflicts`, if it was changed by hand), or `dockercoins-operator crd | kubectl apply --server-side --force-conflicts --filename -`";
 
 /// Whether a field of the status, by its path, is one that the operator can't do without, or holds one.
 pub fn is_memory(field: &str) -> bool {
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(
             both.sentences(),
             [
-                "the CRD in the cluster is older than this operator: it drops spec.worker.replicas, status.components[].pinned. Upgrade it: `helm upgrade` with crds.enabled=true, or `dockercoins-operator crd | kubectl apply --server-side --force-conflicts --filename -`"
+                "the CRD in the cluster is older than this operator: it drops spec.worker.replicas, status.components[].pinned. Upgrade it: `helm upgrade` with crds.enabled=true (and `--force-conflicts`, if it was changed by hand), or `dockercoins-operator crd | kubectl apply --server-side --force-conflicts --filename -`"
             ]
         );
     }

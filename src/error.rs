@@ -266,6 +266,11 @@ impl Error {
                     .iter()
                     .any(|words| message.contains(words));
                 match status.code {
+                    // It looks up what an owner is in a list that it renews every few seconds.
+                    403 if message.contains("cannot find RESTMapping") => Self::Outdated {
+                        what,
+                        message: "the API server does not know the CRD in all its parts yet".into(),
+                    },
                     403 if is_about_role => Self::Forbidden { what, message },
                     404 | 409 => Self::Outdated { what, message },
                     400 | 403 | 405 | 413 | 415 | 422 => Self::Rejected { what, message },

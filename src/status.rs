@@ -249,8 +249,17 @@ fn ready(outcome: &Outcome) -> (Told, Option<Told>) {
     };
     let stuck = of_kind(|rollout| matches!(rollout, Rollout::Stuck(_)));
     if !stuck.is_empty() {
+        let whose: Vec<&str> = rollouts
+            .iter()
+            .filter(|(_, rollout)| matches!(rollout, Rollout::Stuck(_)))
+            .map(|(component, _)| component.name())
+            .collect();
+        let which = match whose.as_slice() {
+            [one] => format!("app={one}"),
+            some => format!("'app in ({})'", some.join(",")),
+        };
         let message = format!(
-            "{stuck}. That has not changed for longer than the progress deadline: `kubectl describe pods -l app=NAME` tells why"
+            "{stuck}. That has not changed for longer than the progress deadline: `kubectl describe pods -l {which}` tells why"
         );
         return not_ready("ProgressDeadlineExceeded", message, true);
     }

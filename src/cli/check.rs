@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use dockercoins_operator::api::{self, DockerCoins};
-use dockercoins_operator::crd::{self, Differences};
+use dockercoins_operator::crd::{self, Differences, UPGRADE};
 use dockercoins_operator::error::with_sources;
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -50,10 +50,18 @@ impl Check {
             .map_err(|error| CliError::NoCluster(with_sources(&error)))?;
         let client =
             Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
-        let Some(differences) = published(&client).await? else {
-            write_out(
-                "the cluster knows no DockerCoins: install the CRD with `dockercoins-operator crd | kubectl apply --server-side --filename -`\n",
-            )?;
+        let mut found = differences(&client).await?;
+        if found.as_ref().is_none_or(|found| !found.missing.is_empty()) {
+            eprintln!(
+                "the CRD is not this operator's; one that was just installed is waited for, {} s at most",
+                PUBLISHED.as_secs()
+            );
+            found = published(&client).await?;
+        }
+        let Some(differences) = found else {
+            write_out(&format!(
+                "the cluster knows no DockerCoins: install the CRD: {UPGRADE}\n"
+            ))?;
             return Ok(false);
         };
         let mut is_well = differences.missing.is_empty();
@@ -82,8 +90,14 @@ impl Check {
 /// Where the cluster would drop what the operator remembers. It would then ask for every tag anew, again and again,
 /// and roll what has moved.
 pub async fn before_running(client: &Client) -> Result<(), CliError> {
-    let found = match published(client).await {
+    let first = differences(client).await;
+    let found = match first {
         // That there is no CRD is told by its watch, which waits for one.
+        Ok(None) => Ok(None),
+        Ok(Some(found)) if !found.missing.is_empty() => published(client).await,
+        other => other,
+    };
+    let found = match found {
         Ok(found) => found.unwrap_or_default(),
         Err(error) => {
             warn!("the CRD was not looked at: {error}");
@@ -105,7 +119,7 @@ async fn published(client: &Client) -> Result<Option<Differences>, CliError> {
     loop {
         let found = differences(client).await;
         let is_new = matches!(&found, Ok(Some(found)) if found.missing.is_empty());
-        if is_new || began.elapsed() > PUBLISHED {
+        if is_new || found.is_err() || began.elapsed() > PUBLISHED {
             return found;
         }
         sleep(BETWEEN_LOOKS).await;

@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::info;
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
@@ -241,10 +241,14 @@ impl Run {
     }
 
     fn start_log(&self, traces: Option<&Traces>) -> Result<(), CliError> {
-        let filter: EnvFilter = self
-            .log_level
-            .parse()
-            .map_err(|_| CliError::LogLevel(self.log_level.clone()))?;
+        let unknown = || CliError::LogLevel(self.log_level.clone());
+        // A word that is no level would be taken for a part of the program, of which alone all is logged.
+        let is_level =
+            |word: &str| word.contains(['=', '[']) || word.parse::<LevelFilter>().is_ok();
+        if !self.log_level.split(',').all(is_level) {
+            return Err(unknown());
+        }
+        let filter: EnvFilter = self.log_level.parse().map_err(|_| unknown())?;
         let is_terminal = std::io::stderr().is_terminal();
         let default = if is_terminal {
             LogFormat::Text

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::core::Status;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher;
 use tokio::time::Instant;
@@ -42,7 +43,7 @@ impl Faults {
     pub(super) fn observe(&mut self, error: &watcher::Error, cluster: &Cluster) -> bool {
         let text = self.text(error);
         let is_new = self.watch.failed() || self.said != text;
-        match is_new {
+        match is_new && !is_passing(error) {
             true => warn!("{text}"),
             false => debug!("still: {text}"),
         }
@@ -57,8 +58,7 @@ impl Faults {
     }
 
     fn text(&self, error: &watcher::Error) -> String {
-        let is_unknown = matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404);
-        if is_unknown {
+        if answer(error).is_some_and(|answer| answer.code == 404) {
             return format!(
                 "the cluster knows no {}: install the CRD: {UPGRADE}",
                 self.watch.kind()
@@ -72,23 +72,41 @@ impl Faults {
             (None, _) => format!(
                 "the watch of {} failed and is begun again: {}",
                 self.watch.what(),
-                with_sources(error)
+                match answer(error) {
+                    Some(answer) => format!("{} ({})", answer.message, answer.code),
+                    None => with_sources(error),
+                }
             ),
         }
     }
 
     /// The failure, if it is a permission that is missing.
     fn forbidden(&self, error: &watcher::Error) -> Option<Error> {
-        let (verb, status) = match error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status)) => ("list", status),
-            watcher::Error::WatchStartFailed(kube::Error::Api(status)) => ("watch", status),
-            watcher::Error::WatchError(status) => ("watch", status),
-            _ => return None,
+        let verb = match error {
+            watcher::Error::InitialListFailed(_) => "list",
+            _ => "watch",
         };
+        let status = answer(error)?;
         let what = format!("to {verb} {}", self.watch.what());
-        let error = Error::from_api(what, kube::Error::Api(status.clone()));
+        let error = Error::from_api(what, kube::Error::Api(Box::new(status.clone())));
         matches!(error, Error::Forbidden { .. }).then_some(error)
     }
+}
+
+/// What the API server answered, if it did.
+fn answer(error: &watcher::Error) -> Option<&Status> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
+        _ => None,
+    }
+}
+
+/// Whether it passes by itself and means nothing: after a change of its CRD, a kind's history begins anew (410), and
+/// for some seconds its storage is being made (429).
+fn is_passing(error: &watcher::Error) -> bool {
+    answer(error).is_some_and(|answer| [410, 429].contains(&answer.code))
 }
 
 /// The waits between the tries of a watch.

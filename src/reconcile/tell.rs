@@ -14,13 +14,13 @@ use crate::component::Component;
 use crate::crd;
 use crate::error::Error;
 use crate::images;
-use crate::memory::{Forgotten, Memory, Told};
+use crate::memory::{Memory, Told};
 use crate::news::{self, News};
 use crate::status::{self, Outcome};
 use crate::traces;
 use crate::turns::Turn;
 
-use super::{Case, Context, UNTIL_ALLOWED};
+use super::{Case, Context, UNTIL_ALLOWED, chance};
 
 /// While nothing but numbers of pods changes, status is written at most this often.
 const STATUS_PACE: Duration = Duration::from_secs(1);
@@ -66,7 +66,9 @@ impl Case<'_> {
         let Some(forgotten) = &self.memory.forgotten else {
             return Ok(());
         };
-        if Instant::now() >= forgotten.until {
+        if Instant::now() < forgotten.until {
+            self.wakes.push(forgotten.until);
+        } else {
             let why = "the CRD may keep by now what it dropped";
             self.write_status(self.before.clone(), why).await?;
         }
@@ -119,10 +121,8 @@ impl Case<'_> {
             .map(String::as_str)
             .filter(|field| crd::is_memory(field))
             .collect();
-        self.memory.forgotten = (!needed.is_empty()).then(|| Forgotten {
-            fields: needed.join(", "),
-            until: Instant::now() + UNTIL_ALLOWED,
-        });
+        self.memory
+            .forgets(needed.join(", "), Instant::now(), chance());
         self.reference.resource_version = version.clone();
         self.before = status.clone();
         self.memory.told = Some(Told {
@@ -144,7 +144,10 @@ impl Case<'_> {
         let changes = news::of_status(&self.started_with, &self.before);
         self.news.extend(changes);
         for news in std::mem::take(&mut self.news) {
-            info!(reason = %news.reason, "{}", news.note);
+            match news.warning {
+                true => warn!(reason = %news.reason, "{}", news.note),
+                false => info!(reason = %news.reason, "{}", news.note),
+            }
             self.context.cluster.publish(&self.reference, &news).await;
         }
     }

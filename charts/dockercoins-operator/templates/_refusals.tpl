@@ -54,6 +54,11 @@ The cluster is asked only for what an installer may read anyhow, since Helm read
 {{- if and $values.webhook.ingress.enabled (not $values.webhook.ingress.host) }}
 {{- fail "\n\nwebhook.ingress.host is not given: write the host by which registries reach the Ingress.\n" }}
 {{- end }}
+{{- range $word := splitList "," $values.log.level }}
+{{- if not (regexMatch "^(off|error|warn|info|debug|trace|.*[=\\[].*)?$" $word) }}
+{{- fail (printf "\n\nlog.level has %q: write error, warn, info, debug or trace, or directives such as info,dockercoins_operator=debug.\n" $word) }}
+{{- end }}
+{{- end }}
 {{- $given := include "dockercoins-operator.args" . }}
 {{- range $argument := $values.extraArgs }}
 {{- $flag := regexFind "^--[a-z-]+" $argument }}
