@@ -14,13 +14,13 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use kube::{Client, Config, Resource as _};
+use kube::{Client, Resource as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-use super::{CliError, write_out};
+use super::{CliError, config, write_out};
 
 /// How long the API server may take to publish the schema of a CRD that has just been changed.
 const PUBLISHED: Duration = Duration::from_secs(10);
@@ -40,14 +40,16 @@ pub struct Check {
     /// for up to a minute. Default: only the CRD is looked at.
     #[arg(long, value_name = "URL")]
     ready_url: Option<Uri>,
+
+    /// The context of the kubeconfig to use. Default: the current one; inside a cluster, that cluster.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
 }
 
 impl Check {
     /// Gives whether all is well.
     pub async fn run(self) -> Result<bool, CliError> {
-        let config = Config::infer()
-            .await
-            .map_err(|error| CliError::NoCluster(with_sources(&error)))?;
+        let config = config(self.context.as_deref()).await?;
         let client =
             Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
         let mut found = differences(&client).await?;
