@@ -111,7 +111,8 @@ for the one for all where it has business with ClusterRoles itself.
 {{- $namespace := dig "metadata" "annotations" "meta.helm.sh/release-namespace" "" $role }}
 {{- if and $release (or (ne $release $.Release.Name) (ne $namespace $.Release.Namespace)) }}
 {{- $what := default "every namespace" (dig "metadata" "namespace" "" $role) }}
-{{- fail (printf "\n\nThe release %s in the namespace %s already looks after %s, and two operators there would do everything twice. Give this release other namespaces (watchNamespaces), change that one's, or uninstall it:\n\n  helm uninstall %s --namespace %s\n" $release $namespace $what $release $namespace) }}
+{{- $advice := ternary "Give that one namespaces of its own (watchNamespaces)" "Give this release other namespaces (watchNamespaces), change that one's" (eq $what "every namespace") }}
+{{- fail (printf "\n\nThe release %s in the namespace %s already looks after %s, and two operators there would do everything twice. %s, or uninstall it:\n\n  helm uninstall %s --namespace %s\n" $release $namespace $what $advice $release $namespace) }}
 {{- end }}
 {{- end }}
 {{- end }}
