@@ -62,9 +62,9 @@ const WATCH_TIMEOUT: u32 = 240;
 /// How many objects a list gives at a time: few, since each page is in memory whole, as bytes and as objects.
 const PAGE: u32 = 50;
 
-/// How long what was begun may take to finish, once the operator is told to stop: less than the 30 s that
-/// Kubernetes gives a pod.
-const DRAIN: Duration = Duration::from_secs(25);
+/// How long what was begun may take to finish, once the operator is told to stop. Kubernetes gives a pod 30 s, and
+/// after this the lease is released (2 s), metrics are told (2 s) and traces are sent (3 s).
+const DRAIN: Duration = Duration::from_secs(20);
 
 /// How often it is looked whether a namespace has been listed, before it is looked for itself.
 const UNTIL_LOOKED_FOR: Duration = Duration::from_secs(1);
@@ -139,11 +139,11 @@ async fn run_scope(
 ) {
     let health = &context.monitor.health;
     let watch = health.watch("DockerCoins", scope);
-    let coins =
-        watched::<Guarded>(&client, scope, Arc::clone(&watch)).map_ok(|event| event.modify(slim));
+    let coins = watched::<Guarded>(&client, Arc::clone(&watch), Arc::clone(&context))
+        .map_ok(|event| event.modify(slim));
     let coins = reflector::reflector(writer, coins);
     let wakes: SelectAll<BoxStream<'static, Wake>> = SelectAll::from_iter([
-        coins_wakes(watch, coins, scope, Arc::clone(&context)).boxed(),
+        coins_wakes(watch, coins, Arc::clone(&context)).boxed(),
         child_wakes::<Service>("Service", &client, scope, Arc::clone(&context)).boxed(),
         child_wakes::<Deployment>("Deployment", &client, scope, Arc::clone(&context)).boxed(),
         optional_wakes::<PersistentVolumeClaim>("PersistentVolumeClaim", &client, scope, &context),
@@ -243,10 +243,9 @@ fn leadership_wakes(context: Arc<Context>) -> impl Stream<Item = Wake> + Send + 
 fn coins_wakes(
     watch: Arc<Watch>,
     events: impl Stream<Item = watcher::Result<Event<Guarded>>> + Send + 'static,
-    scope: Option<&str>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
-    let events = logged(watch, scope, false, Arc::clone(&context), events);
+    let events = logged(watch, Arc::clone(&context), events);
     events.filter_map(move |event| {
         let Ok(event) = event else {
             return futures::future::ready(Some(listed::<DockerCoins>()));
@@ -305,8 +304,8 @@ fn child_wakes<K: Child>(
     context: Arc<Context>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
     let watch = context.monitor.health.watch(kind, scope);
-    let events = watched::<K>(client, scope, Arc::clone(&watch));
-    let events = logged(watch, scope, false, Arc::clone(&context), events);
+    let events = watched::<K>(client, Arc::clone(&watch), Arc::clone(&context));
+    let events = logged(watch, Arc::clone(&context), events);
     noted(events, context)
 }
 
@@ -354,21 +353,21 @@ fn listed<K: kube::Resource<DynamicType = ()>>() -> Wake {
 /// Watches a kind in one namespace, or in all of them.
 fn watched<K: Watched>(
     client: &Client,
-    scope: Option<&str>,
     watch: Arc<Watch>,
+    context: Arc<Context>,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static {
-    watched_as(client, scope, None, watch).backoff(Waits::default())
+    watched_as(client, None, watch, context).backoff(Waits::default())
 }
 
 /// The same for one name, if there is one, and at once again after each failure.
 fn watched_as<K: Watched>(
     client: &Client,
-    scope: Option<&str>,
     name: Option<&str>,
     watch: Arc<Watch>,
+    context: Arc<Context>,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static + use<K> {
-    let client = noting(client, watch);
-    let api: Api<K> = match scope {
+    let client = noting(client, Arc::clone(&watch), context);
+    let api: Api<K> = match watch.namespace() {
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
@@ -403,17 +402,20 @@ impl<K> Watched for K where
 {
 }
 
-/// The client, with each request of this watch that the API server takes noted: a watch that goes on after a failure
-/// may have no event to show for it.
-fn noting(client: &Client, watch: Arc<Watch>) -> Client {
+/// The client, with it noted when the API server takes this watch again: one that goes on after a failure may have no
+/// event to show for it. A list that it takes says nothing yet, since another verb permits the watch.
+fn noting(client: &Client, watch: Arc<Watch>, context: Arc<Context>) -> Client {
     let namespace = client.default_namespace().to_owned();
     let client = client.clone();
-    let service = tower::service_fn(move |request| {
-        let (client, watch) = (client.clone(), Arc::clone(&watch));
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let (client, watch, context) = (client.clone(), Arc::clone(&watch), Arc::clone(&context));
         async move {
+            let query = request.uri().query().unwrap_or_default();
+            let is_watch = query.split('&').any(|setting| setting == "watch=true");
             let answer = client.send(request).await?;
-            if answer.status().is_success() {
-                watch.answered();
+            if is_watch && answer.status().is_success() && watch.answered() {
+                info!("{} are watched again", watch.what());
+                context.cluster.blind.clear(watch.kind());
             }
             Ok::<_, kube::Error>(answer)
         }
@@ -425,29 +427,30 @@ fn noting(client: &Client, watch: Arc<Watch>) -> Client {
 /// failure that resources are to tell of, see [`Cluster`]'s `blind`.
 fn logged<K>(
     watch: Arc<Watch>,
-    scope: Option<&str>,
-    is_optional: bool,
     context: Arc<Context>,
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
 ) -> impl Stream<Item = Result<Event<K>, ()>> + Send + 'static
 where
     K: kube::Resource<DynamicType = ()> + Send + 'static,
 {
-    let mut faults = Faults::new(&K::kind(&()), scope, is_optional);
+    let mut faults = Faults::new(Arc::clone(&watch));
     events.filter_map(move |event| {
-        match &event {
-            Ok(Event::InitDone) => watch.listed(),
-            Ok(_) => {}
-            Err(error) if is_optional && is_refusal(error) => watch.set_aside(),
-            Err(_) => {
-                watch.failed();
-                context.monitor.metrics.watch_failed(watch.kind());
-            }
-        }
-        let is_told_by_resources = faults.observe(&event, &context.cluster);
         futures::future::ready(match event {
-            Ok(event) => Some(Ok(event)),
-            Err(_) => is_told_by_resources.then_some(Err(())),
+            Ok(event) => {
+                if matches!(event, Event::InitDone) {
+                    watch.listed();
+                    context.cluster.optional.clear(watch.kind());
+                }
+                Some(Ok(event))
+            }
+            Err(error) => {
+                match watch.is_optional() && is_refusal(&error) {
+                    true => watch.set_aside(),
+                    false => context.monitor.metrics.watch_failed(watch.kind()),
+                }
+                let is_told_by_resources = faults.observe(&error, &context.cluster);
+                is_told_by_resources.then_some(Err(()))
+            }
         })
     })
 }

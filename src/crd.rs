@@ -6,6 +6,25 @@
 
 use serde_json::{Map, Value};
 
+/// What status must keep, or a restart would roll out what a tag means by then.
+const MEMORY: [&str; 4] = [
+    "status.components",
+    "status.components[].digest",
+    "status.components[].image",
+    "status.components[].pinned",
+];
+
+/// What to do about a CRD that is not this operator's.
+pub const UPGRADE: &str = "`helm upgrade` with crds.enabled=true (and `--force-conflicts`, if it was changed by hand), or `dockercoins-operator crd | kubectl apply --server-side --force-conflicts --filename -`";
+
+/// Whether a field of the status, by its path, is one that the operator can't do without, or holds one.
+pub fn is_memory(field: &str) -> bool {
+    MEMORY.iter().any(|needed| {
+        let below = needed.strip_prefix(field);
+        below.is_some_and(|below| below.is_empty() || below.starts_with(['.', '[']))
+    })
+}
+
 /// How many fields a message names.
 const NAMED: usize = 5;
 
@@ -22,7 +41,7 @@ pub struct Differences {
 impl Differences {
     /// Whether the operator can't act: what it would have to remember is dropped.
     pub fn forget(&self) -> bool {
-        self.missing.iter().any(|field| field.starts_with("status"))
+        self.missing.iter().any(|field| is_memory(field))
     }
 
     /// What is to be said, and done about it; nothing where there is no difference.
@@ -30,7 +49,7 @@ impl Differences {
         let mut sentences = Vec::new();
         if !self.missing.is_empty() {
             sentences.push(format!(
-                "the CRD in the cluster is older than this operator: it drops {}. Upgrade it: `helm upgrade` with crds.enabled=true, or `dockercoins-operator crd | kubectl apply --server-side --force-conflicts --filename -`",
+                "the CRD in the cluster is older than this operator: it drops {}. Upgrade it: {UPGRADE}",
                 named(&self.missing)
             ));
         }
@@ -130,7 +149,7 @@ mod tests {
         assert_eq!(
             both.sentences(),
             [
-                "the CRD in the cluster is older than this operator: it drops spec.worker.replicas, status.components[].pinned. Upgrade it: `helm upgrade` with crds.enabled=true, or `dockercoins-operator crd | kubectl apply --server-side --force-conflicts --filename -`"
+                "the CRD in the cluster is older than this operator: it drops spec.worker.replicas, status.components[].pinned. Upgrade it: `helm upgrade` with crds.enabled=true (and `--force-conflicts`, if it was changed by hand), or `dockercoins-operator crd | kubectl apply --server-side --force-conflicts --filename -`"
             ]
         );
     }

@@ -7,6 +7,7 @@
 //! are no difference.
 
 mod quantity;
+pub mod view;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
 use kube::{Resource, ResourceExt as _};
@@ -214,12 +215,13 @@ fn is_empty(value: &Value) -> bool {
 /// in a NetworkPolicy is a way in.
 const KEYED: [&str; 2] = ["Deployment", "Service"];
 
+/// Such keys. `uid` for owner references comes first: they have a name too.
+const KEYS: [&str; 5] = ["uid", "mountPath", "containerPort", "port", "name"];
+
 /// The key by which Kubernetes tells the items of a list apart, for the lists that we write. A list without
 /// one is one value, and is compared whole.
 fn merge_key(items: &[Value]) -> Option<&'static str> {
-    // `uid` for owner references comes first: they have a name too.
-    ["uid", "mountPath", "containerPort", "port", "name"]
-        .into_iter()
+    KEYS.into_iter()
         .find(|key| !items.is_empty() && items.iter().all(|item| item.get(key).is_some()))
 }
 

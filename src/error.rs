@@ -9,6 +9,7 @@ use resolver::address::Forbidden;
 use resolver::{Failure, ResolveError};
 
 use crate::component::Component;
+use crate::crd::UPGRADE;
 use crate::desired::Invalid;
 
 /// A failure, in words for the person who reads the condition.
@@ -113,7 +114,7 @@ pub enum Error {
 
     /// The cluster's CRD doesn't keep what the operator must remember.
     #[error(
-        "the cluster's CRD is older than this operator, and drops {fields}: nothing new is rolled out, since it would be forgotten what. Install the CRD that belongs to the operator with `kubectl apply -f crds/dockercoins.yaml`"
+        "the cluster's CRD is older than this operator, and drops {fields}: nothing new is rolled out, since it would be forgotten what. Upgrade it: {UPGRADE}"
     )]
     Forgotten {
         /// The fields that are dropped, such as `status.components[].digest`.
@@ -274,6 +275,11 @@ impl Error {
                     .iter()
                     .any(|words| message.contains(words));
                 match status.code {
+                    // It looks up what an owner is in a list that it renews every few seconds.
+                    403 if message.contains("cannot find RESTMapping") => Self::Outdated {
+                        what,
+                        message: "the API server does not know the CRD in all its parts yet".into(),
+                    },
                     403 if is_about_role => Self::Forbidden { what, message },
                     404 | 409 => Self::Outdated { what, message },
                     400 | 403 | 405 | 413 | 415 | 422 => Self::Rejected { what, message },

@@ -170,6 +170,24 @@ impl Watch {
         self.kind
     }
 
+    /// Whether the operator is ready without it, since few resources ask for its kind.
+    pub fn is_optional(&self) -> bool {
+        self.is_optional
+    }
+
+    /// The namespace that is watched; `None` is all of them.
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// What is watched, for people.
+    pub fn what(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{} in namespace {namespace}", self.kind),
+            None => format!("{} in all namespaces", self.kind),
+        }
+    }
+
     /// Notes that a list was read whole.
     pub fn listed(&self) {
         self.is_listed.store(true, Ordering::Relaxed);
@@ -182,14 +200,14 @@ impl Watch {
         self.is_set_aside.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that the API server took a request of this watch.
-    pub fn answered(&self) {
-        self.is_failing.store(false, Ordering::Relaxed);
+    /// Notes that the API server took a watch, which may have no event to show for it. Gives whether it had failed.
+    pub fn answered(&self) -> bool {
+        self.is_failing.swap(false, Ordering::Relaxed)
     }
 
-    /// Notes that it failed, or broke off; it is begun again.
-    pub fn failed(&self) {
-        self.is_failing.store(true, Ordering::Relaxed);
+    /// Notes that it failed, or broke off; it is begun again. Gives whether it had not failed already.
+    pub fn failed(&self) -> bool {
+        !self.is_failing.swap(true, Ordering::Relaxed)
     }
 
     fn fault(&self) -> Option<String> {

@@ -16,6 +16,8 @@
 //! | [`status`] | the outcome → conditions | pure |
 //! | [`news`] | what was written, what began to fail → events | pure |
 //! | [`error`] | what can go wrong, by what a person would do about it | pure |
+//! | [`manifest`] | the resources in a file, for the commands that read one | pure |
+//! | [`render`] | the objects as they are printed for people | pure |
 //! | [`crd`] | whether the cluster's CRD is the one that is meant | pure |
 //! | [`memory`] | what is kept in mind between two reconciles: timing | |
 //! | [`cluster`] | the API server: what was seen, and every write | IO |
@@ -45,6 +47,7 @@ pub mod gateway;
 pub mod health;
 pub mod images;
 pub mod leader;
+pub mod manifest;
 pub mod memory;
 pub mod metrics;
 pub mod monitor;
@@ -52,6 +55,7 @@ pub mod news;
 pub mod plan;
 pub mod pushes;
 pub mod reconcile;
+pub mod render;
 pub mod rollout;
 pub mod serve;
 pub mod status;

@@ -20,6 +20,8 @@ use crate::images::Answers;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait after failures.
 const LAST_RETRY: Duration = Duration::from_secs(300);
+/// How long it takes at most until it is seen that a CRD has been upgraded, which wakes no one.
+const UNTIL_UPGRADED: Duration = Duration::from_secs(60);
 /// How many heals of one object go unanswered before they slow down.
 const PATIENCE: u32 = 5;
 /// The time after which a heal is no longer counted as part of a fight.
@@ -42,10 +44,12 @@ pub struct Memory {
     pub told: Option<Told>,
     /// When that was.
     pub told_at: Option<Instant>,
+    /// What was dropped of it that nothing may be rolled out without.
+    pub forgotten: Option<Forgotten>,
     /// What was last said of a resource that can't be read, and of which generation.
     pub unreadable: Option<(Option<i64>, String)>,
-    /// The generation whose fields were last compared with those that this operator knows.
-    pub compared: Option<i64>,
+    /// Whether the resource was seen while another led, and not looked at since.
+    pub is_of_standby: bool,
     /// The objects that have been seen to be the resource's, or were written, by their titles.
     pub ours: BTreeSet<String>,
     heals: HashMap<String, Heals>,
@@ -95,6 +99,18 @@ pub struct Told {
     pub version: Option<String>,
     /// What was written.
     pub status: DockerCoinsStatus,
+    /// Whether all of it was stored: a CRD that is older than the operator drops what it doesn't know.
+    pub is_whole: bool,
+}
+
+/// What the cluster's CRD dropped of a status though it must be remembered.
+#[derive(Debug)]
+pub struct Forgotten {
+    /// The fields, such as `status.components[].digest`.
+    pub fields: String,
+    /// Until when that is not tried again.
+    pub until: Instant,
+    failures: u32,
 }
 
 #[derive(Debug)]
@@ -104,6 +120,14 @@ struct Heals {
 }
 
 impl Memory {
+    /// What is in mind of a resource that was seen while another led: nothing, and that it may have changed.
+    pub fn of_standby() -> Self {
+        Self {
+            is_of_standby: true,
+            ..Self::default()
+        }
+    }
+
     /// Whether it is time to ask again for tags that are pinned.
     ///
     /// After a restart no one knows when they were last asked for: the next time falls at random within one
@@ -262,6 +286,24 @@ impl Memory {
         stands.then(|| (rejection.error.clone(), rejection.until))
     }
 
+    /// Keeps which fields of a status were dropped that must be remembered, none of them if all is well. `chance` is
+    /// from 0 to 1.
+    pub fn forgets(&mut self, fields: String, now: Instant, chance: f64) {
+        let before = self.forgotten.take();
+        self.forgotten = (!fields.is_empty()).then(|| match before {
+            Some(before) if now < before.until => Forgotten { fields, ..before },
+            before => {
+                let failures = before.map_or(0, |before| before.failures) + 1;
+                let until = now + backoff(failures, chance).min(UNTIL_UPGRADED);
+                Forgotten {
+                    fields,
+                    until,
+                    failures,
+                }
+            }
+        });
+    }
+
     /// Keeps that the API server refused a write.
     pub fn rejected(
         &mut self,
@@ -369,6 +411,25 @@ mod tests {
         memory.healed("Deployment rng", start + second + PEACE);
         let again = memory.heal_waits_until("Deployment rng", start + second + PEACE, 1.0);
         assert_eq!(again, None);
+    }
+
+    #[test]
+    fn what_a_crd_drops_is_tried_again_ever_more_slowly_up_to_a_minute_until_it_is_kept() {
+        let start = Instant::now();
+        let mut memory = Memory::default();
+        let mut now = start;
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            memory.forgets("status.components".into(), now, 1.0);
+            // Another write before that is no try.
+            memory.forgets("status.components".into(), now, 1.0);
+            let until = memory.forgotten.as_ref().unwrap().until;
+            waits.push((until - now).as_secs());
+            now = until;
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+        memory.forgets(String::new(), now, 1.0);
+        assert!(memory.forgotten.is_none());
     }
 
     #[test]

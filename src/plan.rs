@@ -20,7 +20,9 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
+use kube::core::ApiResource;
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::api::GROUP;
@@ -64,6 +66,54 @@ pub struct Plan {
     pub ingresses: Vec<Ingress>,
     /// The way to the web page through a Gateway.
     pub routes: Vec<HTTPRoute>,
+}
+
+impl Plan {
+    /// All of its objects as they are sent, in the order in which they are written.
+    pub fn objects(&self) -> Vec<Value> {
+        // By name, so that a new kind does not compile before it is here, and in `kinds`.
+        let Self {
+            claims,
+            services,
+            endpoint_slices,
+            policies,
+            deployments,
+            budgets,
+            autoscalers,
+            ingresses,
+            routes,
+        } = self;
+        let claims = claims.iter().map(to_value);
+        claims
+            .chain(services.iter().map(to_value))
+            .chain(endpoint_slices.iter().map(to_value))
+            .chain(policies.iter().map(to_value))
+            .chain(deployments.iter().flatten().map(to_value))
+            .chain(budgets.iter().map(to_value))
+            .chain(autoscalers.iter().map(to_value))
+            .chain(ingresses.iter().map(to_value))
+            .chain(routes.iter().map(to_value))
+            .collect()
+    }
+
+    /// Every kind of which a plan may have objects.
+    pub fn kinds() -> Vec<ApiResource> {
+        vec![
+            ApiResource::erase::<PersistentVolumeClaim>(&()),
+            ApiResource::erase::<Service>(&()),
+            ApiResource::erase::<EndpointSlice>(&()),
+            ApiResource::erase::<NetworkPolicy>(&()),
+            ApiResource::erase::<Deployment>(&()),
+            ApiResource::erase::<PodDisruptionBudget>(&()),
+            ApiResource::erase::<HorizontalPodAutoscaler>(&()),
+            ApiResource::erase::<Ingress>(&()),
+            ApiResource::erase::<HTTPRoute>(&()),
+        ]
+    }
+}
+
+fn to_value(object: &impl Serialize) -> Value {
+    serde_json::to_value(object).expect("a Kubernetes object is JSON")
 }
 
 /// The objects for what is wanted, with the images that are to run, in the order of [`Component::ALL`].

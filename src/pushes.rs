@@ -51,6 +51,18 @@ impl Scope {
         }
     }
 
+    /// The operator stops: what has not been listed by now is not waited for. Whoever is listed first by the next one
+    /// asks for what is pinned by its tag within its interval.
+    fn give_up(&mut self) {
+        if !self.context.cluster.is_ready() && !self.pushed.is_empty() {
+            warn!(
+                pushes = self.pushed.len(),
+                "no resource was asked about these pushes: none could be listed"
+            );
+            self.pushed.clear();
+        }
+    }
+
     fn is_done(&self) -> bool {
         self.pushed.is_empty() && self.concerned.is_empty()
     }
@@ -107,7 +119,10 @@ pub async fn serve(mut queue: Receiver<Vec<Pushed>>, mut scopes: Vec<Scope>) {
                     pushed.extend(more);
                 }
             }
-            Ok(None) if is_open => is_open = false,
+            Ok(None) if is_open => {
+                is_open = false;
+                scopes.iter_mut().for_each(Scope::give_up);
+            }
             Ok(None) => tokio::time::sleep(AGAIN).await,
             Err(_) => {}
         }

@@ -21,7 +21,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
 use tokio::time::Instant;
-use tracing::{Instrument as _, Span, debug, field, info, info_span, warn};
+use tracing::{Instrument as _, Span, debug, field, info_span, warn};
 
 use crate::api::{DockerCoins, DockerCoinsStatus};
 use crate::cluster::Sibling;
@@ -29,7 +29,7 @@ use crate::component::Component;
 use crate::desired::{Desired, Store};
 use crate::error::Error;
 use crate::images::Images;
-use crate::memory::{Memory, backoff};
+use crate::memory::{Memory, Told, backoff};
 use crate::metrics::Ended;
 use crate::news::{self, News};
 use crate::plan;
@@ -40,9 +40,6 @@ pub use context::Context;
 
 /// A resource as it comes from the API server, readable or not.
 pub type Guarded = DeserializeGuard<DockerCoins>;
-
-/// How long a resource that was listed before its children waits for them.
-const UNTIL_LISTED: Duration = Duration::from_millis(100);
 
 /// How long a resource waits at most until it is tried again what the operator may not do, or the CRD doesn't keep:
 /// neither wakes anyone when it is mended.
@@ -72,29 +69,20 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
         woken_by = woken_by.as_deref().unwrap_or("itself"),
         result = field::Empty,
     );
-    let done = led(object, &context).instrument(span.clone()).await;
-    let result = match &done {
-        Ok(action) if *action == Action::await_change() => "success",
-        Ok(_) => "requeue_after",
-        Err(error) => {
+    let leadership = &context.cluster.leadership;
+    let work = leadership.while_leading(in_turn(object, &context));
+    let (result, done) = match work.instrument(span.clone()).await {
+        // The next term begins with a look at everything.
+        None | Some(Err(Error::Deposed { .. })) => ("deposed", Ok(Action::await_change())),
+        Some(Ok(action)) if action == Action::await_change() => ("success", Ok(action)),
+        Some(Ok(action)) => ("requeue_after", Ok(action)),
+        Some(Err(error)) => {
             traces::failed(&span, error.reason());
-            "error"
+            ("error", Err(error))
         }
     };
     span.record("result", result);
     done
-}
-
-/// Does it as long as this replica leads.
-async fn led(object: Arc<Guarded>, context: &Context) -> Result<Action, Error> {
-    let leadership = &context.cluster.leadership;
-    match leadership.while_leading(in_turn(object, context)).await {
-        None | Some(Err(Error::Deposed { .. })) => {
-            // The next term begins with a look at everything.
-            Ok(Action::await_change())
-        }
-        Some(done) => done,
-    }
 }
 
 /// Does it, when it is this resource's turn.
@@ -107,19 +95,21 @@ async fn in_turn(object: Arc<Guarded>, context: &Context) -> Result<Action, Erro
     let unseen = match context.cluster.is_ready() {
         true => None,
         // Before everything is listed, children would seem to be missing, and others' resources too.
-        false => match context.cluster.blind.why(Instant::now()) {
-            None => return Ok(Action::requeue(UNTIL_LISTED)),
+        false => match context.cluster.blind.why() {
+            // The end of the list wakes everyone.
+            None => return Ok(Action::await_change()),
             why => why,
         },
     };
     let turn = context.turn().await;
     let began = Instant::now();
+    let mut is_seen = true;
     let done = match (&object.0, unseen) {
         // In a box, so that the many that wait for a turn take little room.
         (Ok(coins), None) => Box::pin(contained(serve(coins, &mut memory, context, turn))).await,
         (Ok(coins), Some(why)) => {
-            let told = tell::unseen(coins, &mut memory, context, turn, why).await;
-            told.map(|()| Action::requeue(UNTIL_ALLOWED))
+            is_seen = false;
+            contained(tell::unseen(coins, &mut memory, context, turn, why)).await
         }
         (Err(unreadable), _) => {
             let error = Error::Undecodable {
@@ -135,8 +125,9 @@ async fn in_turn(object: Arc<Guarded>, context: &Context) -> Result<Action, Erro
             .await
         }
     };
-    let ended = ended(&done, memory.failures);
-    context.monitor.metrics.reconciled(ended, began.elapsed());
+    if let Some(ended) = ended(&done, !is_seen || memory.failures > 0) {
+        context.monitor.metrics.reconciled(ended, began.elapsed());
+    }
     match done {
         // Someone else wrote meanwhile; the watch brings what they wrote, and with it the next reconcile.
         Err(Error::Outdated { what, message }) => {
@@ -152,15 +143,16 @@ async fn in_turn(object: Arc<Guarded>, context: &Context) -> Result<Action, Erro
     }
 }
 
-/// How a reconcile ended, as it is counted: with an error if anything failed that is tried again, told in status or
-/// not.
-fn ended(done: &Result<Action, Error>, failures: u32) -> Ended {
+/// How a reconcile ended, as it is counted: with an error if anything failed that is tried again (`has_failed`), told
+/// in status or not. One that was left to another replica is not counted.
+fn ended(done: &Result<Action, Error>, has_failed: bool) -> Option<Ended> {
     match done {
-        Err(Error::Outdated { .. }) => Ended::RequeueAfter,
-        Err(_) => Ended::Error,
-        Ok(_) if failures > 0 => Ended::Error,
-        Ok(action) if *action == Action::await_change() => Ended::Success,
-        Ok(_) => Ended::RequeueAfter,
+        Err(Error::Deposed { .. }) => None,
+        Err(Error::Outdated { .. }) => Some(Ended::RequeueAfter),
+        Err(_) => Some(Ended::Error),
+        Ok(_) if has_failed => Some(Ended::Error),
+        Ok(action) if *action == Action::await_change() => Some(Ended::Success),
+        Ok(_) => Some(Ended::RequeueAfter),
     }
 }
 
@@ -237,6 +229,11 @@ async fn serve(
     turn: Turn<'_>,
 ) -> Result<Action, Error> {
     memory.unreadable = None;
+    if memory.is_of_standby {
+        // Its watch may have fallen silent, and another has written meanwhile.
+        context.cluster.is_current(&reference_to(coins)).await?;
+        memory.is_of_standby = false;
+    }
     let mut case = Case::new(coins, memory, context, turn);
     case.compare_fields();
     let mut outcome = Outcome::default();
@@ -247,13 +244,12 @@ async fn serve(
     if let Some(fault) = outcome.faults.iter().cloned().chain(of_images).next() {
         traces::failed(&Span::current(), fault.reason());
     }
-    outcome
-        .faults
-        .extend(context.cluster.blind.why(Instant::now()));
+    outcome.faults.extend(context.cluster.blind.why());
     case.see(&mut outcome);
-    // What is there of a kind that the resource asks for is about to be known: until then it would be told wrongly.
+    // What is there of a kind that the resource asks for is about to be known: until then it would be told wrongly. The
+    // end of the list wakes everyone.
     let told = match outcome.is_unlisted {
-        true => Ok(Some(UNTIL_LISTED)),
+        true => Ok(None),
         false => case.tell(&outcome).await,
     };
     case.publish().await;
@@ -279,8 +275,13 @@ impl<'a> Case<'a> {
                 .as_ref()
                 .and_then(|version| version.parse::<u64>().ok())
         };
+        let is_newer = |told: &Told| match told.is_whole {
+            true => number(&told.version) > number(&coins.resource_version()),
+            // What was dropped of it is nowhere else, and would be written again and again.
+            false => number(&told.version) >= number(&coins.resource_version()),
+        };
         match &memory.told {
-            Some(told) if number(&told.version) > number(&coins.resource_version()) => {
+            Some(told) if is_newer(told) => {
                 before = told.status.clone();
                 reference.resource_version = told.version.clone();
             }
@@ -302,20 +303,9 @@ impl<'a> Case<'a> {
 
     /// Tells, once for each generation, which fields are not looked at because this operator doesn't know them.
     fn compare_fields(&mut self) {
-        let generation = self.coins.metadata.generation;
-        if self.memory.compared == generation {
-            return;
-        }
-        self.memory.compared = generation;
-        let unknown = self.context.fields.unknown(self.coins.managed_fields());
-        self.news.extend(news::of_unknown(&unknown));
-    }
-
-    /// Tells people what is new.
-    async fn publish(&mut self) {
-        for news in std::mem::take(&mut self.news) {
-            info!(reason = %news.reason, "{}", news.note);
-            self.context.cluster.publish(&self.reference, &news).await;
+        if self.context.compares(self.coins) {
+            let unknown = self.context.fields.unknown(self.coins.managed_fields());
+            self.news.extend(news::of_unknown(&unknown));
         }
     }
 

@@ -271,8 +271,17 @@ fn ready(outcome: &Outcome) -> (Told, Option<Told>) {
     };
     let stuck = of_kind(|rollout| matches!(rollout, Rollout::Stuck(_)));
     if !stuck.is_empty() {
+        let whose: Vec<&str> = rollouts
+            .iter()
+            .filter(|(_, rollout)| matches!(rollout, Rollout::Stuck(_)))
+            .map(|(component, _)| component.name())
+            .collect();
+        let which = match whose.as_slice() {
+            [one] => format!("app={one}"),
+            some => format!("'app in ({})'", some.join(",")),
+        };
         let message = format!(
-            "{stuck}. That has not changed for longer than the progress deadline: `kubectl describe pods -l app=NAME` tells why"
+            "{stuck}. That has not changed for longer than the progress deadline: `kubectl describe pods -l {which}` tells why"
         );
         return not_ready("ProgressDeadlineExceeded", message, true);
     }
@@ -297,22 +306,11 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
     };
     let Some(images) = &outcome.images else {
         let reason = outcome.faults.first().map_or("Unknown", Error::reason);
-        return match before
-            .conditions
-            .iter()
-            .find(|c| c.type_ == "ImagesResolved" && c.status == "True")
-        {
-            Some(_) => told(
-                "Unknown",
-                reason,
-                "the last images run on; what is asked for now is not known".into(),
-            ),
-            None => told(
-                "Unknown",
-                reason,
-                "it did not come to asking for images".into(),
-            ),
+        let message = match before.components.iter().any(|c| c.pinned.is_some()) {
+            true => "the last images run on; what is asked for now is not known",
+            false => "it did not come to asking for images",
         };
+        return told("Unknown", reason, message.into());
     };
     let failures: Vec<Error> = images.failures().collect();
     let reason = failures.first().map_or("Unresolved", Error::reason);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that decide, each a file, and a folder where it has one.
-const PURE: [&str; 16] = [
+const PURE: [&str; 18] = [
     "api",
     "component",
     "desired",
@@ -13,8 +13,10 @@ const PURE: [&str; 16] = [
     "gateway",
     "images",
     "leader/lease",
+    "manifest",
     "metrics",
     "plan",
+    "render",
     "rollout",
     "crd",
     "status",

@@ -9,18 +9,29 @@ use serde_json::{Value, json};
 
 use super::crd;
 
-/// The schema of the resource that this operator knows.
+/// The fields of the spec that this operator knows: its schema, with nothing of it but `properties` and `items`.
 pub struct Known(Value);
 
 impl Default for Known {
     fn default() -> Self {
-        Self(json!(
-            crd().spec.versions[0]
-                .schema
-                .as_ref()
-                .and_then(|schema| schema.open_api_v3_schema.as_ref())
-        ))
+        let schema = &json!(crd())["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        Self(names(&schema["properties"]["spec"]))
     }
+}
+
+/// What a schema says of names: it is kept for as long as the operator runs, and the rest of it is ten times as much.
+fn names(schema: &Value) -> Value {
+    let mut kept = json!({});
+    if let Some(fields) = schema["properties"].as_object() {
+        let fields = fields
+            .iter()
+            .map(|(name, field)| (name.clone(), names(field)));
+        kept["properties"] = fields.collect();
+    }
+    if schema["items"].is_object() {
+        kept["items"] = names(&schema["items"]);
+    }
+    kept
 }
 
 impl Known {
@@ -30,11 +41,45 @@ impl Known {
         let mut found = BTreeSet::new();
         for record in records.iter().filter(|record| record.subresource.is_none()) {
             if let Some(fields) = &record.fields_v1 {
-                let schema = &self.0["properties"]["spec"];
-                walk("spec", &fields.0["f:spec"], schema, &mut found);
+                walk("spec", &fields.0["f:spec"], &self.0, &mut found);
             }
         }
         found
+    }
+
+    /// The fields of a resource that someone wrote and it doesn't have, such as `spec.worker.env[0].flavour`. What is
+    /// below its metadata and its status isn't looked at.
+    pub fn unknown_in(&self, resource: &Value) -> BTreeSet<String> {
+        let known = ["apiVersion", "kind", "metadata", "spec", "status"];
+        let fields = resource.as_object().into_iter().flatten();
+        let names = fields.map(|(name, _)| name.clone());
+        let mut found = BTreeSet::from_iter(names.filter(|name| !known.contains(&&**name)));
+        compare("spec", &resource["spec"], &self.0, &mut found);
+        found
+    }
+}
+
+/// The fields of a value that its schema doesn't have.
+fn compare(path: &str, value: &Value, schema: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, below) in fields {
+                let inner = format!("{path}.{name}");
+                match &schema["properties"][name] {
+                    Value::Null if schema["properties"].is_object() => {
+                        found.insert(inner);
+                    }
+                    Value::Null => {}
+                    known => compare(&inner, below, known, found),
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                compare(&format!("{path}[{i}]"), item, &schema["items"], found);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use clap::Args;
 use dockercoins_operator::api::{self, DockerCoins};
-use dockercoins_operator::crd::{self, Differences};
+use dockercoins_operator::crd::{self, Differences, UPGRADE};
 use dockercoins_operator::error::with_sources;
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use kube::{Client, Config, Resource as _};
+use kube::{Client, Resource as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-use super::{CliError, write_out};
+use super::{CliError, config, write_out};
 
 /// How long the API server may take to publish the schema of a CRD that has just been changed.
 const PUBLISHED: Duration = Duration::from_secs(10);
@@ -40,20 +40,30 @@ pub struct Check {
     /// for up to a minute. Default: only the CRD is looked at.
     #[arg(long, value_name = "URL")]
     ready_url: Option<Uri>,
+
+    /// The context of the kubeconfig to use. Default: the current one; inside a cluster, that cluster.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
 }
 
 impl Check {
     /// Gives whether all is well.
     pub async fn run(self) -> Result<bool, CliError> {
-        let config = Config::infer()
-            .await
-            .map_err(|error| CliError::NoCluster(with_sources(&error)))?;
+        let config = config(self.context.as_deref()).await?;
         let client =
             Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
-        let Some(differences) = published(&client).await? else {
-            write_out(
-                "the cluster knows no DockerCoins: install the CRD with `dockercoins-operator crd | kubectl apply --server-side --filename -`\n",
-            )?;
+        let mut found = differences(&client).await?;
+        if found.as_ref().is_none_or(|found| !found.missing.is_empty()) {
+            eprintln!(
+                "the CRD is not this operator's; one that was just installed is waited for, {} s at most",
+                PUBLISHED.as_secs()
+            );
+            found = published(&client).await?;
+        }
+        let Some(differences) = found else {
+            write_out(&format!(
+                "the cluster knows no DockerCoins: install the CRD: {UPGRADE}\n"
+            ))?;
             return Ok(false);
         };
         let mut is_well = differences.missing.is_empty();
@@ -82,8 +92,14 @@ impl Check {
 /// Where the cluster would drop what the operator remembers. It would then ask for every tag anew, again and again,
 /// and roll what has moved.
 pub async fn before_running(client: &Client) -> Result<(), CliError> {
-    let found = match published(client).await {
+    let first = differences(client).await;
+    let found = match first {
         // That there is no CRD is told by its watch, which waits for one.
+        Ok(None) => Ok(None),
+        Ok(Some(found)) if !found.missing.is_empty() => published(client).await,
+        other => other,
+    };
+    let found = match found {
         Ok(found) => found.unwrap_or_default(),
         Err(error) => {
             warn!("the CRD was not looked at: {error}");
@@ -105,7 +121,7 @@ async fn published(client: &Client) -> Result<Option<Differences>, CliError> {
     loop {
         let found = differences(client).await;
         let is_new = matches!(&found, Ok(Some(found)) if found.missing.is_empty());
-        if is_new || began.elapsed() > PUBLISHED {
+        if is_new || found.is_err() || began.elapsed() > PUBLISHED {
             return found;
         }
         sleep(BETWEEN_LOOKS).await;

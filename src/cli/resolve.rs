@@ -5,19 +5,14 @@
 
 use std::fmt;
 use std::io::{BufRead as _, Write as _};
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use dockercoins_operator::error::flag_of;
 use futures::{Stream, StreamExt as _, stream};
-use resolver::{
-    Credential, Endpoint, NameError, Reference, Remaining, Request, Resolved, Resolver,
-};
+use resolver::{Credential, NameError, Reference, Remaining, Request, Resolved, Resolver};
 use serde::Serialize;
 
-use super::logins::Logins;
+use super::asking::{Asker, Asking, explained, tell_of_plugins};
 use super::{CliError, Registries};
 
 /// How many images are asked for at once.
@@ -39,18 +34,8 @@ pub(super) struct Resolve {
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     output: Output,
 
-    /// The logins: a file as `docker login` writes it, or as a pull secret holds it. The credential helpers that it
-    /// names are run where a registry is asked. Default: that of the user, where a registry is asked.
-    #[arg(long, value_name = "FILE")]
-    docker_config: Option<PathBuf>,
-
-    /// Where the images are asked for, instead of at their own hosts, such as http://registry:5000.
-    #[arg(long, value_name = "URL", value_parser = Endpoint::parse)]
-    endpoint: Option<Endpoint>,
-
-    /// A certificate authority in PEM that is trusted for the images' own hosts, or the endpoint.
-    #[arg(long, value_name = "FILE")]
-    certificate_authority: Option<PathBuf>,
+    #[command(flatten)]
+    asking: Asking,
 
     #[command(flatten)]
     registries: Registries,
@@ -208,29 +193,9 @@ impl Line {
 impl Resolve {
     /// Answers for every image, and says whether all of them are well.
     pub(super) async fn run(self) -> Result<bool, CliError> {
-        let logins = match (&self.docker_config, self.offline) {
-            (None, true) => None,
-            (named, _) => Logins::read(named.as_deref(), self.offline)?,
-        };
-        let authority = match &self.certificate_authority {
-            Some(file) => Some(std::fs::read(file).map_err(|error| {
-                CliError::File(format!("--certificate-authority {}", file.display()), error)
-            })?),
-            None => None,
-        };
-        let resolver = match self.offline {
-            true => None,
-            false => Some(self.registries.resolver(None)?),
-        };
+        let asker = self.asking.read(&self.registries, self.offline)?;
         let mut lines = stream::iter(inputs(&self.images))
-            .map(|input| {
-                self.line(
-                    input,
-                    logins.as_ref(),
-                    authority.as_deref(),
-                    resolver.as_ref(),
-                )
-            })
+            .map(|input| line(input, &asker))
             .buffered(AT_ONCE)
             .boxed_local();
         match self.output {
@@ -238,64 +203,53 @@ impl Resolve {
             Output::Table => print_table(&mut lines).await,
         }
     }
+}
 
-    async fn line(
-        &self,
-        input: Result<String, CliError>,
-        logins: Option<&Logins>,
-        authority: Option<&[u8]>,
-        resolver: Option<&Resolver>,
-    ) -> Result<Line, CliError> {
-        let input = input?;
-        let reference = match Reference::parse(&input) {
-            Ok(reference) => reference.or_latest(),
-            Err(error) => return Ok(Line::refused(input, &error)),
+/// What is to be said of one input.
+async fn line(input: Result<String, CliError>, asker: &Asker) -> Result<Line, CliError> {
+    let input = input?;
+    let reference = match Reference::parse(&input) {
+        Ok(reference) => reference.or_latest(),
+        Err(error) => return Ok(Line::refused(input, &error)),
+    };
+    let mut line = Line {
+        name: Some(Name::of(&reference)),
+        ..Line::of(input)
+    };
+    let of_file = asker.of_file();
+    let mut request = Request {
+        reference: &reference,
+        endpoint: asker.endpoint.as_ref(),
+        keyring: &of_file,
+        certificate_authority: asker.authority.as_deref(),
+    };
+    let Some(resolver) = &asker.resolver else {
+        let login = |login: &Credential| Login {
+            key: login.key().to_owned(),
+            username: login.username().to_owned(),
         };
-        let mut line = Line {
-            name: Some(Name::of(&reference)),
-            ..Line::of(input)
-        };
-        let of_file = logins.map_or_else(Arc::default, Logins::of_file);
-        let mut request = Request {
-            reference: &reference,
-            endpoint: self.endpoint.as_ref(),
-            keyring: &of_file,
-            certificate_authority: authority,
-        };
-        let at_hand;
-        if let (Some(logins), Some(registry), Some(_)) = (logins, request.registry(), resolver) {
-            at_hand = logins.at(&registry).await;
-            request.keyring = &at_hand;
+        let logins = asker.logins.as_ref();
+        line.credentials = logins.map(|_| request.logins().into_iter().map(login).collect());
+        return Ok(line);
+    };
+    let at_hand = asker.keyring(&request).await;
+    request.keyring = &at_hand;
+    let began = Instant::now();
+    let answer = resolver.resolve(&request).await;
+    line.seconds = Some(rounded(began.elapsed()));
+    match answer {
+        Ok(resolved) => {
+            tell_of_plugins(&resolved);
+            let platforms = platforms(resolver, &request, &resolved).await;
+            line.answer = Some(Answer::of(resolved, platforms));
         }
-        let Some(resolver) = resolver else {
-            let login = |login: &Credential| Login {
-                key: login.key().to_owned(),
-                username: login.username().to_owned(),
-            };
-            line.credentials = logins.map(|_| request.logins().into_iter().map(login).collect());
-            return Ok(line);
-        };
-        let began = Instant::now();
-        let answer = resolver.resolve(&request).await;
-        line.seconds = Some(rounded(began.elapsed()));
-        match answer {
-            Ok(resolved) => {
-                for failure in &resolved.plugins {
-                    eprintln!("dockercoins-operator: {failure}");
-                }
-                let platforms = platforms(resolver, &request, &resolved).await;
-                line.answer = Some(Answer::of(resolved, platforms));
-            }
-            // It names the plugins that failed.
-            Err(error) => {
-                line.reason = Some(error.reason());
-                let flag =
-                    flag_of(&error.failure).map(|flag| format!(". The flag for that is {flag}"));
-                line.error = Some(format!("{error}{}", flag.unwrap_or_default()));
-            }
+        // It names the plugins that failed.
+        Err(error) => {
+            line.reason = Some(error.reason());
+            line.error = Some(explained(&error));
         }
-        Ok(line)
     }
+    Ok(line)
 }
 
 /// For which platforms there is an image; none where that can't be read, or would cost one of few pulls.

@@ -6,6 +6,8 @@ use std::sync::Mutex;
 use serde_json::Value;
 use tracing::warn;
 
+use crate::crd::UPGRADE;
+
 /// The fields that were seen to be dropped, and told.
 #[derive(Default)]
 pub(super) struct Dropped(Mutex<BTreeSet<String>>);
@@ -20,7 +22,7 @@ impl Dropped {
         let new: Vec<&str> = fields.difference(&told).map(String::as_str).collect();
         if !new.is_empty() {
             warn!(
-                "the cluster's CRD is older than this operator, and drops {}: install the one that belongs to it with `kubectl apply -f crds/dockercoins.yaml`",
+                "the cluster's CRD is older than this operator, and drops {}. Upgrade it: {UPGRADE}",
                 new.join(", ")
             );
         }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::Cluster;
 use crate::desired::AuthorityAt;
 use crate::error::Error;
+use crate::leader::Leadership;
 
 /// How long what was seen of the nodes will do.
 const NODES_KEPT: Duration = Duration::from_secs(60);
@@ -22,10 +23,14 @@ const NODES_KEPT: Duration = Duration::from_secs(60);
 const NODES_RETRY: Duration = Duration::from_secs(10);
 
 impl Cluster {
-    /// Whether a namespace may exist: one that does has the ServiceAccount `default`. Where there is no answer, it may.
+    /// Whether a namespace may exist: one that does has the ServiceAccount `default`. Where there is no answer, it
+    /// may. Whoever stands by may ask too.
     pub async fn may_exist(&self, namespace: &str) -> bool {
+        let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
+        let what = format!("to read ServiceAccount {namespace}/default");
         let why = "a namespace that exists has it";
-        let account = self.read::<ServiceAccount>(namespace, "default", why).await;
+        let request = api.get_opt("default");
+        let account = self.send_as(&Leadership::alone(), what, why, request).await;
         !matches!(account, Ok(None))
     }
 
@@ -176,7 +181,10 @@ impl Cluster {
 
 /// Why something could not be read that images are asked for without, for the resource to tell.
 fn noted(error: &Error) -> String {
-    tracing::warn!("images are asked for without it: {error}");
+    // Whoever leads asks now, and will say so.
+    if !matches!(error, Error::Deposed { .. }) {
+        tracing::warn!("images are asked for without it: {error}");
+    }
     error.to_string()
 }
 

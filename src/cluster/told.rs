@@ -43,6 +43,26 @@ impl Cluster {
         self.patch_status(coins, status, why).await
     }
 
+    /// Makes sure that a resource still is as it was read.
+    ///
+    /// # Errors
+    /// [`Error::Outdated`] if it isn't.
+    pub async fn is_current(&self, coins: &ObjectReference) -> Result<(), Error> {
+        let (api, name, title) = self.untyped(coins);
+        let what = format!("to read DockerCoins {title}");
+        let why = "it was seen while another replica led";
+        let now = self
+            .send(what.clone(), why, api.get_metadata(&name))
+            .await?;
+        match now.resource_version() == coins.resource_version {
+            true => Ok(()),
+            false => Err(Error::Outdated {
+                what,
+                message: "the watch has not brought yet what was written since".into(),
+            }),
+        }
+    }
+
     /// Has the tags of a resource asked for again, by the annotation that a person would write: no matter which
     /// replica does, and so it need not lead.
     pub async fn request(

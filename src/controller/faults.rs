@@ -3,15 +3,19 @@
 //! The same failure is a warning once, not at every try. One that no waiting mends, a permission that is missing, is
 //! kept for the resources to tell.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use kube::core::Status;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::cluster::Cluster;
+use crate::crd::UPGRADE;
 use crate::error::{Error, with_sources};
+use crate::health::Watch;
 use crate::memory::backoff;
 
 /// The longest wait between two tries: whoever grants a permission sees it used within this time.
@@ -22,157 +26,128 @@ const PEACE: Duration = Duration::from_secs(60);
 
 /// A watch of one kind, as far as its failures go.
 pub(super) struct Faults {
-    kind: String,
-    /// The namespace that is watched; `None` is all of them.
-    scope: Option<String>,
-    /// Whether few resources ask for this kind.
-    is_optional: bool,
-    /// What was said last of a failure, while it lasts.
-    standing: Option<String>,
+    watch: Arc<Watch>,
+    /// What was said last of a failure.
+    said: String,
 }
 
 impl Faults {
-    pub(super) fn new(kind: &str, scope: Option<&str>, is_optional: bool) -> Self {
+    pub(super) fn new(watch: Arc<Watch>) -> Self {
         Self {
-            kind: kind.to_owned(),
-            scope: scope.map(ToOwned::to_owned),
-            is_optional,
-            standing: None,
+            watch,
+            said: String::new(),
         }
     }
 
-    /// Takes note of what the watch brought. Gives whether that is a failure that resources haven't told of yet.
-    pub(super) fn observe<K>(
-        &mut self,
-        brought: &watcher::Result<watcher::Event<K>>,
-        cluster: &Cluster,
-    ) -> bool {
-        match brought {
-            // Before each try; only what follows tells how it went.
-            Ok(watcher::Event::Init) => false,
-            // Before the list ends, what was seen before a refusal is still there.
-            Ok(watcher::Event::InitApply(_)) if self.is_optional => false,
-            Ok(_) if self.is_optional => {
-                if self.standing.take().is_some() {
-                    info!("{} are watched again", self.what());
-                }
-                cluster.optional.clear(&self.kind);
-                false
-            }
-            Ok(_) => {
-                if self.standing.take().is_some() {
-                    info!("{} are watched again", self.what());
-                    cluster.blind.clear(&self.kind);
-                }
-                false
-            }
-            Err(error) => self.failed(error, cluster),
-        }
-    }
-
-    fn failed(&mut self, error: &watcher::Error, cluster: &Cluster) -> bool {
+    /// Takes note that the watch failed. Gives whether resources are to tell of it, and haven't yet.
+    pub(super) fn observe(&mut self, error: &watcher::Error, cluster: &Cluster) -> bool {
         let text = self.text(error);
-        let is_new = self.standing.as_ref() != Some(&text);
-        match is_new {
+        let is_new = self.watch.failed() || self.said != text;
+        match is_new && !is_passing(error) {
             // That is as it may be, until a resource asks for one.
-            true if self.is_optional && is_unknown(error) => info!("{text}"),
+            true if self.watch.is_optional() && is_unknown(error) => info!("{text}"),
             true => warn!("{text}"),
             false => debug!("still: {text}"),
         }
-        self.standing = Some(text);
-        if self.is_optional {
-            let unlisted = matches!(error, watcher::Error::InitialListFailed(_));
-            let fault = match is_unknown(error) {
-                true => Some(Error::NotServed {
-                    kind: self.kind.clone(),
-                }),
-                false => self.forbidden(error).or_else(|| {
-                    unlisted.then(|| Error::Api {
-                        what: format!("to list {}", self.what()),
-                        message: with_sources(error),
-                    })
-                }),
-            };
+        self.said = text;
+        if self.watch.is_optional() {
+            let fault = self.fault_of_optional(error);
             let is_told = is_new && fault.is_some();
             if let Some(fault) = fault {
-                cluster.optional.note(&self.kind, fault);
+                cluster.optional.note(self.watch.kind(), fault);
             }
             return is_told;
         }
         match self.forbidden(error) {
             Some(fault) => {
-                cluster.blind.note(&self.kind, fault, Instant::now());
+                cluster.blind.note(self.watch.kind(), fault);
                 is_new
             }
             None => false,
         }
     }
 
-    /// What is watched, for people.
-    fn what(&self) -> String {
-        match &self.scope {
-            Some(namespace) => format!("{} in namespace {namespace}", self.kind),
-            None => format!("{} in all namespaces", self.kind),
+    /// What is to be told by who asks for a kind that few ask for. A watch that breaks off leaves what it has brought.
+    fn fault_of_optional(&self, error: &watcher::Error) -> Option<Error> {
+        if is_unknown(error) {
+            let kind = self.watch.kind().to_owned();
+            return Some(Error::NotServed { kind });
         }
+        self.forbidden(error).or_else(|| {
+            let is_unlisted = matches!(error, watcher::Error::InitialListFailed(_));
+            (is_unlisted && !is_passing(error)).then(|| Error::Api {
+                what: format!("to list {}", self.watch.what()),
+                message: with_sources(error),
+            })
+        })
     }
 
     fn text(&self, error: &watcher::Error) -> String {
-        if is_unknown(error) && self.is_optional {
+        if is_unknown(error) && self.watch.is_optional() {
             return format!(
                 "the cluster serves no {}: resources that ask for one tell so",
-                self.kind
+                self.watch.kind()
             );
         }
         if is_unknown(error) {
             return format!(
-                "the cluster knows no {}: install the CRD with `kubectl apply -f crds/dockercoins.yaml`",
-                self.kind
+                "the cluster knows no {}: install the CRD: {UPGRADE}",
+                self.watch.kind()
             );
         }
-        match (self.forbidden(error), &self.scope) {
+        match (self.forbidden(error), self.watch.namespace()) {
             (Some(fault), Some(namespace)) => {
                 format!("{fault}, or create the namespace {namespace} if it is not there")
             }
             (Some(fault), None) => fault.to_string(),
             (None, _) => format!(
                 "the watch of {} failed and is begun again: {}",
-                self.what(),
-                with_sources(error)
+                self.watch.what(),
+                match answer(error) {
+                    Some(answer) => format!("{} ({})", answer.message, answer.code),
+                    None => with_sources(error),
+                }
             ),
         }
     }
 
     /// The failure, if it is a permission that is missing.
     fn forbidden(&self, error: &watcher::Error) -> Option<Error> {
-        let (verb, status) = match error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status)) => ("list", status),
-            watcher::Error::WatchStartFailed(kube::Error::Api(status)) => ("watch", status),
-            watcher::Error::WatchError(status) => ("watch", status),
-            _ => return None,
+        let verb = match error {
+            watcher::Error::InitialListFailed(_) => "list",
+            _ => "watch",
         };
-        let what = format!("to {verb} {}", self.what());
-        let error = Error::from_api(what, kube::Error::Api(status.clone()));
+        let status = answer(error)?;
+        let what = format!("to {verb} {}", self.watch.what());
+        let error = Error::from_api(what, kube::Error::Api(Box::new(status.clone())));
         matches!(error, Error::Forbidden { .. }).then_some(error)
     }
 }
 
 /// Whether a watch failed since the cluster doesn't know its kind.
 fn is_unknown(error: &watcher::Error) -> bool {
-    status_of(error).is_some_and(|status| status.code == 404)
+    answer(error).is_some_and(|answer| answer.code == 404)
 }
 
 /// Whether a watch failed for good: no waiting mends it.
 pub(super) fn is_refusal(error: &watcher::Error) -> bool {
-    status_of(error).is_some_and(|status| [403, 404].contains(&status.code))
+    answer(error).is_some_and(|answer| [403, 404].contains(&answer.code))
 }
 
-fn status_of(error: &watcher::Error) -> Option<&kube::core::Status> {
+/// What the API server answered, if it did.
+fn answer(error: &watcher::Error) -> Option<&Status> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
         | watcher::Error::WatchError(status) => Some(status),
         _ => None,
     }
+}
+
+/// Whether it passes by itself and means nothing: after a change of its CRD, a kind's history begins anew (410), and
+/// for some seconds its storage is being made (429).
+fn is_passing(error: &watcher::Error) -> bool {
+    answer(error).is_some_and(|answer| [410, 429].contains(&answer.code))
 }
 
 /// The waits between the tries of a watch.

@@ -28,21 +28,19 @@ pub(super) fn optional_wakes<K: Child>(
     let watch = context.monitor.health.optional_watch(kind, scope);
     let rounds = {
         let (client, context, watch) = (client.clone(), Arc::clone(context), Arc::clone(&watch));
-        let namespace = scope.map(ToOwned::to_owned);
         stream::unfold(true, move |is_first| {
-            let (client, context, watch) =
-                (client.clone(), Arc::clone(&context), Arc::clone(&watch));
-            let namespace = namespace.clone();
+            let (client, context) = (client.clone(), Arc::clone(&context));
+            let watch = Arc::clone(&watch);
             async move {
                 if !is_first {
                     context.cluster.optional.until_asked(kind).await;
                 }
-                let events = watched_as::<K>(&client, namespace.as_deref(), K::NAME, watch);
+                let events = watched_as::<K>(&client, K::NAME, watch, context);
                 Some((until_refused(events).backoff(Waits::default()), false))
             }
         })
     };
-    let events = logged(watch, scope, true, Arc::clone(context), rounds.flatten());
+    let events = logged(watch, Arc::clone(context), rounds.flatten());
     noted(events, Arc::clone(context)).boxed()
 }
 

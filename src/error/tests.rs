@@ -142,7 +142,7 @@ fn each_failure_has_its_reason_its_words_and_someone_to_wait_for() {
             },
             "OutdatedCRD",
             Until::Mended,
-            "the cluster's CRD is older than this operator, and drops status.components[].digest: nothing new is rolled out, since it would be forgotten what. Install the CRD that belongs to the operator with `kubectl apply -f crds/dockercoins.yaml`",
+            "the cluster's CRD is older than this operator, and drops status.components[].digest: nothing new is rolled out, since it would be forgotten what. Upgrade it: `helm upgrade` with crds.enabled=true (and `--force-conflicts`, if it was changed by hand), or `dockercoins-operator crd | kubectl apply --server-side --force-conflicts --filename -`",
         ),
         (
             Error::Outdated {
@@ -411,6 +411,20 @@ fn an_answer_of_the_api_server_is_told_apart_by_what_helps() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn a_crd_that_the_api_server_has_not_looked_up_yet_is_no_missing_permission() {
+    let message = r#"services "rng" is forbidden: cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion dockercoins.dev/v1alpha1 Kind DockerCoins: no matches for kind "DockerCoins""#;
+    let error = answered(403, message);
+    assert_eq!(
+        (error.reason(), error.to_string().as_str()),
+        (
+            "Outdated",
+            "the cluster changed meanwhile: to apply Service rng: the API server does not know the CRD in all its \
+             parts yet"
+        )
+    );
 }
 
 #[test]

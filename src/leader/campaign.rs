@@ -6,18 +6,22 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use super::lease::{Act, Holder, Pace, View};
 use super::{Leadership, Standing};
 use crate::cluster::Leases;
 use crate::error::{Error, with_sources};
+
+/// How long it may take to give the lease back, with the process about to be killed.
+const RELEASE: Duration = Duration::from_secs(2);
 
 /// Who wants to lead, and by which lease.
 pub struct Candidate {
@@ -83,8 +87,10 @@ struct Runner {
     began: Instant,
     /// How often it has led.
     terms: u64,
-    /// What was said last, so that it is said once: of failures, and of who holds the lease.
+    /// Who was last said to hold the lease, so that it is said once.
     said: String,
+    /// Which failure of an attempt was last told, likewise; nothing after a success.
+    complaint: String,
 }
 
 impl Runner {
@@ -102,6 +108,7 @@ impl Runner {
             began: Instant::now(),
             terms: 0,
             said: String::new(),
+            complaint: String::new(),
         }
     }
 
@@ -113,6 +120,7 @@ impl Runner {
         let mut shutdown = pin!(shutdown);
         let mut is_ending = false;
         let mut changes = self.leases.changes().boxed();
+        let mut unwatched = String::new();
         loop {
             self.end_if_late();
             if is_ending && self.until().is_none() {
@@ -138,11 +146,13 @@ impl Runner {
                 () = &mut shutdown, if !is_ending => is_ending = true,
                 change = changes.next() => match change {
                     Some(Ok(lease)) => {
+                        unwatched.clear();
                         self.view.see(lease, self.began.elapsed());
                         self.look();
                     }
                     Some(Err(error)) => {
-                        warn!("the watch of {} failed and is begun again: {}", self.leases, with_sources(&error));
+                        let why = with_sources(&error);
+                        complain(&mut unwatched, format!("the watch of {} failed and is begun again: {why}", self.leases));
                     }
                     None => changes = self.leases.changes().boxed(),
                 },
@@ -170,6 +180,7 @@ impl Runner {
         self.end_if_late();
         match answer {
             Ok(lease) => {
+                self.complaint.clear();
                 self.view.see(lease, self.began.elapsed());
                 if is_claim {
                     self.renewed(began);
@@ -183,11 +194,7 @@ impl Runner {
                 true
             }
             Err(error) => {
-                let text = format!("{error}; it is tried again");
-                if self.said != text {
-                    warn!("{text}");
-                    self.said = text;
-                }
+                complain(&mut self.complaint, format!("{error}; it is tried again"));
                 false
             }
         }
@@ -251,6 +258,16 @@ impl Runner {
     /// Gives the lease back, if it is held. Nothing is written from then on.
     async fn release(mut self) {
         self.standing.send_replace(Standing::Standby);
+        let leases = self.leases.to_string();
+        if timeout(RELEASE, self.give_back()).await.is_err() {
+            warn!(
+                lease = leases,
+                "the lease is not released, and runs out by itself: the API server does not answer"
+            );
+        }
+    }
+
+    async fn give_back(&mut self) {
         // The second time, since the last renewal may have been written without an answer.
         for _ in 0..2 {
             if self.view.holder() != Holder::Me {
@@ -269,5 +286,13 @@ impl Runner {
                 }
             }
         }
+    }
+}
+
+/// Tells a failure, unless it was the last one told: it comes again with each try.
+fn complain(told: &mut String, text: String) {
+    if *told != text {
+        warn!("{text}");
+        *told = text;
     }
 }

@@ -33,38 +33,11 @@ fn pods(desired: &Desired, images: &[String; 5]) -> Vec<PodSpec> {
         .collect()
 }
 
-/// All objects of a plan.
-fn objects(plan: &Plan) -> Vec<Value> {
-    fn of<K: Serialize>(objects: &[K]) -> impl Iterator<Item = Value> {
-        objects.iter().map(|object| json!(object))
-    }
-    let Plan {
-        claims,
-        services,
-        endpoint_slices,
-        policies,
-        deployments,
-        budgets,
-        autoscalers,
-        ingresses,
-        routes,
-    } = plan;
-    of(claims)
-        .chain(of(services))
-        .chain(of(endpoint_slices))
-        .chain(of(policies))
-        .chain(of(deployments.as_deref().unwrap_or_default()))
-        .chain(of(budgets))
-        .chain(of(autoscalers))
-        .chain(of(ingresses))
-        .chain(of(routes))
-        .collect()
-}
-
 /// The objects of a plan but for the nine, as `Kind name`.
 fn others(spec: Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    objects(&plan(&desired(spec), Some(&pinned())))
+    plan(&desired(spec), Some(&pinned()))
+        .objects()
         .iter()
         .map(|object| (text(&object["kind"]), text(&object["metadata"]["name"])))
         .filter(|(kind, _)| kind != "Service" && kind != "Deployment")
@@ -75,7 +48,7 @@ fn others(spec: Value) -> Vec<String> {
 /// Compares the whole plan with a file of it. `UPDATE=1 cargo test` writes the file anew, for `git diff` to show.
 fn is_as_in_file(name: &str, spec: Value) {
     let mut text = String::new();
-    for object in objects(&plan(&desired(spec), Some(&pinned()))) {
+    for object in plan(&desired(spec), Some(&pinned())).objects() {
         text += "---\n";
         text += &serde_saphyr::to_string(&object).unwrap();
     }
@@ -255,7 +228,8 @@ fn empty_lists_and_maps_are_not_sent() {
                 .collect(),
         }
     }
-    let found: Vec<_> = objects(&plan(&desired(spec), Some(&pinned())))
+    let found: Vec<_> = plan(&desired(spec), Some(&pinned()))
+        .objects()
         .into_iter()
         .flat_map(|object| empty(&object, object["metadata"]["name"].as_str().unwrap()))
         .collect();
@@ -405,4 +379,19 @@ fn redis_is_recreated_and_the_others_roll_unless_the_resource_says_otherwise() {
             "Recreate"
         ]
     );
+}
+
+#[test]
+fn the_kinds_of_a_plan_are_all_of_them() {
+    let example: Value =
+        serde_saphyr::from_str(include_str!("../../examples/every-field.yaml")).unwrap();
+    let objects = plan(&desired(example["spec"].clone()), Some(&pinned())).objects();
+    let kinds = Plan::kinds();
+    for object in objects {
+        let is_it = |kind: &ApiResource| {
+            (object["kind"].as_str(), object["apiVersion"].as_str())
+                == (Some(&kind.kind), Some(&kind.api_version))
+        };
+        assert!(kinds.iter().any(is_it), "{}", object["kind"]);
+    }
 }

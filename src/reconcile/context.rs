@@ -7,7 +7,7 @@ use kube::{Resource as _, ResourceExt as _};
 use tokio::time::Instant;
 
 use super::Guarded;
-use crate::api::{Known, REQUESTED_AT};
+use crate::api::{DockerCoins, Known, REQUESTED_AT};
 use crate::cluster::Cluster;
 use crate::memory::Memory;
 use crate::monitor::Monitor;
@@ -36,6 +36,8 @@ pub(super) struct Kept {
     sight: Option<Sight>,
     /// What woke it since it was last looked at; the first of several.
     woken_by: Option<String>,
+    /// The generation whose fields were last compared with those that this operator knows.
+    compared: Option<i64>,
 }
 
 /// When a resource was first seen to say what it says.
@@ -124,8 +126,17 @@ impl Context {
     /// Forgets all timing, as a restart would: another may have led meanwhile, and status is the memory.
     pub fn begin_anew(&self) {
         for known in self.known().values_mut() {
-            known.memory = Arc::default();
+            known.memory = Arc::new(tokio::sync::Mutex::new(Memory::of_standby()));
         }
+    }
+
+    /// Whether the fields of a resource are yet to be compared with those that this operator knows: once in its
+    /// life for each generation, since what it then tells is an event.
+    pub(super) fn compares(&self, coins: &DockerCoins) -> bool {
+        let generation = coins.metadata.generation;
+        let mut all = self.known();
+        let known = all.entry(coins.uid().unwrap_or_default()).or_default();
+        std::mem::replace(&mut known.compared, generation) != generation
     }
 
     /// Forgets all that are gone, of which a list doesn't tell one by one.

@@ -1,6 +1,5 @@
 //! The telling part of a reconcile: the status, when it changed and not too often, and what is remembered by it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -8,29 +7,23 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use tokio::time::Instant;
-use tracing::{Instrument as _, info_span, warn};
+use tracing::{Instrument as _, Span, info, info_span, warn};
 
 use crate::api::{DockerCoins, DockerCoinsStatus};
 use crate::component::Component;
+use crate::crd;
 use crate::error::Error;
 use crate::images;
 use crate::memory::{Memory, Told};
 use crate::news::{self, News};
 use crate::status::{self, Outcome};
+use crate::traces;
 use crate::turns::Turn;
 
-use super::{Case, Context};
+use super::{Case, Context, UNTIL_ALLOWED, chance};
 
 /// While nothing but numbers of pods changes, status is written at most this often.
 const STATUS_PACE: Duration = Duration::from_secs(1);
-
-/// What status must keep, or a restart would roll out what a tag means by then.
-const MEMORY: [&str; 4] = [
-    "status.components",
-    "status.components[].digest",
-    "status.components[].image",
-    "status.components[].pinned",
-];
 
 impl Case<'_> {
     /// Stores new digests before anything runs by them: a restart must find what it may have rolled out.
@@ -41,6 +34,7 @@ impl Case<'_> {
         let Some(set) = &images.set else {
             return Ok(());
         };
+        self.try_to_remember().await?;
         let is_stored = Component::ALL
             .into_iter()
             .zip(set)
@@ -63,15 +57,31 @@ impl Case<'_> {
         let status = self.status_of(outcome);
         outcome.is_ahead = false;
         let why = "the images' digests must be stored before they run";
-        let dropped = self.write_status(status, why).await?;
-        let mut forgotten = dropped
-            .into_iter()
-            .filter(|field| MEMORY.contains(&field.as_str()))
-            .peekable();
-        match forgotten.peek() {
+        self.write_status(status, why).await?;
+        self.remembers()
+    }
+
+    /// Sees, from time to time, whether a CRD that drops what must be remembered has been upgraded: by writing once
+    /// more what is told, which changes nothing where it has not.
+    async fn try_to_remember(&mut self) -> Result<(), Error> {
+        let Some(forgotten) = &self.memory.forgotten else {
+            return Ok(());
+        };
+        if Instant::now() < forgotten.until {
+            self.wakes.push(forgotten.until);
+        } else {
+            let why = "the CRD may keep by now what it dropped";
+            self.write_status(self.before.clone(), why).await?;
+        }
+        self.remembers()
+    }
+
+    /// Whether what was written last is remembered.
+    fn remembers(&self) -> Result<(), Error> {
+        match &self.memory.forgotten {
             None => Ok(()),
-            Some(_) => Err(Error::Forgotten {
-                fields: forgotten.collect::<Vec<_>>().join(", "),
+            Some(forgotten) => Err(Error::Forgotten {
+                fields: forgotten.fields.clone(),
             }),
         }
     }
@@ -103,23 +113,44 @@ impl Case<'_> {
         Ok(None)
     }
 
-    /// Gives what the API server dropped of it.
-    async fn write_status(
-        &mut self,
-        status: DockerCoinsStatus,
-        why: &str,
-    ) -> Result<BTreeSet<String>, Error> {
+    async fn write_status(&mut self, status: DockerCoinsStatus, why: &str) -> Result<(), Error> {
         let cluster = &self.context.cluster;
         let written = cluster.write_status(&self.reference, &status, why);
         let (version, dropped) = written.instrument(info_span!("status")).await?;
-        // Whichever write is the first to tell something: the next one finds it told.
-        self.news.extend(news::of_pins(&self.before, &status));
-        self.news.extend(news::of_status(&self.before, &status));
+        let needed: Vec<&str> = dropped
+            .iter()
+            .map(String::as_str)
+            .filter(|field| crd::is_memory(field))
+            .collect();
+        self.memory
+            .forgets(needed.join(", "), Instant::now(), chance());
         self.reference.resource_version = version.clone();
         self.before = status.clone();
-        self.memory.told = Some(Told { version, status });
+        self.memory.told = Some(Told {
+            version,
+            status,
+            is_whole: dropped.is_empty(),
+        });
         self.memory.told_at = Some(Instant::now());
-        Ok(dropped)
+        Ok(())
+    }
+
+    /// Tells people what is new. Of a status that is written twice in one reconcile, only what came of it: a failure
+    /// that stays is no news, though new digests were stored in between.
+    pub(super) async fn publish(&mut self) {
+        if self.memory.forgotten.is_none() {
+            let pins = news::of_pins(&self.started_with, &self.before);
+            self.news.extend(pins);
+        }
+        let changes = news::of_status(&self.started_with, &self.before);
+        self.news.extend(changes);
+        for news in std::mem::take(&mut self.news) {
+            match news.warning {
+                true => warn!(reason = %news.reason, "{}", news.note),
+                false => info!(reason = %news.reason, "{}", news.note),
+            }
+            self.context.cluster.publish(&self.reference, &news).await;
+        }
     }
 }
 
@@ -130,7 +161,8 @@ pub(super) async fn unseen(
     context: &Context,
     turn: Turn<'_>,
     why: Error,
-) -> Result<(), Error> {
+) -> Result<Action, Error> {
+    traces::failed(&Span::current(), why.reason());
     let mut case = Case::new(coins, memory, context, turn);
     let generation = coins.metadata.generation;
     let status = status::unseen(generation, &case.before, why, Timestamp::now());
@@ -139,7 +171,7 @@ pub(super) async fn unseen(
             .await?;
         case.publish().await;
     }
-    Ok(())
+    Ok(Action::requeue(UNTIL_ALLOWED))
 }
 
 /// Says of a resource that can't be read that it can't, once for each state of it.

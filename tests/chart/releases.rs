@@ -10,9 +10,13 @@ use crate::support::namespace::{client, install_crd};
 const ONE: &str = "dockercoins-operator";
 
 fn looks_after(what: &str, namespace: &str) -> String {
+    let advice = match what {
+        "every namespace" => "Give that one namespaces of its own (watchNamespaces)",
+        _ => "Give this release other namespaces (watchNamespaces), change that one's",
+    };
     format!(
         "The release {ONE} in the namespace {namespace} already looks after {what}, and two operators there would do \
-         everything twice. Give this release other namespaces (watchNamespaces), change that one's, or uninstall \
+         everything twice. {advice}, or uninstall \
          it:\n\n  helm uninstall {ONE} --namespace {namespace}"
     )
 }

@@ -159,6 +159,16 @@ fn what_can_t_be_meant_is_refused_with_what_to_write() {
             "webhook.ingress.host is not given: write the host by which registries reach the Ingress.",
         ),
         (
+            "log.level=warning",
+            "log.level has \"warning\": write error, warn, info, debug or trace, or directives such as \
+             info,dockercoins_operator=debug.",
+        ),
+        (
+            "extraArgs={--concurrency=4}",
+            "extraArgs has --concurrency, which the operator is given already and takes only once: set the value that \
+             stands for it.",
+        ),
+        (
             "serviceAccount.create=false",
             "serviceAccount.create is false, and serviceAccount.name is empty: the operator's rights would go to \
              every pod of the namespace that runs as `default`. Name the ServiceAccount.",

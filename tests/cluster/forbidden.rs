@@ -217,9 +217,11 @@ async fn lacks(permission: &str, told: Told) {
     let watches = ["list", "watch"]
         .iter()
         .any(|verb| permission.starts_with(verb));
-    let warnings = log
-        .lines()
-        .filter(|line| line.contains(" WARN ") && line.contains("may not do this"));
+    // Of the watch; what a resource tells is beside it.
+    let is_of_watch = |line: &&str| {
+        line.contains(" WARN the operator may not do this") && !line.contains("reconciling object")
+    };
+    let warnings = log.lines().filter(is_of_watch);
     if watches {
         assert_eq!(warnings.count(), 1, "{log}");
     }
@@ -334,4 +336,47 @@ async fn without_the_nodes_images_are_pinned_all_the_same_and_it_is_told_that_pl
     let coins = namespace.get::<DockerCoins>(COINS).await;
     let told = crate::support::coins::message_of(&coins, "ImagesResolved");
     assert!(told.contains("the nodes could not be listed"), "{told}");
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_permission_that_is_taken_away_twice_is_told_twice_though_nothing_happens_in_between() {
+    let [first, second] = [
+        Namespace::new("taken-twice").await,
+        Namespace::new("kept-twice").await,
+    ];
+    let lacks = Some("watch services");
+    let account = grant([&first, &second], lacks);
+    let server = crate::support::proxy::api_server();
+    let proxy = crate::support::proxy::Proxy::start(server.clone()).await;
+    let text = std::fs::read_to_string(&account).unwrap();
+    assert!(text.contains(&server));
+    std::fs::write(&account, text.replace(&server, &proxy.address)).unwrap();
+    let operator = Operator::start_as(&account, &[&first], &[]);
+    let told = |log: &str| {
+        let warnings = log.lines().filter(|line| {
+            line.contains(" WARN ")
+                && line.contains("may not do this: to watch Service in namespace")
+        });
+        let again =
+            log.matches("Service in namespace").count() > 0 && log.contains("are watched again");
+        (warnings.count(), again)
+    };
+    let until_told = async |times: usize, again: bool| {
+        until(&format!("it is told {times} times"), async || {
+            let log = operator.log();
+            match told(&log) == (times, again) {
+                true => Ok(()),
+                false => Err(log),
+            }
+        })
+        .await;
+    };
+    until_told(1, false).await;
+    grant([&first, &second], None);
+    until_told(1, true).await;
+    grant([&first, &second], lacks);
+    // A watch goes on without the permission by which it was begun, until it is begun anew.
+    proxy.break_off();
+    until_told(2, true).await;
 }

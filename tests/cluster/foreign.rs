@@ -72,6 +72,35 @@ async fn a_stranger_s_service_is_left_byte_identical_and_named_and_the_rest_is_w
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
+async fn a_failure_that_stays_is_told_by_one_event_though_new_digests_come() {
+    let namespace = Namespace::new("foreign-stays").await;
+    let images = namespace.push_images().await;
+    namespace.make::<Service>(stranger_s_service()).await;
+    let _operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, json!({})).await;
+    namespace.until_event("ForeignObject", |_| true).await;
+    for content in ["once", "twice"] {
+        let moved = images.push("worker", "v0.1", content).await;
+        let asks =
+            json!({ "metadata": { "annotations": { "dockercoins.dev/requestedAt": content } } });
+        namespace.patch_raw(COINS, asks).await;
+        let digest = &moved.to_string()["sha256:".len()..][..12];
+        namespace
+            .until_event("Pinned", |note| note.contains(digest))
+            .await;
+        // Written after the status that tells the failure again.
+        let image = images.pinned("worker", "v0.1", &moved);
+        namespace.until_image("worker", &image).await;
+    }
+    let told = namespace.events().await;
+    let told = told
+        .iter()
+        .filter(|(_, reason, _)| reason == "ForeignObject");
+    assert_eq!(told.count(), 1);
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
 async fn an_annotated_service_is_adopted_and_then_healed_like_any_other() {
     let namespace = Namespace::new("adopt").await;
     let images = namespace.push_images().await;

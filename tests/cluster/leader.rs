@@ -16,9 +16,9 @@ use tokio::time::Instant;
 use crate::support::coins::nine;
 use crate::support::kubectl::kubeconfig;
 use crate::support::namespace::{COINS, merged};
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Proxy, Relay, api_server};
 use crate::support::server::{Answer, Server};
-use crate::support::{Namespace, Operator, Registry, until, variable};
+use crate::support::{Namespace, Operator, Registry, until};
 
 /// The lease's name, by default.
 const LEASE: &str = "dockercoins-operator";
@@ -43,13 +43,6 @@ async fn replica_behind(namespace: &Namespace, pod: &str, proxy: &Proxy) -> Oper
     let operator = Operator::start_replica(namespace, pod, kubeconfig.path(), &SHORT);
     operator.until_logged("started").await;
     operator
-}
-
-/// The API server's host and port.
-fn api_server() -> String {
-    let kubeconfig = std::fs::read_to_string(variable("KUBECONFIG")).unwrap();
-    let server = kubeconfig.split("server: https://").nth(1).unwrap();
-    server.split_whitespace().next().unwrap().to_owned()
 }
 
 /// Waits until a pod's replica has the lease, and gives it.
@@ -299,6 +292,40 @@ async fn a_leader_that_is_cut_off_stops_before_the_other_starts_and_stands_by_wh
     a.until_logged("stands by: another holds the lease").await;
     change(&namespace, "again-by-b").await;
     until_changed(&namespace, "again-by-b").await;
+    only_leaders_wrote(&namespace, SECONDS);
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn one_that_begins_to_lead_writes_nothing_by_a_resource_that_its_watch_has_not_brought() {
+    let namespace = Namespace::new("silent-watch").await;
+    let images = namespace.push_images().await;
+    let mut a = replica(&namespace, "a", &SHORT).await;
+    until_holds(&namespace, "a").await;
+    let account = kubeconfig(Some("b"), &["system:masters"], None);
+    let relay = Relay::start(account.path()).await;
+    let relayed = relay.kubeconfig();
+    let b = Operator::start_replica(&namespace, "b", relayed.path(), &SHORT);
+    b.until_logged("stands by: another holds the lease").await;
+    namespace.create(COINS, &images, json!({})).await;
+    namespace.run_pods(COINS).await;
+
+    relay.silence("dockercoins");
+    change(&namespace, "new").await;
+    until_changed(&namespace, "new").await;
+    namespace.run_pods(COINS).await;
+    a.signal("KILL");
+    a.end().await;
+    until_holds(&namespace, "b").await;
+    b.until_logged("the watch has not brought yet what was written since")
+        .await;
+    until_changed(&namespace, "new").await;
+    let written = first_write_after(&namespace, "b", SystemTime::UNIX_EPOCH);
+    assert_eq!(written, None);
+
+    relay.speak();
+    change(&namespace, "later").await;
+    until_changed(&namespace, "later").await;
     only_leaders_wrote(&namespace, SECONDS);
 }
 

@@ -222,6 +222,63 @@ async fn a_crd_that_is_not_there_or_older_or_newer_is_told_and_installing_the_ri
     until_raw_told(&namespace, "InvalidSpec").await;
 }
 
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_crd_that_becomes_older_is_told_once_and_nothing_is_rolled_out_until_it_is_upgraded() {
+    let cluster = OwnCluster::start().await;
+    let client = cluster.client().await;
+    install_crd(&client, &api::crd()).await;
+    let registry = Registry::start().await;
+    let images = registry.images("team");
+    images.push_all().await;
+    let namespace = Namespace::of(client.clone(), "older").await;
+    let operator = Operator::start_at(&cluster.account(None));
+    create_raw(&namespace, &images, json!({})).await;
+    namespace.run_pods(COINS).await;
+    let before = namespace.image("rng").await;
+
+    install_crd(&client, &older_crd()).await;
+    let moved = images.push("rng", "v0.1", "moved").await;
+    // It is woken again and again, and asks each time.
+    for time in ["1", "2", "3"] {
+        let asks =
+            json!({ "metadata": { "annotations": { "dockercoins.dev/requestedAt": time } } });
+        namespace.patch_raw(COINS, asks).await;
+        namespace
+            .until_coins(COINS, "the request is done", |coins| {
+                let status = coins.status.as_ref().unwrap();
+                status.last_handled_requested_at.as_deref() == Some(time)
+            })
+            .await;
+        let coins = namespace
+            .until_told(COINS, "Stalled", "True", "OutdatedCRD")
+            .await;
+        assert_eq!(reasons(&coins)[0], ("Ready", "False", "OutdatedCRD"));
+    }
+    assert_eq!(namespace.image("rng").await, before);
+    let events = namespace.events().await;
+    let count = |wanted: &str| {
+        events
+            .iter()
+            .filter(|(_, reason, _)| reason == wanted)
+            .count()
+    };
+    assert_eq!(
+        (count("OutdatedCRD"), count("Pinned")),
+        (1, 1),
+        "{events:#?}"
+    );
+    let log = operator.log();
+    let writes = log
+        .matches("asking the API server to write the status")
+        .count();
+    assert!(writes < 30, "{writes} writes of the status:\n{log}");
+
+    install_crd(&client, &api::crd()).await;
+    let image = images.pinned("rng", "v0.1", &moved);
+    namespace.until_image("rng", &image).await;
+}
+
 async fn create_raw(namespace: &Namespace, images: &Images, settings: Value) {
     let coins = crate::support::namespace::resource(COINS, images.spec_with(settings));
     let coins = serde_json::from_value(coins).unwrap();

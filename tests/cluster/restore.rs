@@ -110,6 +110,26 @@ async fn a_resource_that_is_restored_suspended_and_then_given_its_components_run
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
+async fn who_stands_by_tells_of_a_namespace_that_does_not_exist_too() {
+    let some = Namespace::new("standby-absent").await;
+    let name = some.name.replace("standby", "no");
+    let free = json!({ "metadata": { "name": "dockercoins-operator" }, "spec": {
+        "holderIdentity": "someone",
+        "leaseDurationSeconds": 3600,
+        "renewTime": format!("{:.6}", k8s_openapi::jiff::Timestamp::now()),
+    } });
+    some.make::<k8s_openapi::api::coordination::v1::Lease>(free)
+        .await;
+    let account = crate::support::kubectl::kubeconfig(None, &[], None);
+    let options = ["--namespace", &name];
+    let operator = Operator::start_replica(&some, "a", account.path(), &options);
+    let told = format!("there is no namespace {name}: create it, or mend --namespace");
+    operator.until_logged(&told).await;
+    assert!(!operator.log().contains("leads: it holds the lease"));
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
 async fn a_namespace_that_does_not_exist_is_told_once_and_served_when_it_is_created() {
     let some = Namespace::new("exists").await;
     let images = some.push_images().await;

@@ -33,7 +33,7 @@ async fn a_rollout_past_its_deadline_is_stalled_and_heals_when_the_pods_come() {
         ]
     );
     let whole = "rng: 0 of 1 pods are available. That has not changed for longer than the progress deadline: \
-                 `kubectl describe pods -l app=NAME` tells why";
+                 `kubectl describe pods -l app=rng` tells why";
     let coins = namespace
         .until_coins(COINS, "what rng waits for is told", |coins| {
             conditions(coins)

@@ -1,6 +1,7 @@
 //! The command line, as a person or a script meets it.
 
 mod online;
+mod render;
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{base64, lines, run, run_with, text};
 
 /// A registry on this machine, which answers to the head of each request with these words.
-fn registry(answer: impl Fn(&str) -> String + Send + 'static) -> String {
+pub(super) fn registry(answer: impl Fn(&str) -> String + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     // It ends with the tests.
@@ -32,7 +32,7 @@ fn registry(answer: impl Fn(&str) -> String + Send + 'static) -> String {
 }
 
 /// A whole answer, or its head where `HEAD` was asked.
-fn reply(request: &str, status: &str, headers: &str, body: &str) -> String {
+pub(super) fn reply(request: &str, status: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     let shown = if request.starts_with("HEAD ") {
         ""
@@ -45,9 +45,9 @@ fn reply(request: &str, status: &str, headers: &str, body: &str) -> String {
 }
 
 /// An image for two platforms.
-const INDEX: &str = r#"{"manifests":[{"platform":{"os":"linux","architecture":"amd64"}},{"platform":{"os":"linux","architecture":"arm64","variant":"v8"}}]}"#;
+pub(super) const INDEX: &str = r#"{"manifests":[{"platform":{"os":"linux","architecture":"amd64"}},{"platform":{"os":"linux","architecture":"arm64","variant":"v8"}}]}"#;
 
-fn index(request: &str, more: &str) -> String {
+pub(super) fn index(request: &str, more: &str) -> String {
     let digest = Digest::of(INDEX.as_bytes());
     let headers = format!(
         "Content-Type: application/vnd.oci.image.index.v1+json\r\nDocker-Content-Digest: {digest}\r\n{more}"

@@ -83,7 +83,12 @@ async fn a_redis_elsewhere_is_reached_by_its_address_and_by_its_name() {
     let name = format!("redis.{}.svc.cluster.local", first.namespace.name);
     second.change(external(&name)).await;
     // Who has a connection keeps it: new pods must look the name up.
-    let restart = ["rollout", "restart", "deployment/webui", "deployment/worker"];
+    let restart = [
+        "rollout",
+        "restart",
+        "deployment/webui",
+        "deployment/worker",
+    ];
     second.namespace.kubectl(&restart).await;
     let coins = first.more_coins_than(0).await.coins;
     second.more_coins_than(coins).await;

@@ -39,9 +39,6 @@
 {{- with .Values.log.level }}
 - --log-level={{ . }}
 {{- end }}
-{{- with .Values.extraArgs }}
-{{ toYaml . }}
-{{- end }}
 {{- end }}
 
 {{- define "dockercoins-operator.address" -}}

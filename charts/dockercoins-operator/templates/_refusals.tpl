@@ -54,6 +54,18 @@ The cluster is asked only for what an installer may read anyhow, since Helm read
 {{- if and $values.webhook.ingress.enabled (not $values.webhook.ingress.host) }}
 {{- fail "\n\nwebhook.ingress.host is not given: write the host by which registries reach the Ingress.\n" }}
 {{- end }}
+{{- range $word := splitList "," $values.log.level }}
+{{- if not (regexMatch "^(off|error|warn|info|debug|trace|.*[=\\[].*)?$" $word) }}
+{{- fail (printf "\n\nlog.level has %q: write error, warn, info, debug or trace, or directives such as info,dockercoins_operator=debug.\n" $word) }}
+{{- end }}
+{{- end }}
+{{- $given := include "dockercoins-operator.args" . }}
+{{- range $argument := $values.extraArgs }}
+{{- $flag := regexFind "^--[a-z-]+" $argument }}
+{{- if and $flag (not (has $flag (list "--namespace" "--allow-registry-network" "--deny-registry-network"))) (regexMatch (printf "(?m)^- %s(=|$)" $flag) $given) }}
+{{- fail (printf "\n\nextraArgs has %s, which the operator is given already and takes only once: set the value that stands for it.\n" $flag) }}
+{{- end }}
+{{- end }}
 {{- if and (not $values.serviceAccount.create) (not $values.serviceAccount.name) $values.rbac.create }}
 {{- fail "\n\nserviceAccount.create is false, and serviceAccount.name is empty: the operator's rights would go to every pod of the namespace that runs as `default`. Name the ServiceAccount.\n" }}
 {{- end }}
@@ -99,7 +111,8 @@ for the one for all where it has business with ClusterRoles itself.
 {{- $namespace := dig "metadata" "annotations" "meta.helm.sh/release-namespace" "" $role }}
 {{- if and $release (or (ne $release $.Release.Name) (ne $namespace $.Release.Namespace)) }}
 {{- $what := default "every namespace" (dig "metadata" "namespace" "" $role) }}
-{{- fail (printf "\n\nThe release %s in the namespace %s already looks after %s, and two operators there would do everything twice. Give this release other namespaces (watchNamespaces), change that one's, or uninstall it:\n\n  helm uninstall %s --namespace %s\n" $release $namespace $what $release $namespace) }}
+{{- $advice := ternary "Give that one namespaces of its own (watchNamespaces)" "Give this release other namespaces (watchNamespaces), change that one's" (eq $what "every namespace") }}
+{{- fail (printf "\n\nThe release %s in the namespace %s already looks after %s, and two operators there would do everything twice. %s, or uninstall it:\n\n  helm uninstall %s --namespace %s\n" $release $namespace $what $advice $release $namespace) }}
 {{- end }}
 {{- end }}
 {{- end }}

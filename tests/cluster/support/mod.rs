@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod coins;
 pub mod collector;
+pub mod command;
 pub mod kubectl;
 pub mod monitor;
 pub mod namespace;

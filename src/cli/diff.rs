@@ -1,0 +1,294 @@
+//! `diff`: what the operator would change in the cluster if the resources in a file were applied.
+//!
+//! It goes by the operator's own judgement of what differs, and by the digests that the resources' status has. It only
+//! reads, as whoever runs it, so that it needs the rights to get and list, and no operator.
+
+use std::time::Duration;
+
+use clap::Args;
+use dockercoins_operator::api::{DockerCoins, DockerCoinsStatus};
+use dockercoins_operator::desired::Desired;
+use dockercoins_operator::diff::view::Change;
+use dockercoins_operator::diff::{Verdict, judge};
+use dockercoins_operator::error::{Error, with_sources};
+use dockercoins_operator::plan::{MANAGER, Plan, plan};
+use dockercoins_operator::render::without_owner;
+use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::written::{Written, desired, images, title};
+use super::{CliError, config, write_out};
+
+/// How long one question may take.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+#[derive(Debug, Args)]
+pub(super) struct Diff {
+    #[command(flatten)]
+    written: Written,
+
+    /// The context of the kubeconfig to use. Default: the current one; inside a cluster, that cluster.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+}
+
+/// What would become of one resource's objects.
+#[derive(Default)]
+struct Found {
+    changes: Vec<Change>,
+    /// What stands in the way of others.
+    blocked: Vec<String>,
+}
+
+impl Diff {
+    /// Prints how the objects of every resource would change. Gives whether none would.
+    ///
+    /// # Errors
+    /// Also where something that isn't the resource's stands in the way: the rest is printed before.
+    pub(super) async fn run(self) -> Result<bool, CliError> {
+        let mut all = self.written.read()?;
+        let config = config(self.context.as_deref()).await?;
+        let namespace = config.default_namespace.clone();
+        let client =
+            Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
+        let cluster = Reader { client };
+        self.written.place(&mut all, Some(&namespace))?;
+        let asker = self.written.asker()?;
+        let (mut text, mut blocked) = (String::new(), Vec::new());
+        for coins in &mut all {
+            let status = cluster.recognize(coins).await?;
+            let desired = desired(coins);
+            // While it is suspended, the operator asks no registry either.
+            let asker = asker.as_ref().filter(|_| !desired.suspend);
+            let images = images(coins, &desired, &status, asker).await?;
+            let plan = plan(&desired, Some(&images.set));
+            let found = cluster.compare(&desired, &plan).await?;
+            if desired.suspend {
+                eprintln!(
+                    "dockercoins-operator: {}: spec.suspend is true, so that nothing would be written. Not as wanted: {}",
+                    title(coins),
+                    found.named()
+                );
+                continue;
+            }
+            images.tell(coins);
+            text.extend(found.changes.iter().map(Change::unified));
+            blocked.extend(found.blocked);
+        }
+        write_out(&text)?;
+        match blocked.is_empty() {
+            true => Ok(text.is_empty()),
+            false => Err(CliError::Blocked(blocked.join("\n"))),
+        }
+    }
+}
+
+impl Found {
+    /// The objects that differ or are blocked, for people.
+    fn named(&self) -> String {
+        let changed = self.changes.iter().map(|change| {
+            let object = change.after.as_ref().or(change.before.as_ref());
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            object.map_or_else(String::new, |object| {
+                format!(
+                    "{} {}",
+                    text(&object["kind"]),
+                    text(&object["metadata"]["name"])
+                )
+            })
+        });
+        let names: Vec<String> = changed.chain(self.blocked.iter().cloned()).collect();
+        match names.is_empty() {
+            true => "nothing".to_owned(),
+            false => names.join(", "),
+        }
+    }
+}
+
+/// The cluster, as one who reads.
+struct Reader {
+    client: Client,
+}
+
+impl Reader {
+    /// Gives a resource the uid that it has in the cluster, if it is there, and gives what its status remembers.
+    async fn recognize(&self, coins: &mut DockerCoins) -> Result<DockerCoinsStatus, CliError> {
+        let namespace = coins.namespace().unwrap_or_default();
+        let kind = ApiResource::erase::<DockerCoins>(&());
+        let name = coins.name_any();
+        let Some(live) = self.get(&kind, &namespace, &name).await? else {
+            let others = self.list(&kind, &namespace, ListParams::default()).await?;
+            let first = others
+                .iter()
+                .min_by_key(|other| (other.creation_timestamp(), other.uid()));
+            return match first {
+                // What would be applied would be the younger of the two.
+                Some(holder) => Err(CliError::Blocked(format!(
+                    "{}: {}",
+                    title(coins),
+                    Error::NamesHeld {
+                        holder: holder.name_any()
+                    }
+                ))),
+                None => Ok(DockerCoinsStatus::default()),
+            };
+        };
+        coins.metadata.uid = live.uid();
+        match live.data.get("status").cloned() {
+            None => Ok(DockerCoinsStatus::default()),
+            Some(status) => serde_json::from_value(status).map_err(|error| {
+                CliError::Cluster(format!(
+                    "the status of {} can't be read: {error}. Is the CRD this program's? `dockercoins-operator check` tells",
+                    title(coins)
+                ))
+            }),
+        }
+    }
+
+    /// Compares a resource's objects with what is there.
+    async fn compare(&self, desired: &Desired, plan: &Plan) -> Result<Found, CliError> {
+        let mut found = Found::default();
+        let namespace = &desired.namespace;
+        let kinds = Plan::kinds();
+        let own = ApiResource::erase::<DockerCoins>(&());
+        let alive = self.list(&own, namespace, ListParams::default()).await?;
+        let is_alive = |uid: &str| {
+            alive
+                .iter()
+                .any(|coins| coins.uid().as_deref() == Some(uid))
+        };
+        let mut wanted = Vec::new();
+        for mut object in plan.objects() {
+            if desired.owner.uid.is_empty() {
+                without_owner(&mut object);
+            }
+            let object: DynamicObject =
+                serde_json::from_value(object).expect("an object of a plan is one");
+            let kind = kinds.iter().find(|kind| is_of(&object, kind));
+            let kind = kind.expect("the kinds of a plan are all of them");
+            let name = object.name_any();
+            let live = self.get(kind, namespace, &name).await?;
+            let title = format!("{} {name}", kind.kind);
+            match (
+                judge(&object, live.as_ref(), &desired.owner, is_alive),
+                live,
+            ) {
+                (Verdict::Keep, _) => {}
+                (Verdict::Foreign(owner), _) => found.blocked.push(
+                    Error::Foreign {
+                        command: format!("{} {name}", kind.kind.to_lowercase()),
+                        object: title,
+                        owner,
+                        name: desired.name.clone(),
+                    }
+                    .to_string(),
+                ),
+                // What is on its way out is written again when it is gone.
+                (Verdict::Create | Verdict::Leaving, _) | (_, None) => {
+                    found.changes.push(Change::creation(&object));
+                }
+                (verdict, Some(live)) => {
+                    let is_taken_over = verdict == Verdict::Adopt;
+                    found
+                        .changes
+                        .push(Change::write(&object, &live, is_taken_over));
+                }
+            }
+            wanted.push((kind.kind.clone(), name));
+        }
+        if !desired.owner.uid.is_empty() {
+            for kind in &kinds {
+                found
+                    .changes
+                    .extend(self.gone(kind, desired, &wanted).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The objects of a kind that the resource has and wants no more.
+    async fn gone(
+        &self,
+        kind: &ApiResource,
+        desired: &Desired,
+        wanted: &[(String, String)],
+    ) -> Result<Vec<Change>, CliError> {
+        let labels = format!("app.kubernetes.io/managed-by={MANAGER}");
+        let params = ListParams::default().labels(&labels);
+        let there = self.list(kind, &desired.namespace, params).await?;
+        let is_gone = |live: &&DynamicObject| {
+            let is_ours = live
+                .owner_references()
+                .iter()
+                .any(|owner| owner.controller == Some(true) && owner.uid == desired.owner.uid);
+            let name = (kind.kind.clone(), live.name_any());
+            is_ours && live.metadata.deletion_timestamp.is_none() && !wanted.contains(&name)
+        };
+        Ok(there.iter().filter(is_gone).map(Change::deletion).collect())
+    }
+
+    /// An object, if it is there and its kind is served.
+    async fn get(
+        &self,
+        kind: &ApiResource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<DynamicObject>, CliError> {
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, kind);
+        let what = format!("get {} {namespace}/{name}", kind.kind);
+        answered(&what, api.get_opt(name)).await
+    }
+
+    /// The objects of a kind; none where it isn't served.
+    async fn list(
+        &self,
+        kind: &ApiResource,
+        namespace: &str,
+        params: ListParams,
+    ) -> Result<Vec<DynamicObject>, CliError> {
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, kind);
+        let what = format!("list {} in {namespace}", kind.plural);
+        let types = Some(kube::core::TypeMeta {
+            api_version: kind.api_version.clone(),
+            kind: kind.kind.clone(),
+        });
+        let list = async {
+            match api.list(&params).await {
+                Ok(list) => Ok(list.items),
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+                Err(error) => Err(error),
+            }
+        };
+        let mut items = answered(&what, list).await?;
+        // The items of a list don't say what they are.
+        for item in &mut items {
+            item.types.clone_from(&types);
+        }
+        Ok(items)
+    }
+}
+
+fn is_of(object: &DynamicObject, kind: &ApiResource) -> bool {
+    let types = object.types.as_ref();
+    types.is_some_and(|types| types.kind == kind.kind && types.api_version == kind.api_version)
+}
+
+/// The API server's answer, if it comes in time.
+async fn answered<T>(
+    what: &str,
+    question: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, CliError> {
+    match timeout(DEADLINE, question).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(CliError::Cluster(format!(
+            "the API server was asked to {what}: {}",
+            with_sources(&error)
+        ))),
+        Err(_) => Err(CliError::Cluster(format!(
+            "the API server did not answer within {} s when asked to {what}",
+            DEADLINE.as_secs()
+        ))),
+    }
+}

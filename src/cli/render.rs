@@ -1,0 +1,57 @@
+//! `render`: the objects that the operator would write for the resources in a file.
+//!
+//! For review, and for a cluster without the operator. It needs no cluster and looks at none.
+
+use clap::{Args, ValueEnum};
+use dockercoins_operator::api::DockerCoinsStatus;
+use dockercoins_operator::plan::plan;
+use dockercoins_operator::render::{to_json, to_yaml, without_owner};
+
+use super::written::{Written, desired, images, title};
+use super::{CliError, write_out};
+
+#[derive(Debug, Args)]
+pub(super) struct Render {
+    #[command(flatten)]
+    written: Written,
+
+    /// How the objects are written.
+    #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// Documents of YAML.
+    Yaml,
+    /// A List in JSON.
+    Json,
+}
+
+impl Render {
+    /// Prints the objects of every resource, or nothing where one of them is refused.
+    pub(super) async fn run(self) -> Result<(), CliError> {
+        let mut all = self.written.read()?;
+        self.written.place(&mut all, None)?;
+        let asker = self.written.asker()?;
+        let nothing_told = DockerCoinsStatus::default();
+        let mut objects = Vec::new();
+        for coins in &all {
+            let desired = desired(coins);
+            if desired.suspend {
+                eprintln!(
+                    "dockercoins-operator: {}: spec.suspend is true: these are what the operator would write once it isn't",
+                    title(coins)
+                );
+            }
+            let images = images(coins, &desired, &nothing_told, asker.as_ref()).await?;
+            images.tell(coins);
+            objects.extend(plan(&desired, Some(&images.set)).objects());
+        }
+        objects.iter_mut().for_each(without_owner);
+        write_out(&match self.output {
+            Output::Yaml => to_yaml(&objects),
+            Output::Json => to_json(&objects),
+        })
+    }
+}

@@ -1,0 +1,284 @@
+//! `run`: the operator itself, put together from its rooms, and ended in order.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use dockercoins_operator::controller;
+use dockercoins_operator::error::with_sources;
+use dockercoins_operator::monitor::{self, Monitor};
+use dockercoins_operator::traces::{self, Traces};
+use dockercoins_operator::webhook::proof::Secret;
+use dockercoins_operator::webhook::server;
+use futures::FutureExt as _;
+use kube::Client;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tracing::info;
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+
+use super::election::Election;
+use super::{CliError, Registries, check, config};
+
+/// The client logs each failed connection at level error, and each list that is refused, though the operator tells it too,
+/// and tries again.
+const DEFAULT_LOG: &str = "info,kube_client::client::builder=off,kube_runtime::watcher=off";
+
+/// How many notifications of pushes may wait.
+const PUSHES_MAX: usize = 1024;
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// A namespace to look after; may be given several times. Default: all of them.
+    #[arg(
+        long = "namespace",
+        value_name = "NAMESPACE",
+        env = "WATCH_NAMESPACES",
+        value_delimiter = ','
+    )]
+    namespaces: Vec<String>,
+
+    /// The context of the kubeconfig to use. Default: the current one; inside a cluster, that cluster.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+
+    /// How many resources are reconciled at once.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    concurrency: u16,
+
+    #[command(flatten)]
+    registries: Registries,
+
+    #[command(flatten)]
+    election: Election,
+
+    /// Where registries may tell of pushes, such as 0.0.0.0:9000: by POST to /hooks/SECRET, or to /hooks with
+    /// the secret in the Authorization header, or signed with it. Default: nowhere.
+    #[arg(long, value_name = "ADDRESS", requires = "webhook_secret_file")]
+    webhook_address: Option<SocketAddr>,
+
+    /// The file with the secret that these registries show: at least 16 characters.
+    #[arg(long, value_name = "FILE", requires = "webhook_address")]
+    webhook_secret_file: Option<PathBuf>,
+
+    /// Where the operator tells of itself, such as 0.0.0.0:8080: /metrics, /healthz and /readyz, to whoever reaches
+    /// it. Default: nowhere.
+    #[arg(long, value_name = "ADDRESS")]
+    http_address: Option<SocketAddr>,
+    /// Where traces go by OTLP over HTTP, such as http://collector:4318. Default: nowhere.
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
+
+    /// How the log is written. Default: for people on a terminal, JSON elsewhere.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+
+    /// What is logged: error, warn, info, debug or trace, or directives such as
+    /// info,dockercoins_operator=debug. At debug, every request says why it is sent.
+    #[arg(long, value_name = "LEVEL", env = "RUST_LOG", default_value = DEFAULT_LOG)]
+    log_level: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// One line for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Run {
+    /// Runs until it is told to stop.
+    pub async fn run(self) -> Result<(), CliError> {
+        let traces = self.traces()?;
+        self.start_log(traces.as_ref())?;
+        let shutdown = shutdown()?;
+        let monitor = Arc::new(Monitor::new(self.concurrency));
+        // It answers until everything else has ended.
+        let (ended, ends) = oneshot::channel::<()>();
+        let told = self.monitored(&monitor, ends).await?;
+        let done = self.work(Arc::clone(&monitor), shutdown).await;
+        drop(ended);
+        if let Some(told) = told {
+            let _ = told.await;
+        }
+        if let Some(traces) = traces {
+            traces.finish().await;
+        }
+        done
+    }
+
+    /// Has the monitor answer at its address until `ends`.
+    async fn monitored(
+        &self,
+        monitor: &Arc<Monitor>,
+        ends: oneshot::Receiver<()>,
+    ) -> Result<Option<JoinHandle<()>>, CliError> {
+        let Some(address) = &self.http_address else {
+            return Ok(None);
+        };
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| CliError::File(format!("--http-address {address}"), error))?;
+        info!(%address, "/metrics, /healthz and /readyz are served");
+        let stop = async { drop(ends.await) };
+        let serve = monitor::serve(Arc::clone(monitor), listener, stop);
+        Ok(Some(tokio::spawn(serve)))
+    }
+
+    async fn work(
+        self,
+        monitor: Arc<Monitor>,
+        shutdown: impl Future<Output = ()> + Clone + Send + 'static,
+    ) -> Result<(), CliError> {
+        let stopping = Arc::clone(&monitor);
+        let shutdown = async move {
+            shutdown.await;
+            stopping.health.stops();
+        }
+        .shared();
+        let config = config(self.context.as_deref()).await?;
+        let url = config.cluster_url.to_string();
+        let client =
+            Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
+        let version = tokio::select! {
+            version = client.apiserver_version() => version,
+            () = shutdown.clone() => return Ok(()),
+        }
+        .map_err(|error| CliError::Unreachable(with_sources(&error)))?;
+        tokio::select! {
+            looked = check::before_running(&client) => looked?,
+            () = shutdown.clone() => return Ok(()),
+        }
+        let resolver =
+            resolver::Shared::new(self.registries.resolver(Some(monitor.metrics.clone()))?);
+        let webhook = self.webhook().await?;
+        let namespaces = if self.namespaces.is_empty() {
+            "all".to_owned()
+        } else {
+            self.namespaces.join(", ")
+        };
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            api_server = url,
+            kubernetes = version.git_version,
+            namespaces,
+            concurrency = self.concurrency,
+            "started"
+        );
+        // A namespace that is named twice is still one.
+        let namespaces: BTreeSet<String> = self
+            .namespaces
+            .into_iter()
+            .filter(|n| !n.is_empty())
+            .collect();
+        let namespaces: Vec<String> = namespaces.into_iter().collect();
+        let (pushes, webhook) = match webhook {
+            Some((listener, secret)) => {
+                let (told, pushes) = mpsc::channel(PUSHES_MAX);
+                let stop = shutdown.clone();
+                let limits = server::Limits::default();
+                let monitor = Arc::clone(&monitor);
+                let webhook = server::serve(listener, secret, told, limits, monitor, stop);
+                (Some(pushes), Some(tokio::spawn(webhook)))
+            }
+            None => (None, None),
+        };
+        let (leadership, campaign) = self.election.begin(&client, shutdown.clone());
+        if self.election.leader_elect {
+            monitor.follows(&self.election.lease_name, leadership.clone());
+        }
+        let work = controller::run(
+            client,
+            leadership,
+            resolver,
+            &namespaces,
+            monitor,
+            pushes,
+            shutdown,
+        );
+        match campaign {
+            None => work.await,
+            Some(campaign) => campaign.beside(work).await.map_err(CliError::Campaign)?,
+        }
+        if let Some(webhook) = webhook {
+            // It was told to stop with everything else, and has a deadline of its own.
+            let _ = webhook.await;
+        }
+        Ok(())
+    }
+
+    /// Where traces go. A variable that is set to nothing says nothing.
+    fn traces(&self) -> Result<Option<Traces>, CliError> {
+        let endpoint = self.otlp_endpoint.as_deref().filter(|url| !url.is_empty());
+        let traces = endpoint.map(Traces::to).transpose();
+        traces.map_err(|error| CliError::Traces(with_sources(&error)))
+    }
+
+    /// The webhook's address, taken, and the secret that its senders must show.
+    async fn webhook(&self) -> Result<Option<(TcpListener, Secret)>, CliError> {
+        let (Some(address), Some(file)) = (&self.webhook_address, &self.webhook_secret_file) else {
+            return Ok(None);
+        };
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| CliError::File(format!("--webhook-secret-file {name}"), error))?;
+        let secret = Secret::parse(&text)
+            .map_err(|error| CliError::WebhookSecret(name, error.to_string()))?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| CliError::File(format!("--webhook-address {address}"), error))?;
+        info!(%address, "registries may tell of pushes at /hooks");
+        Ok(Some((listener, secret)))
+    }
+
+    fn start_log(&self, traces: Option<&Traces>) -> Result<(), CliError> {
+        let unknown = || CliError::LogLevel(self.log_level.clone());
+        // A word that is no level would be taken for a part of the program, of which alone all is logged.
+        let is_level =
+            |word: &str| word.contains(['=', '[']) || word.parse::<LevelFilter>().is_ok();
+        if !self.log_level.split(',').all(is_level) {
+            return Err(unknown());
+        }
+        let filter: EnvFilter = self.log_level.parse().map_err(|_| unknown())?;
+        let is_terminal = std::io::stderr().is_terminal();
+        let default = if is_terminal {
+            LogFormat::Text
+        } else {
+            LogFormat::Json
+        };
+        let log = fmt::layer().with_writer(std::io::stderr);
+        let log = match self.log_format.unwrap_or(default) {
+            LogFormat::Text => log.with_ansi(is_terminal).with_target(false).boxed(),
+            LogFormat::Json => log.json().flatten_event(true).with_span_list(false).boxed(),
+        };
+        let no_span = filter_fn(|meta| !traces::is_span(meta));
+        tracing_subscriber::registry()
+            .with(log.with_filter(filter.and(no_span)))
+            .with(traces.map(Traces::layer))
+            .init();
+        Ok(())
+    }
+}
+
+/// Done when the process is told to stop, by SIGTERM or Ctrl-C.
+fn shutdown() -> Result<impl Future<Output = ()> + Clone + Send + 'static, CliError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;
+    let told = async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        info!("{name}: finishing what was begun");
+    };
+    Ok(told.shared())
+}
