@@ -47,9 +47,11 @@ impl Bare<'_> {
         let desired = Desired::from_resource(&coins).map_err(|faults| format!("{faults:?}"))?;
         let images = ["hasher", "redis", "rng", "webui", "worker"]
             .map(|name| format!("docker.io/dockercoins/{name}:v0.1"));
+        // These resources ask for the nine objects alone.
         let Plan {
             services,
             deployments,
+            ..
         } = plan(&desired, Some(&images));
         try_join_all(
             services
