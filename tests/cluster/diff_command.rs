@@ -87,7 +87,11 @@ async fn what_diff_shows_is_what_the_operator_does_and_then_there_is_no_differen
     let services = SERVED.map(|name| format!("v1.Service.{}.{name}", namespace.name));
     let deployments =
         COMPONENTS.map(|name| format!("apps.v1.Deployment.{}.{name}", namespace.name));
-    assert_eq!(files(&answer), [&services[..], &deployments[..]].concat());
+    let budget = format!("policy.v1.PodDisruptionBudget.{}.rng", namespace.name);
+    assert_eq!(
+        files(&answer),
+        [&services[..], &deployments[..], &[budget]].concat()
+    );
     assert!(
         changed(&answer)
             .iter()
@@ -137,8 +141,16 @@ async fn what_diff_shows_is_what_the_operator_does_and_then_there_is_no_differen
     assert_eq!(lines[..2], rng);
     assert!(lines[2].starts_with("-    dockercoins.dev/applied: "));
     assert!(lines[3].starts_with("+    dockercoins.dev/applied: "));
+    // With one pod there is no budget any more.
+    let budget = format!(
+        "--- LIVE/policy.v1.PodDisruptionBudget.{}.rng",
+        namespace.name
+    );
+    let budget = lines.iter().position(|line| **line == budget).unwrap();
+    let gone = &lines[budget + 2..];
+    assert!(!gone.is_empty() && gone.iter().all(|line| line.starts_with('-')));
     assert_eq!(
-        lines[4..],
+        lines[4..budget],
         [
             format!("--- LIVE/apps.v1.Deployment.{}.worker", namespace.name),
             format!("+++ MERGED/apps.v1.Deployment.{}.worker", namespace.name),
@@ -283,7 +295,7 @@ async fn a_suspended_resource_changes_nothing_and_what_is_not_as_wanted_is_told(
     assert_eq!(
         answer.err,
         format!(
-            "dockercoins-operator: DockerCoins {}/{COINS}: spec.suspend is true, so that nothing would be written. Not as wanted: Deployment worker\n",
+            "dockercoins-operator: DockerCoins {}/{COINS}: spec.suspend is true, so that nothing would be written. Not as wanted: Deployment worker, PodDisruptionBudget worker\n",
             namespace.name
         )
     );

@@ -51,16 +51,20 @@ async fn suspended_nothing_is_written_or_asked_and_status_stays_true_until_it_is
                 .flat_map(|s| &s.conditions)
                 .find(|c| c.type_ == "Ready");
             told.is_some_and(|c| {
-                ["Service webui", "Deployment rng", "Deployment worker"]
-                    .iter()
-                    .all(|object| c.message.contains(object))
+                [
+                    "Service webui",
+                    "Deployment rng",
+                    "PodDisruptionBudget worker",
+                ]
+                .iter()
+                .all(|object| c.message.contains(object))
             })
         })
         .await;
     assert_eq!(
         message_of(&coins, "Ready"),
         "suspended, and these are not as wanted: Service webui, Deployment rng, Deployment worker, \
-         images that no registry has been asked for. Set spec.suspend to false to have them written"
+         PodDisruptionBudget worker, images that no registry has been asked for. Set spec.suspend to false to have them written"
     );
     assert_eq!(
         reasons(&coins),
