@@ -7,7 +7,7 @@
 //!
 //! Services and Deployments are watched without a label selector, since a stranger's `redis` has none of our
 //! labels, and we must see it to leave it alone. Of the others only those with a component's name are kept. So it is
-//! with the kinds that few resources ask for, but that nothing waits for them: see [`optional`].
+//! with the kinds that few resources ask for, but that nothing waits for them (`optional`).
 
 mod faults;
 mod optional;
