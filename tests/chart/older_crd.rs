@@ -25,8 +25,9 @@ fn check() -> Said {
     said(Command::new(env!("CARGO_BIN_EXE_dockercoins-operator")).arg("check"))
 }
 
-const UPGRADE: &str = "Upgrade it: `helm upgrade` with crds.enabled=true, or `dockercoins-operator crd | kubectl \
-                       apply --server-side --force-conflicts --filename -`";
+/// What to do about it, in the words of every message.
+const UPGRADE: &str = "`helm upgrade` with crds.enabled=true (and `--force-conflicts`, if it was changed by hand), or \
+                       `dockercoins-operator crd | kubectl apply --server-side --force-conflicts --filename -`";
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
@@ -38,7 +39,7 @@ async fn an_operator_does_not_act_where_the_crd_would_drop_its_memory() {
     .await;
     let namespace = Namespace::of(client.clone(), "forgets").await;
     let told = format!(
-        "the CRD in the cluster is older than this operator: it drops status.components[].pinned. {UPGRADE}"
+        "the CRD in the cluster is older than this operator: it drops status.components[].pinned. Upgrade it: {UPGRADE}"
     );
 
     let mut operator = Operator::start(&namespace);
@@ -74,7 +75,7 @@ async fn an_operator_warns_of_a_crd_that_is_newer_or_drops_settings() {
     .await;
     let namespace = Namespace::of(client, "differs").await;
     let older = format!(
-        "the CRD in the cluster is older than this operator: it drops spec.suspend. {UPGRADE}"
+        "the CRD in the cluster is older than this operator: it drops spec.suspend. Upgrade it: {UPGRADE}"
     );
     let newer = "this operator is older than the CRD in the cluster: it does not heed spec.tomorrow. Upgrade the operator";
 
@@ -93,9 +94,12 @@ async fn a_check_tells_that_there_is_no_crd() {
     no_crd(&client().await).await;
     let checked = check();
     assert!(!checked.success);
-    assert_eq!(checked.err, "");
+    assert_eq!(
+        checked.err,
+        "the CRD is not this operator's; one that was just installed is waited for, 10 s at most\n"
+    );
     assert_eq!(
         checked.out,
-        "the cluster knows no DockerCoins: install the CRD with `dockercoins-operator crd | kubectl apply --server-side --filename -`\n"
+        format!("the cluster knows no DockerCoins: install the CRD: {UPGRADE}\n")
     );
 }
