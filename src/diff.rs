@@ -14,7 +14,7 @@ use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::plan::{ADOPT, APPLIED, MANAGER};
+use crate::plan::{ADOPT, APPLIED, MANAGER, to_value};
 
 /// What is to be done about one object.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,14 +132,7 @@ fn stamp_path() -> Path {
 
 /// The fields of `wanted` that `live` has otherwise. The hash is none of them where any other is.
 fn drift<K: Resource + Serialize>(wanted: &K, live: &K) -> Vec<Drift> {
-    let to_json = |object: &K| serde_json::to_value(object).expect("a Kubernetes object is JSON");
-    let mut found = Vec::new();
-    let wanted = to_json(wanted);
-    let mut path = Path {
-        has_whole_lists: !KEYED.contains(&wanted["kind"].as_str().unwrap_or_default()),
-        ..Path::default()
-    };
-    compare(&wanted, Some(&to_json(live)), &mut path, &mut found);
+    let mut found = differences(&to_value(wanted), &to_value(live));
     let stamp = stamp_path();
     if found.iter().any(|(path, _, _)| *path != stamp) {
         found.retain(|(path, _, _)| *path != stamp);
@@ -158,6 +151,17 @@ fn drift<K: Resource + Serialize>(wanted: &K, live: &K) -> Vec<Drift> {
 }
 
 type Found = Vec<(Path, Option<Value>, Value)>;
+
+/// What `wanted` has otherwise than `live`: the place, what is there, and what is wanted.
+fn differences(wanted: &Value, live: &Value) -> Found {
+    let mut found = Vec::new();
+    let mut path = Path {
+        has_whole_lists: !KEYED.contains(&wanted["kind"].as_str().unwrap_or_default()),
+        ..Path::default()
+    };
+    compare(wanted, Some(live), &mut path, &mut found);
+    found
+}
 
 fn compare(wanted: &Value, live: Option<&Value>, path: &mut Path, found: &mut Found) {
     match (wanted, live) {

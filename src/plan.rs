@@ -112,7 +112,8 @@ impl Plan {
     }
 }
 
-fn to_value(object: &impl Serialize) -> Value {
+/// An object as it is sent.
+pub(crate) fn to_value(object: &impl Serialize) -> Value {
     serde_json::to_value(object).expect("a Kubernetes object is JSON")
 }
 

@@ -53,12 +53,12 @@ impl Check {
         let client =
             Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
         let mut found = differences(&client).await?;
-        if found.as_ref().is_none_or(|found| !found.missing.is_empty()) {
+        if drops(&found) {
             eprintln!(
                 "the CRD is not this operator's; one that was just installed is waited for, {} s at most",
                 PUBLISHED.as_secs()
             );
-            found = published(&client).await?;
+            found = published(&client, found).await?;
         }
         let Some(differences) = found else {
             write_out(&format!(
@@ -92,11 +92,9 @@ impl Check {
 /// Where the cluster would drop what the operator remembers. It would then ask for every tag anew, again and again,
 /// and roll what has moved.
 pub async fn before_running(client: &Client) -> Result<(), CliError> {
-    let first = differences(client).await;
-    let found = match first {
+    let found = match differences(client).await {
+        Ok(Some(found)) if !found.missing.is_empty() => published(client, Some(found)).await,
         // That there is no CRD is told by its watch, which waits for one.
-        Ok(None) => Ok(None),
-        Ok(Some(found)) if !found.missing.is_empty() => published(client).await,
         other => other,
     };
     let found = match found {
@@ -115,17 +113,23 @@ pub async fn before_running(client: &Client) -> Result<(), CliError> {
     Ok(())
 }
 
-/// How the CRD differs, once the API server has had the time to publish one that has just been changed.
-async fn published(client: &Client) -> Result<Option<Differences>, CliError> {
+/// How the CRD differs, once the API server has had the time to publish one that has just been changed. `found` is what
+/// was seen so far.
+async fn published(
+    client: &Client,
+    mut found: Option<Differences>,
+) -> Result<Option<Differences>, CliError> {
     let began = Instant::now();
-    loop {
-        let found = differences(client).await;
-        let is_new = matches!(&found, Ok(Some(found)) if found.missing.is_empty());
-        if is_new || found.is_err() || began.elapsed() > PUBLISHED {
-            return found;
-        }
+    while drops(&found) && began.elapsed() <= PUBLISHED {
         sleep(BETWEEN_LOOKS).await;
+        found = differences(client).await?;
     }
+    Ok(found)
+}
+
+/// Whether the cluster drops something that is written to it, if it has the CRD at all.
+fn drops(found: &Option<Differences>) -> bool {
+    found.as_ref().is_none_or(|found| !found.missing.is_empty())
 }
 
 /// How the CRD that the cluster serves differs from this operator's; `None` where it serves none.

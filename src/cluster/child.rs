@@ -33,9 +33,6 @@ pub trait Child:
     + Sync
     + 'static
 {
-    /// Whether only some resources ask for one, so that the others do without.
-    const IS_OPTIONAL: bool = false;
-
     /// The one name under which it is written, where there is only one: then no others are watched.
     const NAME: Option<&'static str> = None;
 
@@ -153,7 +150,6 @@ impl Child for Deployment {
 }
 
 impl Child for PersistentVolumeClaim {
-    const IS_OPTIONAL: bool = true;
     const NAME: Option<&'static str> = Some(Component::Redis.name());
 
     fn cache(cluster: &Cluster) -> &Cache<Self> {
@@ -162,7 +158,6 @@ impl Child for PersistentVolumeClaim {
 }
 
 impl Child for EndpointSlice {
-    const IS_OPTIONAL: bool = true;
     // Those that the cluster writes change with every pod.
     const NAME: Option<&'static str> = Some(Component::Redis.name());
 
@@ -172,16 +167,12 @@ impl Child for EndpointSlice {
 }
 
 impl Child for NetworkPolicy {
-    const IS_OPTIONAL: bool = true;
-
     fn cache(cluster: &Cluster) -> &Cache<Self> {
         &cluster.policies
     }
 }
 
 impl Child for PodDisruptionBudget {
-    const IS_OPTIONAL: bool = true;
-
     fn cache(cluster: &Cluster) -> &Cache<Self> {
         &cluster.budgets
     }
@@ -192,8 +183,6 @@ impl Child for PodDisruptionBudget {
 }
 
 impl Child for HorizontalPodAutoscaler {
-    const IS_OPTIONAL: bool = true;
-
     fn cache(cluster: &Cluster) -> &Cache<Self> {
         &cluster.autoscalers
     }
@@ -204,7 +193,6 @@ impl Child for HorizontalPodAutoscaler {
 }
 
 impl Child for Ingress {
-    const IS_OPTIONAL: bool = true;
     const NAME: Option<&'static str> = Some(Component::Webui.name());
 
     fn cache(cluster: &Cluster) -> &Cache<Self> {
@@ -217,7 +205,6 @@ impl Child for Ingress {
 }
 
 impl Child for HTTPRoute {
-    const IS_OPTIONAL: bool = true;
     const NAME: Option<&'static str> = Some(Component::Webui.name());
 
     fn cache(cluster: &Cluster) -> &Cache<Self> {

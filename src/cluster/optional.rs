@@ -51,7 +51,9 @@ impl Optional {
 
     /// Notes that a kind was listed.
     pub fn clear(&self, kind: &str) {
-        self.kinds().entry(kind.to_owned()).or_default().fault = None;
+        if let Some(kind) = self.kinds().get_mut(kind) {
+            kind.fault = None;
+        }
     }
 
     /// Why a kind can't be seen, if it can't.

@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
 
-use super::{KEYS, Path, Step, compare, last_manager};
-use crate::plan::MANAGER;
+use super::{KEYS, Path, Step, differences, last_manager};
+use crate::plan::{MANAGER, to_value};
 use crate::render::{without_stamp, yaml};
 
 /// How many unchanged lines stand around a change, as with kubectl and git.
@@ -29,7 +29,7 @@ pub struct Change {
 impl Change {
     /// An object that isn't there yet.
     pub fn creation<K: Serialize>(wanted: &K) -> Self {
-        let mut wanted = to_json(wanted);
+        let mut wanted = to_value(wanted);
         without_stamp(&mut wanted);
         Self {
             before: None,
@@ -42,11 +42,9 @@ impl Change {
     ///
     /// The hash of what was last written is shown only where nothing else differs.
     pub fn write<K: Resource + Serialize>(wanted: &K, live: &K, taken_over: bool) -> Self {
-        let (mut after, live_value) = (to_json(wanted), to_json(live));
+        let (mut after, live_value) = (to_value(wanted), to_value(live));
         let mut before = after.clone();
-        let mut found = Vec::new();
-        compare(&after, Some(&live_value), &mut Path::default(), &mut found);
-        for (path, there, _) in found {
+        for (path, there, _) in differences(&after, &live_value) {
             put(&mut before, &path.steps, there);
         }
         for (path, there) in dropped(&after, &live_value, live.managed_fields(), taken_over) {
@@ -66,7 +64,7 @@ impl Change {
 
     /// An object of ours that is deleted.
     pub fn deletion<K: Resource + Serialize>(live: &K) -> Self {
-        let value = to_json(live);
+        let value = to_value(live);
         let mut before = json!({
             "apiVersion": value["apiVersion"],
             "kind": value["kind"],
@@ -93,10 +91,6 @@ impl Change {
             .header(&format!("LIVE/{name}"), &format!("MERGED/{name}"))
             .to_string()
     }
-}
-
-fn to_json(object: &impl Serialize) -> Value {
-    serde_json::to_value(object).expect("a Kubernetes object is JSON")
 }
 
 /// What kubectl calls the object's file, such as `apps.v1.Deployment.demo.rng`.

@@ -48,14 +48,10 @@ impl Case<'_> {
         // Before the pods that they close.
         written.extend(self.write_optional(desired, policies, outcome).await);
         let is_claimed = claims.iter().all(|claim| self.is_ours(desired, claim));
-        let deployments: Vec<_> = deployments
-            .iter()
-            .flatten()
-            // A pod that mounted a stranger's claim would write to a stranger's volume.
-            .filter(|it| is_claimed || it.name_any() != Component::Redis.name())
-            .cloned()
-            .collect();
-        written.extend(self.write_kind(desired, &deployments, outcome).await);
+        // A pod that mounted a stranger's claim would write to a stranger's volume.
+        let may_run = |it: &&Deployment| is_claimed || it.name_any() != Component::Redis.name();
+        let deployments = deployments.iter().flatten().filter(may_run);
+        written.extend(self.write_kind(desired, deployments, outcome).await);
         written.extend(self.write_optional(desired, budgets, outcome).await);
         written.extend(self.write_optional(desired, autoscalers, outcome).await);
         written.extend(self.write_optional(desired, ingresses, outcome).await);
@@ -112,10 +108,10 @@ impl Case<'_> {
     }
 
     /// Writes the objects of one kind side by side, and gives those that were written, each with why.
-    async fn write_kind<K: Child>(
+    async fn write_kind<'k, K: Child>(
         &mut self,
         desired: &Desired,
-        wanted: &[K],
+        wanted: impl IntoIterator<Item = &'k K>,
         outcome: &mut Outcome,
     ) -> Vec<(String, Verdict)> {
         let writes = self.differences(desired, wanted, outcome);
@@ -153,12 +149,12 @@ impl Case<'_> {
     }
 
     /// Compares the objects of one kind with what is there, and gives those that must be written, each with why.
-    fn differences<'a, K: Child>(
+    fn differences<'k, K: Child>(
         &mut self,
         desired: &Desired,
-        wanted: &'a [K],
+        wanted: impl IntoIterator<Item = &'k K>,
         outcome: &mut Outcome,
-    ) -> Vec<Write<'a, K>> {
+    ) -> Vec<Write<'k, K>> {
         let span = info_span!("diff", kind = %K::kind(&()), differing = field::Empty).entered();
         let cluster = &self.context.cluster;
         let mut writes = Vec::new();
@@ -394,7 +390,7 @@ impl Case<'_> {
             kind != K::kind(&()) || is_wanted(name)
         });
         let cluster = &self.context.cluster;
-        if K::IS_OPTIONAL && !matches!(cluster.sight::<K>(), Sight::Seen) {
+        if !matches!(cluster.sight::<K>(), Sight::Seen) {
             return;
         }
         for live in K::cache(cluster).in_namespace(&desired.namespace) {

@@ -402,12 +402,7 @@ async fn an_operator_that_starts_on_a_converged_resource_with_all_of_them_writes
     let before = namespace.acts();
 
     let second = Operator::start(&namespace);
-    second
-        .until_logged(&format!(
-            "reconciled resource=DockerCoins.v1alpha1.dockercoins.dev/{COINS}.{}",
-            namespace.name
-        ))
-        .await;
+    second.until_reconciled(&namespace).await;
     // What waited for its kind to be listed is done by then.
     namespace
         .edit(COINS, json!({ "rng": { "podLabels": { "a": "b" } } }))

@@ -353,14 +353,13 @@ async fn a_permission_that_is_taken_away_twice_is_told_twice_though_nothing_happ
     assert!(text.contains(&server));
     std::fs::write(&account, text.replace(&server, &proxy.address)).unwrap();
     let operator = Operator::start_as(&account, &[&first], &[]);
+    let again = format!("Service in namespace {} are watched again", first.name);
     let told = |log: &str| {
         let warnings = log.lines().filter(|line| {
             line.contains(" WARN ")
                 && line.contains("may not do this: to watch Service in namespace")
         });
-        let again =
-            log.matches("Service in namespace").count() > 0 && log.contains("are watched again");
-        (warnings.count(), again)
+        (warnings.count(), log.contains(&again))
     };
     let until_told = async |times: usize, again: bool| {
         until(&format!("it is told {times} times"), async || {

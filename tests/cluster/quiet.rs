@@ -101,12 +101,7 @@ async fn an_operator_that_starts_on_a_converged_resource_writes_nothing() {
     let before = namespace.acts();
 
     let second = Operator::start(&namespace);
-    second
-        .until_logged(&format!(
-            "reconciled resource=DockerCoins.v1alpha1.dockercoins.dev/{COINS}.{}",
-            namespace.name
-        ))
-        .await;
+    second.until_reconciled(&namespace).await;
     assert_eq!(namespace.acts(), before);
 }
 

@@ -1,4 +1,5 @@
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::json;
 
 use super::*;
@@ -184,6 +185,20 @@ fn what_is_gone_comes_again_and_what_is_there_too_much_of_a_selector_goes() {
         )),
         ["-        more: c"]
     );
+}
+
+#[test]
+fn a_port_that_someone_added_to_a_policy_is_shown_to_go() {
+    let policy = |ports: Value| -> NetworkPolicy {
+        serde_json::from_value(json!({
+            "metadata": { "name": "rng", "namespace": "demo", "annotations": { APPLIED: "1" } },
+            "spec": { "podSelector": {}, "ingress": [{ "ports": ports }] },
+        }))
+        .unwrap()
+    };
+    let there = policy(json!([{ "port": 80 }, { "port": 22 }]));
+    let change = Change::write(&policy(json!([{ "port": 80 }])), &there, false);
+    assert_eq!(changed(&change), ["-    - port: 22"]);
 }
 
 #[test]
