@@ -27,6 +27,10 @@ control_plane() {
         --enable-admission-plugins NodeRestriction,OwnerReferencesPermissionEnforcement \
         --anonymous-auth=false --profiling=false \
         --service-cluster-ip-range "$service_network" \
+        --requestheader-client-ca-file "$pki/front-proxy-ca.crt" --requestheader-allowed-names front-proxy-client \
+        --requestheader-username-headers X-Remote-User --requestheader-group-headers X-Remote-Group \
+        --requestheader-extra-headers-prefix X-Remote-Extra- \
+        --proxy-client-cert-file "$pki/front-proxy-client.crt" --proxy-client-key-file "$pki/front-proxy-client.key" \
         --service-account-issuer https://kubernetes.default.svc.cluster.local \
         --service-account-key-file "$pki/service-accounts.pub" \
         --service-account-signing-key-file "$pki/service-accounts.key" \

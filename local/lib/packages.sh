@@ -8,6 +8,7 @@ debian() {
     local packages target
     case $1 in
     node) packages="containerd runc containernetworking-plugins nftables iproute2" ;;
+    firewall) packages="iptables ipset" ;;
     registry) packages="docker-registry" ;;
     certificates) packages="openssl" ;;
     lint) packages="shellcheck" ;;

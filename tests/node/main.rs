@@ -5,6 +5,7 @@
 //! need the application's images in the cluster's registry, as v0.1 and v0.2, and Redis as library/redis:7.
 
 mod browser;
+mod closed;
 mod store;
 #[path = "../cluster/support/mod.rs"]
 #[allow(dead_code, unused_imports)]
