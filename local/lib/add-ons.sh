@@ -1,7 +1,7 @@
 # What a cluster may have beside, and this one has only when it is asked for: local/add-on.
 # shellcheck shell=bash
 
-# add_on_image NAME: pushes an image of that one program, and prints its name.
+# add_on_image PROGRAM: pushes an image of nothing but the program, and prints its name.
 add_on_image() {
     local program=$1 content reference
     content=$directory/data/add-ons/$program
@@ -14,19 +14,29 @@ add_on_image() {
     printf '%s\n' "$reference"
 }
 
-# add_on_objects NAME: its manifest, with what is this instance's own.
+# add_on_objects ADD-ON PROGRAM...: prints its manifest, with the images of these programs
+# and what else is this instance's own.
 add_on_objects() {
-    local pki=$directory/data/pki image
-    image=$(add_on_image "$1") || exit 1
-    sed -e "s|IMAGE|$image|" -e "s|AUTHORITY|$(base64 -w0 "$pki/ca.crt")|" \
-        -e "s|CERTIFICATE|$(base64 -w0 "$pki/metrics-server.crt")|" -e "s|KEY|$(base64 -w0 "$pki/metrics-server.key")|" \
-        "$local_dir/manifests/$1.yaml"
+    local pki=$directory/data/pki add_on=$1 program image
+    local here=(-e "s|AUTHORITY|$(base64 -w0 "$pki/ca.crt")|"
+        -e "s|CERTIFICATE|$(base64 -w0 "$pki/metrics-server.crt")|" -e "s|KEY|$(base64 -w0 "$pki/metrics-server.key")|")
+    shift
+    for program in "$@"; do
+        image=$(add_on_image "$program") || return 1
+        here+=(-e "s|IMAGE-OF-$program|$image|")
+    done
+    sed "${here[@]}" "$local_dir/manifests/$add_on.yaml"
 }
 
-# network_policies: as kube-proxy, their controller is a process on the node, since what it
-# writes are rules of the node's. Runs inside the namespaces, once `local/add-on` has left a mark.
+# add_on_processes: some are processes on the node, as kube-proxy is. They run once
+# `local/add-on` has left a mark. Runs inside the namespaces.
+add_on_processes() {
+    [ ! -e "$directory/data/network-policies" ] || network_policies
+    [ ! -e "$directory/data/git" ] || start git-server "$(tool git-server)" "$node_address:9418" "$directory/data/git"
+}
+
+# network_policies: what their controller writes are rules of the node's network.
 network_policies() {
-    [ -e "$directory/data/network-policies" ] || return 0
     local unpacked program links=$directory/data/iptables
     unpacked=$(debian firewall)
     mkdir -p "$links"
@@ -35,6 +45,7 @@ network_policies() {
         ln -sfn "$unpacked/usr/sbin/xtables-nft-multi" "$links/$program"
     done
     kubeconfig "$directory/data/network-policies.kubeconfig" network-policies
+    seen_to+=(network-policies)
     (
         use_packages firewall
         export PATH=$links:$PATH
@@ -43,6 +54,5 @@ network_policies() {
         start network-policies "$(tool network-policies)" --kubeconfig "$directory/data/network-policies.kubeconfig" \
             --node "$name" --services "$service_network"
     )
-    seen_to+=(network-policies)
     wait_alive_for "the controller of network policies" 60 network-policies http_ok 8182 /ready
 }

@@ -29,7 +29,7 @@ node() {
     start kube-proxy "$(tool kube-proxy)" --config "$directory/data/kube-proxy.yaml"
     cluster_objects
     start coredns "$(tool coredns)" -conf "$directory/data/Corefile"
-    network_policies
+    add_on_processes
 
     wait_alive_for "kube-proxy" 60 kube-proxy http_ok 10256 /healthz
     wait_alive_for "CoreDNS" 60 coredns http_ok 8181 /ready

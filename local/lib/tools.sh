@@ -20,7 +20,7 @@ tool() {
     metrics-server) directory=$(go_module metrics-server metrics-server "2 minutes on 2 cores") ;;
     ingress) directory=$(go_module ingress "the ingress controller" "1 minute on 2 cores") ;;
     network-policies) directory=$(go_module network-policies "the controller of network policies" "1 minute on 2 cores") ;;
-    pause | forward) directory=$(go_module own "pause and forward" "10 seconds") ;;
+    pause | forward | git-server) directory=$(go_module own "pause, forward and git-server" "10 seconds") ;;
     chromium) chromium; return ;;
     prometheus-crds)
         directory=$(go_files github.com/prometheus-operator/prometheus-operator v0.85.0 h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=)/example
