@@ -17,8 +17,9 @@ tool() {
     judge) directory=$(go_source judge "$checkout/resolver/tests/judges/live" "the judge of names and logins" "2 minutes on 2 cores") ;;
     authorities) directory=$(go_module authorities "the list of certificate authorities" "10 seconds") ;;
     otlp) directory=$(go_module otlp "a receiver of traces" "1 minute") ;;
-    metrics-server) directory=$(go_module metrics-server metrics-server "2 minutes on 2 cores") ;;
+    metrics-server) directory=$(go_module metrics-server metrics-server "3 minutes on 2 cores") ;;
     ingress) directory=$(go_module ingress "the ingress controller" "1 minute on 2 cores") ;;
+    source-controller) directory=$(go_module source-controller "Flux's source-controller" "5 minutes on 2 cores") ;;
     network-policies) directory=$(go_module network-policies "the controller of network policies" "1 minute on 2 cores") ;;
     pause | forward | git-server) directory=$(go_module own "pause, forward and git-server" "10 seconds") ;;
     chromium) chromium; return ;;
