@@ -25,7 +25,6 @@ func main() {
 		KubernetesEnableEndpointslices: true,
 		IngressClass:                   "^" + *class + "$",
 		PathMode:                       kubernetes.PathPrefix,
-		ProvideHealthcheck:             true,
 		// A Service that is only another name would lead requests out of the cluster.
 		OnlyAllowedExternalNames: true,
 	})
@@ -37,8 +36,11 @@ func main() {
 		FilterRegistry: builtin.MakeRegistry(),
 		DataClients:    []routing.DataClient{ingresses},
 		PollTimeout:    time.Second,
-		PostProcessors: []routing.PostProcessor{loadbalancer.NewAlgorithmProvider(), endpoints},
+		// So that whoever reaches it is led by the Ingresses that there are.
+		SignalFirstLoad: true,
+		PostProcessors:  []routing.PostProcessor{loadbalancer.NewAlgorithmProvider(), endpoints},
 	})
+	<-routes.FirstLoad()
 	handler := proxy.WithParams(proxy.Params{
 		Routing:          routes,
 		EndpointRegistry: endpoints,
