@@ -151,8 +151,7 @@ fn images_are_pushed_where_a_login_is_asked_alike_from_the_same_source_and_flawe
     let (code, _, error) = registry.push(&configuration, "v0.2");
     assert_eq!(code, Some(0), "{error}");
     let commands = ["hasher", "rng", "webui", "worker"].map(|component| {
-        let config =
-            registry.inspect(&configuration, "config", &format!("{component}:v0.2"));
+        let config = registry.inspect(&configuration, "config", &format!("{component}:v0.2"));
         config["config"]["Cmd"].clone()
     });
     let flawed = [

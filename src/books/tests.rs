@@ -71,11 +71,7 @@ fn an_answer_without_figures_is_told_by_who_gave_it() {
             no_pods,
             "the web page can't be reached: no endpoints available for service \"webui:80\"",
         ),
-        (
-            500,
-            "<html>sorry",
-            "the web page's server answered 500",
-        ),
+        (500, "<html>sorry", "the web page's server answered 500"),
         (
             200,
             r#"{"coins":1,"hashes":"many","now":1}"#,

@@ -80,7 +80,8 @@ impl Watched {
         let listed = match timeout(DEADLINE, all.list(&ListParams::default())).await {
             Ok(Ok(listed)) => listed.items,
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
-                let said = "the cluster knows no DockerCoins: `dockercoins-operator check` says more";
+                let said =
+                    "the cluster knows no DockerCoins: `dockercoins-operator check` says more";
                 return Err(CliError::Cluster(said.to_owned()));
             }
             Ok(Err(error)) => return Err(CliError::Unreachable(with_sources(&error))),
@@ -154,8 +155,7 @@ impl Watched {
     async fn read(&self) -> Result<Reading, String> {
         let (namespace, service) = (&self.namespace, Component::Webui.name());
         let port = Component::Webui.port().unwrap_or_default();
-        let path =
-            format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy/json");
+        let path = format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy/json");
         let request = http::Request::get(path)
             .body(Body::empty())
             .map_err(|error| error.to_string())?;

@@ -19,11 +19,7 @@ const KINDS: &str = "coins,deployments,daemonsets,statefulsets,jobs,services,sec
     ingresses,networkpolicies,horizontalpodautoscalers,roles,rolebindings,serviceaccounts";
 
 /// The programs that a learner has, and the variables that name them in `make test`.
-const PROGRAMS: [(&str, &str); 3] = [
-    ("kubectl", "KUBECTL"),
-    ("helm", "HELM"),
-    ("crane", "CRANE"),
-];
+const PROGRAMS: [(&str, &str); 3] = [("kubectl", "KUBECTL"), ("helm", "HELM"), ("crane", "CRANE")];
 
 /// Reads a page.
 pub fn page(path: &str) -> Page {
@@ -124,7 +120,10 @@ fn programs(folder: &Path) {
     std::fs::create_dir(folder).unwrap();
     let operator = env!("CARGO_BIN_EXE_dockercoins-operator").to_owned();
     let others = PROGRAMS.map(|(name, variable_of)| (name, variable(variable_of)));
-    for (name, path) in others.into_iter().chain([("dockercoins-operator", operator)]) {
+    for (name, path) in others
+        .into_iter()
+        .chain([("dockercoins-operator", operator)])
+    {
         std::os::unix::fs::symlink(path, folder.join(name)).unwrap();
     }
 }
@@ -134,7 +133,13 @@ fn kubeconfig(file: &Path, namespace: &str) {
     let original = kubectl::kubeconfig(None, &[], None);
     std::fs::copy(original.path(), file).unwrap();
     let set = std::process::Command::new(program())
-        .args(["config", "set-context", "--current", "--namespace", namespace])
+        .args([
+            "config",
+            "set-context",
+            "--current",
+            "--namespace",
+            namespace,
+        ])
         .env("KUBECONFIG", file)
         .output()
         .unwrap();

@@ -58,7 +58,11 @@ fn every_page_stands_in_the_index_and_is_run_by_a_test() {
     let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     let pages: BTreeSet<String> = files
         .filter(|name| name != "README.md")
-        .map(|name| name.strip_suffix(".md").expect("a page is Markdown").to_owned())
+        .map(|name| {
+            name.strip_suffix(".md")
+                .expect("a page is Markdown")
+                .to_owned()
+        })
         .collect();
     let run: BTreeSet<String> = RUN.iter().map(ToString::to_string).collect();
     assert_eq!(run, pages, "the pages that are run, and the pages");

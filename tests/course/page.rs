@@ -57,7 +57,9 @@ impl Page {
             };
             let at = format!("line {}", index + 1);
             if line.starts_with(' ') {
-                return Err(format!("{at}: a block is indented, which this reader doesn't follow"));
+                return Err(format!(
+                    "{at}: a block is indented, which this reader doesn't follow"
+                ));
             }
             let block: Vec<(usize, &str)> = lines
                 .by_ref()
@@ -120,10 +122,13 @@ fn session(block: &[(usize, &str)]) -> Result<Vec<Step>, String> {
         match (text.strip_prefix("$ "), steps.last_mut()) {
             (Some(command), _) => steps.push((*line, vec![command], Vec::new())),
             (None, None) => {
-                return Err(format!("line {line}: a console block begins with `$ ` and a command"));
+                return Err(format!(
+                    "line {line}: a console block begins with `$ ` and a command"
+                ));
             }
             (None, Some((_, commands, shown))) => {
-                let goes_on = shown.is_empty() && commands.last().is_some_and(|c| c.ends_with('\\'));
+                let goes_on =
+                    shown.is_empty() && commands.last().is_some_and(|c| c.ends_with('\\'));
                 match text.strip_prefix("> ") {
                     Some(command) if shown.is_empty() => commands.push(command),
                     _ if goes_on => commands.push(text),
@@ -188,8 +193,16 @@ mod tests {
             seen,
         };
         let steps = vec![
-            step(2, "echo one \\\n    two", Expected::Exactly(seen(&["one two"]))),
-            step(5, "cat <<EOF\nthree\nEOF", Expected::Exactly(seen(&["three"]))),
+            step(
+                2,
+                "echo one \\\n    two",
+                Expected::Exactly(seen(&["one two"])),
+            ),
+            step(
+                5,
+                "cat <<EOF\nthree\nEOF",
+                Expected::Exactly(seen(&["three"])),
+            ),
             step(9, "true", Expected::Exactly(seen(&[]))),
             step(10, "watch", Expected::Sometime(seen(&["4"]))),
         ];
@@ -210,7 +223,11 @@ mod tests {
         let other = page(&format!("{said}\nAnother paragraph.\n\n{block}"));
         assert_eq!(other.unwrap().left_out, 0);
         let second = page(&format!("{said}\n{block}\n{block}"));
-        assert_eq!(second.unwrap().steps.len(), 1, "only one block is spoken of");
+        assert_eq!(
+            second.unwrap().steps.len(),
+            1,
+            "only one block is spoken of"
+        );
     }
 
     #[test]

@@ -76,8 +76,8 @@ fn parts(line: &str) -> Result<Vec<Part>, String> {
                 after
             }
             '≈' => {
-                let (number, after) = number(after)
-                    .ok_or_else(|| format!("after ≈ comes a number: {rest:?}"))?;
+                let (number, after) =
+                    number(after).ok_or_else(|| format!("after ≈ comes a number: {rest:?}"))?;
                 parts.push(Part::About(number));
                 after
             }
@@ -101,7 +101,10 @@ fn number(text: &str) -> Option<(f64, &str)> {
             some => some + 1,
         };
     }
-    text[..end].parse().ok().map(|number| (number, &text[end..]))
+    text[..end]
+        .parse()
+        .ok()
+        .map(|number| (number, &text[end..]))
 }
 
 fn is_all(lines: &[Line], printed: &[String]) -> bool {
@@ -141,7 +144,10 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_seen_as_it_stands_but_for_blanks() {
-        assert!(is(&["NAME   READY", "rng  1/1"], "NAME READY  \nrng    1/1\n"));
+        assert!(is(
+            &["NAME   READY", "rng  1/1"],
+            "NAME READY  \nrng    1/1\n"
+        ));
         assert!(!is(&["NAME", "rng"], "NAME\n"));
         assert!(!is(&["NAME"], "NAME\nrng\n"));
         assert!(!is(&["rng"], "rng-1\n"));

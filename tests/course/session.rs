@@ -60,12 +60,16 @@ impl Session {
         let at = format!("line {}: {}", step.line, step.commands);
         match &step.seen {
             Expected::Success => self.run(&step.commands).await,
-            Expected::Exactly(seen) => self.run(&step.commands).await.and_then(|printed| {
-                match seen.is_all_of(&printed) {
-                    true => Ok(printed),
-                    false => Err(format!("what was seen isn't what the page says:\n{printed}")),
-                }
-            }),
+            Expected::Exactly(seen) => {
+                self.run(&step.commands)
+                    .await
+                    .and_then(|printed| match seen.is_all_of(&printed) {
+                        true => Ok(printed),
+                        false => Err(format!(
+                            "what was seen isn't what the page says:\n{printed}"
+                        )),
+                    })
+            }
             Expected::Sometime(seen) => {
                 let is_seen = |printed: &str| seen.is_begun_by(printed);
                 self.run_until(&step.commands, is_seen).await
@@ -78,8 +82,10 @@ impl Session {
     /// Runs commands, and gives what they printed. They must succeed.
     async fn run(&mut self, commands: &str) -> Result<String, String> {
         let to = self.printed.display().to_string();
-        self.type_in(&format!("{{\n{commands}\n}} >'{to}' 2>&1 </dev/null\necho done"))
-            .await;
+        self.type_in(&format!(
+            "{{\n{commands}\n}} >'{to}' 2>&1 </dev/null\necho done"
+        ))
+        .await;
         match self.hear().await? {
             Some(_) => Ok(self.printed()),
             None => Err(self.end().await),
@@ -117,14 +123,20 @@ impl Session {
         // Those that don't handle the signal end by it.
         match self.hear().await?.as_deref() {
             Some("0" | "130") => Ok(self.printed()),
-            Some(code) => Err(format!("at Ctrl-C it ended with {code}:\n{}", self.printed())),
+            Some(code) => Err(format!(
+                "at Ctrl-C it ended with {code}:\n{}",
+                self.printed()
+            )),
             None => Err(self.end().await),
         }
     }
 
     async fn type_in(&mut self, line: &str) {
         // A shell that has ended is noticed by what it no longer says.
-        let _ = self.keyboard.write_all(format!("{line}\n").as_bytes()).await;
+        let _ = self
+            .keyboard
+            .write_all(format!("{line}\n").as_bytes())
+            .await;
     }
 
     /// What the shell says next; none once it has ended.

@@ -37,7 +37,10 @@ const CHUNK: u64 = 8192;
 fn main() -> ExitCode {
     program::run(async |stop| {
         if program::has_flaw("no-start")? {
-            return Err("this version can't start, on purpose: it is for the lesson on rolling updates".into());
+            return Err(
+                "this version can't start, on purpose: it is for the lesson on rolling updates"
+                    .into(),
+            );
         }
         // Tried now, since later it would break an answer off in the middle. A static program may
         // read the device rather than call the kernel, and a bare chroot has no device.

@@ -32,7 +32,11 @@ fn main() -> ExitCode {
             rng: Peer::from_setting("rng", "RNG_URL")?,
             hasher: Peer::from_setting("hasher", "HASHER_URL")?,
             ledger: Ledger::from_setting(LEDGER_WITHIN)?,
-            work: if program::has_flaw("slow")? { SLOW_WORK } else { WORK },
+            work: if program::has_flaw("slow")? {
+                SLOW_WORK
+            } else {
+                WORK
+            },
             units: 0,
         };
         // Whatever it is doing, it drops: at most a second's units go uncounted.
