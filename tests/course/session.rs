@@ -47,7 +47,7 @@ impl Session {
         };
         // What a page leaves running ends with its shell.
         session
-            .type_in("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT")
+            .type_in("trap 'for job in $(jobs -p); do kill -- -$job; done' EXIT")
             .await;
         session
     }
