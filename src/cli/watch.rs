@@ -53,9 +53,9 @@ impl Watch {
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         let client =
             Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
-        let lines = Watched::find(client, namespace).await?.tell(self.once);
+        let watched = Watched::find(client, namespace).await?;
         tokio::select! {
-            told = lines => match told {
+            told = watched.tell(self.once) => match told {
                 // Who reads it has seen enough: `watch | head`.
                 Err(CliError::File(_, error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(true),
                 told => told,
@@ -90,7 +90,7 @@ impl Watched {
         let first = listed
             .iter()
             .min_by_key(|coins| (coins.creation_timestamp(), coins.uid()));
-        let name = first.map(ResourceExt::name_any).ok_or_else(|| {
+        let name = first.map(|coins| coins.name_any()).ok_or_else(|| {
             CliError::Cluster(format!(
                 "there is no DockerCoins in the namespace {namespace}: name another with --namespace"
             ))
