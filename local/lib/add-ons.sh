@@ -8,9 +8,11 @@ add_on_image() {
     install -d -m 755 "$content"
     install -m 555 "$(tool "$program")" "$content/$program"
     reference=$REGISTRY/add-ons/$program:$(content_hash <"$content/$program")
-    push_image "$reference" "$(layer_of "$content")" '{
-    "User": "65534:65534", "Entrypoint": ["/'"$program"'"], "WorkingDir": "/"
-  }'
+    registry_place "${reference%/*}"
+    # Named by its content, it is this one; packing it again to see would take long.
+    [ -n "$(digest_there "$reference")" ] || push_image "$reference" "$(layer_of "$content")" '{
+        "User": "65534:65534", "Entrypoint": ["/'"$program"'"], "WorkingDir": "/"
+    }'
     printf '%s\n' "$reference"
 }
 

@@ -19,7 +19,12 @@ const KINDS: &str = "coins,deployments,daemonsets,statefulsets,jobs,services,sec
     ingresses,networkpolicies,horizontalpodautoscalers,roles,rolebindings,serviceaccounts";
 
 /// The programs that a learner has, and the variables that name them in `make test`.
-const PROGRAMS: [(&str, &str); 3] = [("kubectl", "KUBECTL"), ("helm", "HELM"), ("crane", "CRANE")];
+const PROGRAMS: [(&str, &str); 4] = [
+    ("kubectl", "KUBECTL"),
+    ("helm", "HELM"),
+    ("kustomize", "KUSTOMIZE"),
+    ("crane", "CRANE"),
+];
 
 /// Reads a page.
 pub fn page(path: &str) -> Page {

@@ -38,6 +38,12 @@ pages! {
     a_stuck_rollout_and_its_undo: "stuck-rollout",
     health_checks: "health-checks",
     a_private_registry_with_a_login: "private-registry",
+    an_hpa: "autoscaling",
+    network_policies: "network-policies",
+    an_ingress: "ingress",
+    kustomize: "kustomize",
+    helm: "helm",
+    flux: "flux",
 }
 
 /// What the index's table says of each page: its file's name without `.md`, and how much of it is run.
