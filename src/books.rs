@@ -16,6 +16,9 @@ const WINDOW: f64 = 10.0;
 /// Over how many seconds it must be the mean to be told at all: two lumps that are a second apart say nothing.
 const LEAST: f64 = 5.0;
 
+/// How many characters of what isn't well a line has: it fits where it is projected. `kubectl describe` has all of it.
+const LONGEST_NOTE: usize = 80;
+
 /// What a line has, one word above each column.
 pub const HEADING: &str = "READY    WORKERS  HASHES/S    COINS\n";
 
@@ -130,16 +133,24 @@ impl Books {
         let rate = self.rate().map(|rate| format!("{rate:.1}"));
         let coins = self.coins().map(|coins| coins.to_string());
         let unknown = |figure: Option<String>| figure.unwrap_or_else(|| "-".to_owned());
+        // A message of several lines would be taken for several.
+        let note = self.missing.clone().or(message).unwrap_or_default();
+        let note = cut(&note.split_whitespace().collect::<Vec<_>>().join(" "));
         let line = format!(
             "{word:<7}  {:>7}  {:>8}  {:>7}  {}",
             unknown(workers),
             unknown(rate),
             unknown(coins),
-            self.missing.clone().or(message).unwrap_or_default()
+            note
         );
-        // A message of several lines would be taken for several.
-        let line: Vec<&str> = line.trim_end().lines().collect();
-        format!("{}\n", line.join(" "))
+        format!("{}\n", line.trim_end())
+    }
+}
+
+fn cut(note: &str) -> String {
+    match note.char_indices().nth(LONGEST_NOTE) {
+        Some((end, _)) => format!("{}…", &note[..end]),
+        None => note.to_owned(),
     }
 }
 

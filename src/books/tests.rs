@@ -130,6 +130,19 @@ fn no_time_counts_in_which_nothing_could_be_read() {
 }
 
 #[test]
+fn a_long_message_is_cut() {
+    let long = status("False", "NotFoundOrNoAccess", &"é".repeat(1000));
+    let line = Books::default().line(&long);
+    assert_eq!(
+        line,
+        format!(
+            "False       9/10         -        -  NotFoundOrNoAccess: {}…\n",
+            "é".repeat(60)
+        )
+    );
+}
+
+#[test]
 fn a_line_stands_under_its_heading_and_its_end_says_what_is_not_well() {
     let mining = books([reading(0, 0.0), reading(49, 5.0)]);
     let away = books([Err("the web page can't be reached: why".to_owned())]);

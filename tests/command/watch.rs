@@ -1,5 +1,7 @@
 //! What `watch` says of a cluster, which here is a few answers.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
@@ -81,6 +83,53 @@ fn one_line_has_the_rate_of_five_seconds_by_the_pages_clock() {
     let line = "READY    WORKERS  HASHES/S    COINS\n\
                 True         2/2       6.6        1\n";
     assert_eq!(once(&kubeconfig), (Some(0), line.to_owned(), String::new()));
+}
+
+#[test]
+fn ctrl_c_ends_it_with_0() {
+    let kubeconfig = cluster(vec![ready()], || {
+        (
+            "200 OK",
+            json!({ "coins": 1, "hashes": "4", "now": 1.0 }).to_string(),
+        )
+    });
+    let mut watch = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"))
+        .arg("watch")
+        .env("KUBECONFIG", kubeconfig.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut line = || lines.next().unwrap().unwrap();
+    assert_eq!(line(), "READY    WORKERS  HASHES/S    COINS");
+    assert_eq!(line(), "True         2/2         -        1");
+    let id = watch.id().to_string();
+    let kill = Command::new("kill").args(["-INT", &id]).status();
+    assert!(kill.unwrap().success());
+    assert_eq!(watch.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn who_reads_it_may_go() {
+    let kubeconfig = cluster(vec![ready()], || {
+        (
+            "200 OK",
+            json!({ "coins": 1, "hashes": "4", "now": 1.0 }).to_string(),
+        )
+    });
+    let mut watch = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"))
+        .arg("watch")
+        .env("KUBECONFIG", kubeconfig.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(watch.stdout.take());
+    let output = watch.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), text(&output.stderr)),
+        (Some(0), String::new())
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use class::{INDEX, learn, page};
+use class::{INDEX, begin, learn, page};
 
 /// One test for each page.
 macro_rules! pages {
@@ -44,6 +44,12 @@ pages! {
     kustomize: "kustomize",
     helm: "helm",
     flux: "flux",
+}
+
+#[tokio::test]
+#[ignore = "needs a node: make test"]
+async fn before_the_first_page() {
+    begin().await;
 }
 
 /// What the index's table says of each page: its file's name without `.md`, and how much of it is run.
