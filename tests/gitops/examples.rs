@@ -215,19 +215,20 @@ async fn an_overlay_with_an_unknown_field_is_refused_by_its_name() {
     let namespace = Namespace::new("unknown").await;
     let repository = Repository::of(&namespace, &namespace.images());
     repository.patch(json!([{ "op": "add", "path": "/spec/worker/replica", "value": 3 }]));
-    let said = tried(&namespace, &repository.build()).await;
-    assert!(!said.success, "{}", said.out);
-    assert!(
-        said.err.contains(r#"unknown field "spec.worker.replica""#),
-        "{}",
-        said.err
-    );
-    assert!(
-        said.err
-            .contains("dockercoins.dev/v1alpha1, Kind=DockerCoins"),
-        "{}",
-        said.err
-    );
+    let built = repository.build();
+    let by_the_server = tried(&namespace, &built).await;
+    let by_kubectl = ["apply", "--dry-run=server", "--filename=-"];
+    let by_kubectl = namespace.try_kubectl(&by_kubectl, &built).await;
+    for (said, words) in [
+        (
+            by_the_server,
+            ".spec.worker.replica: field not declared in schema",
+        ),
+        (by_kubectl, r#"unknown field "spec.worker.replica""#),
+    ] {
+        assert!(!said.success, "{}", said.out);
+        assert!(said.err.contains(words), "{}", said.err);
+    }
 }
 
 #[tokio::test]

@@ -134,30 +134,26 @@ impl Flux {
 
     /// Waits until the Kustomization is Ready with this commit.
     pub async fn until_applied(&self, commit: &str) {
-        self.until_told("True", "ReconciliationSucceeded", commit)
+        self.until_told(["Ready", "True", "ReconciliationSucceeded"], commit)
             .await;
     }
 
-    /// Waits until Ready of the Kustomization has this status and reason, and its message names something; gives the
-    /// message.
-    pub async fn until_told(&self, status: &str, reason: &str, says: &str) -> String {
+    /// Waits until a condition of the Kustomization has this type, status and reason, and a message that says
+    /// something; gives the message.
+    pub async fn until_told(&self, condition: [&str; 3], says: &str) -> String {
         until(
-            &format!("the Kustomization is Ready={status} for {reason}: {says}"),
+            &format!("the Kustomization is {condition:?}: {says}"),
             async || {
                 let kept = self.kustomizations().get(NAME).await.unwrap();
                 let conditions = kept.data["status"]["conditions"].as_array().cloned();
-                let ready = conditions
-                    .into_iter()
-                    .flatten()
-                    .find(|c| c["type"] == "Ready");
-                let ready = ready.unwrap_or_default();
-                let message = ready["message"].as_str().unwrap_or_default();
-                match ready["status"] == status
-                    && ready["reason"] == reason
-                    && message.contains(says)
-                {
-                    true => Ok(message.to_owned()),
-                    false => Err(format!("{ready:#}")),
+                let told = conditions.unwrap_or_default();
+                let is = |told: &&Value| {
+                    ["type", "status", "reason"].map(|field| &told[field]) == condition
+                        && told["message"].as_str().unwrap_or_default().contains(says)
+                };
+                match told.iter().find(is) {
+                    Some(told) => Ok(told["message"].as_str().unwrap_or_default().to_owned()),
+                    None => Err(format!("{:#}", json!(told))),
                 }
             },
         )
@@ -206,37 +202,19 @@ impl Drop for Flux {
     }
 }
 
-/// Puts the CRDs of Flux into the cluster, and those of Argo CD.
+/// Puts the CRDs of Flux into the cluster, and that of Argo CD's Application.
 pub async fn install_crds(namespace: &Namespace) {
-    for folder in [
-        "FLUX_KUSTOMIZE_CRDS",
-        "FLUX_SOURCE_CRDS",
-        "FLUX_HELM_CRDS",
-        "ARGO_CRDS",
-    ] {
-        for file in std::fs::read_dir(variable(folder)).unwrap() {
-            let path = file.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let is_needed = [
-                "kustomizations",
-                "gitrepositories",
-                "helmreleases",
-                "application-crd",
-            ];
-            if is_needed.iter().any(|part| name.contains(part)) {
-                let file = path.to_str().unwrap();
-                namespace
-                    .kubectl(&[
-                        "apply",
-                        "--server-side",
-                        "--force-conflicts",
-                        "--filename",
-                        file,
-                    ])
-                    .await;
-            }
-        }
-    }
+    let files = |folder: &str| {
+        let entries = std::fs::read_dir(variable(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().path().to_str().unwrap().to_owned())
+    };
+    // kustomize-controller watches every kind of source.
+    let flux = ["FLUX_KUSTOMIZE_CRDS", "FLUX_SOURCE_CRDS", "FLUX_HELM_CRDS"];
+    let argo_cd = files("ARGO_CRDS").filter(|file| file.ends_with("/application-crd.yaml"));
+    let files: Vec<String> = flux.into_iter().flat_map(files).chain(argo_cd).collect();
+    let mut apply = vec!["apply", "--server-side", "--force-conflicts"];
+    apply.extend(files.iter().flat_map(|file| ["--filename", file]));
+    namespace.kubectl(&apply).await;
     namespace
         .kubectl(&[
             "wait",

@@ -75,13 +75,15 @@ async fn flux_waits_until_the_resource_is_ready_even_before_the_operator_has_see
     flux.keep().await;
     until_there(&namespace).await;
     let waits = "Running health checks for revision main@sha1:1";
-    flux.until_told("Unknown", "Progressing", waits).await;
+    flux.until_told(["Reconciling", "True", "Progressing"], waits)
+        .await;
 
     let _operator = Operator::start(&namespace);
     namespace
         .until_told(COINS, "Ready", "False", "RolloutInProgress")
         .await;
-    flux.until_told("Unknown", "Progressing", waits).await;
+    flux.until_told(["Reconciling", "True", "Progressing"], waits)
+        .await;
     namespace.run_pods(COINS).await;
     flux.until_applied("1").await;
     let applied = flux.kustomizations().get("dockercoins").await.unwrap();
@@ -138,7 +140,7 @@ async fn flux_says_at_once_what_is_stalled_and_is_ready_again_when_git_is_mended
     kept.flux.push(&kept.repository, "2").await;
     let said = kept
         .flux
-        .until_told("False", "HealthCheckFailed", "failed early")
+        .until_told(["Ready", "False", "HealthCheckFailed"], "failed early")
         .await;
     let subject = format!(
         "DockerCoins/{}/{COINS} status: 'Failed'",
@@ -244,7 +246,10 @@ async fn flux_names_the_field_that_the_resource_has_not() {
     kept.flux.push(&kept.repository, "2").await;
     let said = kept
         .flux
-        .until_told("False", "ReconciliationFailed", ".spec.worker.replica")
+        .until_told(
+            ["Ready", "False", "ReconciliationFailed"],
+            ".spec.worker.replica",
+        )
         .await;
     assert!(said.contains("field not declared in schema"), "{said}");
 }
