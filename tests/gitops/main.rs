@@ -20,6 +20,7 @@ mod moments;
 mod overlay;
 
 mod examples;
+mod reasons;
 mod reconciled;
 mod waiting;
 
