@@ -4,11 +4,15 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 use crate::flux::install_crds;
-use crate::overlay::{EXAMPLES, Repository, build, coins, objects};
-use crate::support::kubectl::Said;
+use crate::overlay::{EXAMPLES, Repository, build, coins, kustomize, objects};
+use crate::support::kubectl::{self, Said};
 use crate::support::{Namespace, variable};
+
+/// What people are told to type.
+const PAGE: &str = include_str!("../../docs/gitops.md");
 
 /// What kubectl says of objects that are not written.
 async fn tried(namespace: &Namespace, objects: &str) -> Said {
@@ -81,6 +85,61 @@ fn the_overlays_are_the_base_with_what_they_add() {
             })
         )
     );
+}
+
+#[test]
+#[ignore = "needs kustomize: make test"]
+fn kubectl_builds_what_kustomize_builds() {
+    for overlay in ["overlays/development", "overlays/production"] {
+        let folder = Path::new(EXAMPLES).join(overlay);
+        let built = Command::new(kubectl::program())
+            .arg("kustomize")
+            .arg(&folder)
+            .output();
+        assert_eq!(
+            String::from_utf8(built.unwrap().stdout).unwrap(),
+            build(&folder)
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs kustomize: make test"]
+fn an_overlay_can_be_rendered_without_its_namespace() {
+    let folder = Path::new(EXAMPLES).join("overlays/production");
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), build(&folder)).unwrap();
+    let (_, grep) = PAGE
+        .split_once("| kustomize cfg ")
+        .expect("the page has the command");
+    let (grep, _) = grep.split_once(" |").unwrap();
+    let file = file.path().to_str().unwrap();
+    let arguments: Vec<&str> = ["cfg"]
+        .into_iter()
+        .chain(grep.split(' '))
+        .chain([file])
+        .collect();
+    let alone = kustomize(&folder, &arguments);
+    assert_eq!(
+        objects(&alone.out),
+        [coins(&build(&folder))],
+        "{}",
+        alone.err
+    );
+
+    std::fs::write(file, alone.out).unwrap();
+    let rendered = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"))
+        .args(["render", "--filename", file])
+        .output()
+        .unwrap();
+    assert!(
+        rendered.status.success(),
+        "{}",
+        String::from_utf8_lossy(&rendered.stderr)
+    );
+    // The nine, an Ingress, a NetworkPolicy each, and a budget for whoever has several pods.
+    let rendered = objects(&String::from_utf8(rendered.stdout).unwrap());
+    assert_eq!(rendered.len(), 9 + 1 + 5 + 3);
 }
 
 #[tokio::test]
@@ -282,7 +341,7 @@ fn what_the_examples_point_to_is_in_the_repository() {
     }
     let release = yaml("flux/operator.yaml")["spec"].take();
     let chart = release["chart"]["spec"]["chart"].as_str().unwrap();
-    let values = tempfile::NamedTempFile::new().unwrap();
+    let values = NamedTempFile::new().unwrap();
     std::fs::write(values.path(), release["values"].to_string()).unwrap();
     let rendered = Command::new(variable("HELM"))
         .args(["template", "dockercoins-operator"])

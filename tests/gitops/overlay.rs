@@ -108,7 +108,8 @@ pub fn coins(yaml: &str) -> Value {
     coins.clone()
 }
 
-fn kustomize(folder: &Path, arguments: &[&str]) -> Said {
+/// Kustomize, in a folder.
+pub fn kustomize(folder: &Path, arguments: &[&str]) -> Said {
     let output = Command::new(variable("KUSTOMIZE"))
         .current_dir(folder)
         .args(arguments)
