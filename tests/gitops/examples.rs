@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 use crate::flux::install_crds;
-use crate::overlay::{EXAMPLES, Repository, build, coins, kustomize, objects};
+use crate::overlay::{EXAMPLES, Repository, build, coins, objects};
 use crate::support::kubectl::{self, Said};
 use crate::support::{Namespace, variable};
 
@@ -106,37 +106,24 @@ fn kubectl_builds_what_kustomize_builds() {
 #[test]
 #[ignore = "needs kustomize: make test"]
 fn an_overlay_can_be_rendered_without_its_namespace() {
-    let folder = Path::new(EXAMPLES).join("overlays/production");
-    let file = NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), build(&folder)).unwrap();
-    let (_, grep) = PAGE
-        .split_once("| kustomize cfg ")
-        .expect("the page has the command");
-    let (grep, _) = grep.split_once(" |").unwrap();
-    let file = file.path().to_str().unwrap();
-    let arguments: Vec<&str> = ["cfg"]
-        .into_iter()
-        .chain(grep.split(' '))
-        .chain([file])
-        .collect();
-    let alone = kustomize(&folder, &arguments);
-    assert_eq!(
-        objects(&alone.out),
-        [coins(&build(&folder))],
-        "{}",
-        alone.err
-    );
-
-    std::fs::write(file, alone.out).unwrap();
-    let rendered = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"))
-        .args(["render", "--filename", file])
+    let is_it = |line: &&str| line.contains("| kustomize cfg grep ");
+    let line = PAGE.lines().find(is_it).expect("the page has the command");
+    let line = line
+        .replace("OVERLAY", &format!("{EXAMPLES}/overlays/production"))
+        .replace("dockercoins-operator diff", "dockercoins-operator render");
+    let programs = [
+        &variable("KUSTOMIZE"),
+        env!("CARGO_BIN_EXE_dockercoins-operator"),
+    ];
+    let folders = programs.map(|program| Path::new(program).parent().unwrap().to_str().unwrap());
+    let path = format!("{}:{}", folders.join(":"), variable("PATH"));
+    let rendered = Command::new("bash")
+        .args(["-o", "pipefail", "-c", &line])
+        .env("PATH", path)
         .output()
         .unwrap();
-    assert!(
-        rendered.status.success(),
-        "{}",
-        String::from_utf8_lossy(&rendered.stderr)
-    );
+    let errors = String::from_utf8_lossy(&rendered.stderr);
+    assert!(rendered.status.success(), "{errors}");
     // The nine, an Ingress, a NetworkPolicy each, and a budget for whoever has several pods.
     let rendered = objects(&String::from_utf8(rendered.stdout).unwrap());
     assert_eq!(rendered.len(), 9 + 1 + 5 + 3);

@@ -108,8 +108,7 @@ pub fn coins(yaml: &str) -> Value {
     coins.clone()
 }
 
-/// Kustomize, in a folder.
-pub fn kustomize(folder: &Path, arguments: &[&str]) -> Said {
+fn kustomize(folder: &Path, arguments: &[&str]) -> Said {
     let output = Command::new(variable("KUSTOMIZE"))
         .current_dir(folder)
         .args(arguments)
