@@ -67,7 +67,8 @@ async fn reached(mine: &Mine, elsewhere: &Namespace) -> Reached {
             .await;
         let heard = |component: &str| {
             let line = said.lines().find_map(|line| line.strip_prefix(component));
-            let line = line.unwrap_or_else(|| panic!("{caller} says nothing of {component}: {said}"));
+            let line =
+                line.unwrap_or_else(|| panic!("{caller} says nothing of {component}: {said}"));
             match line.trim() {
                 "PONG" => true,
                 line if line.contains("got \"H\"") => true,
@@ -135,7 +136,13 @@ async fn closed_pods_are_reached_by_those_alone_who_have_business_there() {
         ("a-worker", everywhere.clone()),
         ("a-worker-elsewhere", page_only()),
     ]);
-    until_reached(&mine, &elsewhere, "only those with business are let in", &wanted).await;
+    until_reached(
+        &mine,
+        &elsewhere,
+        "only those with business are let in",
+        &wanted,
+    )
+    .await;
     // The kubelet's probes come from the node, and so does the API server.
     let coins = mine.more_coins_than(0).await.coins;
     mine.more_coins_than(coins).await;
