@@ -14,6 +14,10 @@ tool() {
     registry3) directory=$(go_module registry3 "distribution's registry" "3 minutes on 2 cores") program=registry ;;
     olareg) directory=$(go_module olareg olareg "20 seconds") ;;
     helm) directory=$(go_module helm Helm "4 minutes on 2 cores") ;;
+    kustomize) directory=$(go_module kustomize Kustomize "20 seconds") ;;
+    kustomize-controller)
+        directory=$(go_module kustomize-controller "Flux's kustomize-controller" "3 minutes on 2 cores") ;;
+    health) directory=$(go_module health "the judge of health" "1 minute") ;;
     judge) directory=$(go_source judge "$checkout/resolver/tests/judges/live" "the judge of names and logins" "2 minutes on 2 cores") ;;
     authorities) directory=$(go_module authorities "the list of certificate authorities" "10 seconds") ;;
     otlp) directory=$(go_module otlp "a receiver of traces" "1 minute") ;;
@@ -25,6 +29,18 @@ tool() {
     gateway-crds)
         directory=$(go_files sigs.k8s.io/gateway-api v1.6.0 h1:735YBRj5NXFrOGX0GoSjwzUIzbz8kiEOfADsqHFmHgE=)/config/crd
         program=standard ;;
+    flux-kustomize-crds)
+        directory=$(go_files github.com/fluxcd/kustomize-controller v1.9.6 h1:XB+G3A0mky0j5uVHZWv4oSlS2RvZBoNIUhstIvY0JKE=)/config/crd
+        program=bases ;;
+    flux-source-crds)
+        directory=$(go_files github.com/fluxcd/source-controller v1.9.6 h1:nG534/bI6nVpyHra7ONAk6xDB3xPsVT+EOLHZHXPrrc=)/config/crd
+        program=bases ;;
+    flux-helm-crds)
+        directory=$(go_files github.com/fluxcd/helm-controller v1.6.4 h1:u/Ew7LehrwDQaE/NqWdaB3XnNDCxRGDcp1FZl7RKj4g=)/config/crd
+        program=bases ;;
+    argo-crds)
+        directory=$(go_files github.com/argoproj/argo-cd/v3 v3.5.7 h1:Xm1BF+I5OgDKUG3SDK49vn2/Y5AMyaNVko+/JT08gj0=)/manifests
+        program=crds ;;
     docker-registry) directory=$(debian registry)/usr/bin ;;
     prometheus | promtool) directory=$(debian monitoring)/usr/bin ;;
     shellcheck) directory=$(debian lint)/usr/bin ;;

@@ -1,7 +1,7 @@
 //! The CustomResourceDefinition: what the derives give, made strict and bounded.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt as _;
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -18,6 +18,9 @@ const MOST: i64 = 64;
 /// Beside what the types say, every string, list and map gets an upper bound, so that no resource can make
 /// the API server or the operator work without limit, and no field takes `null`: the API server then drops
 /// an explicit `null` before it fills in defaults and checks rules, so that `tag: null` means no tag.
+///
+/// A resource that the operator has not looked at yet has a status all the same, of a generation that never was:
+/// kstatus takes one that says nothing for one that is as wanted, and Flux and Helm would not wait for it.
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = DockerCoins::crd();
     for version in &mut crd.spec.versions {
@@ -27,6 +30,9 @@ pub fn crd() -> CustomResourceDefinition {
             .and_then(|s| s.open_api_v3_schema.as_mut())
         {
             tighten(schema);
+            let status = schema.properties.as_mut().and_then(|p| p.get_mut("status"));
+            status.expect("a DockerCoins has a status").default =
+                Some(JSON(serde_json::json!({ "observedGeneration": -1 })));
         }
     }
     crd

@@ -1,13 +1,13 @@
 //! Back from a backup: what `docs/operations.md` says of it.
 
-use k8s_openapi::api::core::v1;
-use kube::api::Api;
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::support::coins::{component, nine};
 use crate::support::namespace::COINS;
 use crate::support::registry::{Images, Registry};
-use crate::support::{Namespace, Operator, until};
+use crate::support::{Namespace, Operator};
 
 /// A namespace with a resource whose tag has moved since it was pinned, the backup of it, and the pin.
 async fn backed_up(subject: &str) -> (Namespace, Operator, Registry, Images, Value, String) {
@@ -33,22 +33,12 @@ async fn backed_up(subject: &str) -> (Namespace, Operator, Registry, Images, Val
     )
 }
 
-/// Deletes the namespace with all that is in it, and makes it anew.
+/// Deletes the resource, and waits until all that it owned has gone after it.
 async fn lose(namespace: &Namespace) {
     namespace
-        .kubectl(&["delete", "namespace", &namespace.name, "--wait=false"])
+        .kubectl(&["delete", "coins", COINS, "--wait=false"])
         .await;
-    let namespaces: Api<v1::Namespace> = Api::all(namespace.client.clone());
-    until("the namespace is gone", async || {
-        match namespaces.get_opt(&namespace.name).await {
-            Ok(None) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await;
-    namespace
-        .kubectl(&["create", "namespace", &namespace.name])
-        .await;
+    namespace.until_children(&BTreeSet::new()).await;
 }
 
 async fn apply(namespace: &Namespace, object: &Value) {

@@ -1,4 +1,4 @@
-//! What the operator asked the API server for, by the API server's own account.
+//! What the operator, and others, asked the API server for, by the API server's own account.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -49,6 +49,11 @@ impl Namespace {
 
     /// The audit events of these requests.
     pub fn audited(&self) -> Vec<Value> {
+        self.audited_of(&["dockercoins-operator/"])
+    }
+
+    /// The audit events of requests about this namespace by programs that call themselves so.
+    pub fn audited_of(&self, agents: &[&str]) -> Vec<Value> {
         let log = PathBuf::from(variable("AUDIT_LOG"));
         let folder = log.parent().expect("a log is in a folder");
         let mut requests = Vec::new();
@@ -60,7 +65,7 @@ impl Namespace {
             for line in BufReader::new(File::open(file.path()).unwrap()).lines() {
                 let line = line.unwrap();
                 // Far cheaper than reading the JSON of every line.
-                if !line.contains(&self.name) || !line.contains("dockercoins-operator/") {
+                if !line.contains(&self.name) || !agents.iter().any(|agent| line.contains(agent)) {
                     continue;
                 }
                 let request: Value = match serde_json::from_str(&line) {
@@ -68,10 +73,8 @@ impl Namespace {
                     // The last line may be half written.
                     Err(_) => continue,
                 };
-                let is_operator = request["userAgent"]
-                    .as_str()
-                    .is_some_and(|a| a.starts_with("dockercoins-operator/"));
-                if is_operator
+                let agent = request["userAgent"].as_str().unwrap_or_default();
+                if agents.iter().any(|wanted| agent.starts_with(wanted))
                     && request["objectRef"]["namespace"] == *self.name
                     && request["stage"] == "ResponseComplete"
                 {
