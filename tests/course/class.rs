@@ -1,6 +1,7 @@
 //! A classroom: the cluster as a learner has it before the first page, and as they must leave it after each.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -9,7 +10,7 @@ use super::page::{Expected, Page, Step};
 use super::session::Session;
 use super::support::kubectl::{self, program};
 use super::support::namespace::COINS;
-use super::support::{Namespace, Operator, until, variable};
+use super::support::{Namespace, Operator, rights, until, variable};
 
 /// The page with the table of all others, and what a learner does before the first of them.
 pub const INDEX: &str = "docs/course/README.md";
@@ -59,8 +60,7 @@ impl Class {
         namespace
             .kubectl(&["label", "namespace", &namespace.name, label])
             .await;
-        // As a pod it would be on the node's network, too.
-        let operator = Operator::start_on_the_node(&namespace);
+        let operator = operator(&namespace);
         let folder = TempDir::new().unwrap();
         let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         programs(Path::new(&place("bin")));
@@ -129,6 +129,18 @@ impl Class {
     }
 }
 
+/// An operator for this namespace on the node's network, where one that runs as a pod finds what it asks.
+fn operator(namespace: &Namespace) -> Operator {
+    let mut command = Command::new("nsenter");
+    command
+        .arg(format!("--net={}", variable("NETNS")))
+        .arg(env!("CARGO_BIN_EXE_dockercoins-operator"))
+        .args(["run", "--log-format=text", "--namespace", &namespace.name])
+        .args(["--allow-registry-network", "127.0.0.0/8"])
+        .env("KUBECONFIG", rights::suite());
+    Operator::spawn(&mut command)
+}
+
 /// Makes a folder with the programs that a learner has.
 fn programs(folder: &Path) {
     std::fs::create_dir(folder).unwrap();
@@ -146,7 +158,7 @@ fn programs(folder: &Path) {
 fn kubeconfig(file: &Path, namespace: &str) {
     let original = kubectl::kubeconfig(None, &[], None);
     std::fs::copy(original.path(), file).unwrap();
-    let set = std::process::Command::new(program())
+    let set = Command::new(program())
         .args([
             "config",
             "set-context",

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::namespace::COINS;
-use super::{Namespace, rights, until, variable};
+use super::{Namespace, rights, until};
 
 /// A running operator, which is killed when this is dropped. Its log is printed if the test fails.
 pub struct Operator {
@@ -79,20 +79,8 @@ impl Operator {
         Self::start_in(&variables, &[namespace], &[&usual, options].concat())
     }
 
-    /// Starts one for a namespace on the node's network, where one that runs as a pod finds what it asks.
-    pub fn start_on_the_node(namespace: &Namespace) -> Self {
-        // It becomes the operator, so that a signal to the one is a signal to the other.
-        let mut command = Command::new("nsenter");
-        command
-            .arg(format!("--net={}", variable("NETNS")))
-            .arg(env!("CARGO_BIN_EXE_dockercoins-operator"))
-            .args(["run", "--log-format=text", "--namespace", &namespace.name])
-            .args(["--allow-registry-network", "127.0.0.0/8"])
-            .env("KUBECONFIG", rights::suite());
-        Self::spawn(&mut command)
-    }
-
-    fn spawn(command: &mut Command) -> Self {
+    /// Starts one by a command that becomes it.
+    pub fn spawn(command: &mut Command) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
