@@ -6,6 +6,8 @@ use dockercoins_operator::api::DockerCoins;
 use dockercoins_operator::plan::Plan;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::rbac::v1::Role;
+use kube::core::ApiResource;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -19,18 +21,18 @@ use crate::support::{COMPONENTS, Namespace, Operator, SERVED};
 /// The kubeconfig of one who may get and list what there is in a namespace, and nothing else, and whose context is
 /// there.
 async fn reader(namespace: &Namespace) -> NamedTempFile {
-    let kinds = Plan::kinds();
-    let resources = kinds
-        .iter()
-        .map(|kind| match kind.group.is_empty() {
-            true => kind.plural.clone(),
-            false => format!("{}.{}", kind.plural, kind.group),
+    let own = ApiResource::erase::<DockerCoins>(&());
+    let rule = |kind: &ApiResource| {
+        json!({
+            "apiGroups": [kind.group],
+            "resources": [kind.plural],
+            "verbs": ["get", "list"],
         })
-        .collect::<Vec<_>>()
-        .join(",");
-    let resources = format!("--resource=dockercoins.dockercoins.dev,{resources}");
-    let role = ["create", "role", "reader", "--verb=get,list", &resources];
-    namespace.kubectl(&role).await;
+    };
+    // Not by `kubectl create role`, which asks the cluster for the kinds: it may know no HTTPRoutes.
+    let rules: Vec<Value> = Plan::kinds().iter().chain([&own]).map(rule).collect();
+    let role = json!({ "metadata": { "name": "reader" }, "rules": rules });
+    namespace.make::<Role>(role).await;
     let user = format!("reader-of-{}", namespace.name);
     let binding = format!("--user={user}");
     let bind = ["create", "rolebinding", "reader", "--role=reader", &binding];
