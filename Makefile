@@ -39,7 +39,7 @@ image: ## Build the operator's image and push it: REGISTRY=host:port/path [TAG=i
 	$(need_registry)
 	@scripts/image "$$DEMO_REGISTRY" $(TAG)
 
-images: ## Build the application's images and push them: REGISTRY=host:port/path [TAG=v0.1].
+images: ## Build the application's images and push them: REGISTRY=host:port/path [TAG=v0.1; v0.2 has the course's flaws].
 	$(need_registry)
 	@dockercoins/push-images "$$DEMO_REGISTRY" "$(TAG)"
 

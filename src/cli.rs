@@ -9,6 +9,7 @@ mod logins;
 mod render;
 mod resolve;
 mod run;
+mod watch;
 mod written;
 
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ enum Command {
     /// Print how the operator would change the cluster if a file with DockerCoins were applied. Exit code 0: not at
     /// all; 1: as printed; more: an error.
     Diff(diff::Diff),
+    /// Print a line every second: whether DockerCoins is ready, its workers, its hash rate and its coins.
+    Watch(watch::Watch),
     /// Say whether the cluster has this operator's CustomResourceDefinition, and whether an operator is ready.
     Check(check::Check),
     /// Print the CustomResourceDefinition as YAML.
@@ -169,6 +172,7 @@ impl Cli {
             Command::Resolve(resolve) => resolve.run().await,
             Command::Render(render) => render.run().await.map(|()| true),
             Command::Diff(diff) => diff.run().await,
+            Command::Watch(watch) => watch.run().await,
             Command::Check(check) => check.run().await,
             Command::Crd => print_crd().map(|()| true),
         }

@@ -18,6 +18,7 @@
 //! | [`error`] | what can go wrong, by what a person would do about it | pure |
 //! | [`manifest`] | the resources in a file, for the commands that read one | pure |
 //! | [`render`] | the objects as they are printed for people | pure |
+//! | [`books`] | the web page's figures → a line for a class | pure |
 //! | [`crd`] | whether the cluster's CRD is the one that is meant | pure |
 //! | [`memory`] | what is kept in mind between two reconciles: timing | |
 //! | [`cluster`] | the API server: what was seen, and every write | IO |
@@ -36,6 +37,7 @@
 //! Registries are asked by the crate `resolver`, which knows nothing of Kubernetes.
 
 pub mod api;
+pub mod books;
 pub mod cluster;
 pub mod component;
 pub mod controller;

@@ -90,6 +90,25 @@ pub fn setting(name: &'static str, default: &str) -> Result<String, Failure> {
     }
 }
 
+/// Whether the command line asks for the one flaw that this program can have: `--flaw=NAME`.
+///
+/// The second versions of the course are the first ones with a flaw each, on purpose: their images have it as
+/// their command.
+///
+/// # Errors
+/// When the command line says anything else.
+pub fn has_flaw(name: &str) -> Result<bool, Failure> {
+    let mut asked = false;
+    for argument in env::args_os().skip(1) {
+        if argument != *format!("--flaw={name}") {
+            let unknown = argument.to_string_lossy();
+            return Err(format!("{unknown} is unknown: write --flaw={name}, or nothing").into());
+        }
+        asked = true;
+    }
+    Ok(asked)
+}
+
 /// The name of this host; in a pod, the pod's name. `localhost` where the kernel doesn't tell.
 #[must_use]
 pub fn host_name() -> String {

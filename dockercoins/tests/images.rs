@@ -107,7 +107,7 @@ fn summary(printed: &str) -> Vec<(String, String, String)> {
 
 #[test]
 #[ignore = "builds the images; needs a registry and crane: `make test` runs it"]
-fn images_are_pushed_where_a_login_is_asked_and_the_same_source_gives_the_same_digests() {
+fn images_are_pushed_where_a_login_is_asked_alike_from_the_same_source_and_flawed_only_as_v0_2() {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("images");
     let _ = fs::remove_dir_all(&scratch);
     let configuration = scratch.join("docker");
@@ -147,6 +147,20 @@ fn images_are_pushed_where_a_login_is_asked_and_the_same_source_gives_the_same_d
             )
         );
     }
+
+    let (code, _, error) = registry.push(&configuration, "v0.2");
+    assert_eq!(code, Some(0), "{error}");
+    let commands = ["hasher", "rng", "webui", "worker"].map(|component| {
+        let config = registry.inspect(&configuration, "config", &format!("{component}:v0.2"));
+        config["config"]["Cmd"].clone()
+    });
+    let flawed = [
+        json!(null),
+        json!(["--flaw=no-start"]),
+        json!(["--flaw=green"]),
+        json!(["--flaw=slow"]),
+    ];
+    assert_eq!(commands, flawed, "the course's second versions");
 
     let index = registry.inspect(&configuration, "manifest", "rng:v0.1");
     assert_eq!(

@@ -116,6 +116,26 @@ fn requests_are_served_one_at_a_time_and_probes_queue_with_them() {
 }
 
 #[test]
+fn the_second_version_ends_at_once_and_says_that_it_is_meant_to() {
+    let mut rng = Program::start_with(env!("CARGO_BIN_EXE_rng"), &["--flaw=no-start"], &[]);
+    assert_eq!(rng.end().code(), Some(1));
+    assert_eq!(
+        rng.log_line("on purpose"),
+        "this version can't start, on purpose: it is for the lesson on rolling updates"
+    );
+}
+
+#[test]
+fn a_flaw_that_it_does_not_have_is_refused() {
+    let mut rng = Program::start_with(env!("CARGO_BIN_EXE_rng"), &["--flaw=slow"], &[]);
+    assert_eq!(rng.end().code(), Some(1));
+    assert_eq!(
+        rng.log_line("unknown"),
+        "--flaw=slow is unknown: write --flaw=no-start, or nothing"
+    );
+}
+
+#[test]
 fn every_answer_ends_its_connection() {
     let (_rng, address) = rng();
     for path in ["/", "/1", "/x"] {

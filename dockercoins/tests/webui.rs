@@ -62,6 +62,24 @@ fn the_page_is_one_document_that_asks_nobody_else() {
 }
 
 #[test]
+fn the_second_version_is_the_same_page_with_a_green_graph() {
+    let green = include_str!("../src/page/green.css");
+    let (_first, first) = webui("redis://127.0.0.1:1");
+    let second = Program::start_with(
+        env!("CARGO_BIN_EXE_webui"),
+        &["--flaw=green"],
+        &[("REDIS_URL", "redis://127.0.0.1:1")],
+    );
+    let line = second.log_line("listening on ");
+    let (first, second) = (
+        get(&first, "/index.html"),
+        get(line.rsplit(' ').next().unwrap(), "/index.html"),
+    );
+    assert!(!first.text().contains(green));
+    assert_eq!(second.text().replace(green, ""), first.text());
+}
+
+#[test]
 fn without_redis_the_books_are_503_with_the_reason_and_no_password() {
     let port = free_port();
     let (webui, address) = webui(&format!("redis://user:s3cret@127.0.0.1:{port}"));

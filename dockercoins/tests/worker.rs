@@ -2,7 +2,11 @@
 
 mod common;
 
-use std::{collections::HashMap, net::TcpListener, time::Duration};
+use std::{
+    collections::HashMap,
+    net::TcpListener,
+    time::{Duration, Instant},
+};
 
 use common::{Program, Redis, eventually, free_port};
 use sha2::{Digest, Sha256};
@@ -59,6 +63,29 @@ fn hashes_are_counted_and_coins_kept_with_the_bytes_that_gave_them() {
     for mut worker in workers {
         assert_eq!(worker.stop().1, Some(0));
     }
+}
+
+#[test]
+#[ignore = "needs redis-server; `make test` runs it"]
+fn the_second_version_takes_two_seconds_for_its_own_part_of_the_work() {
+    let redis = Redis::start();
+    let (_rng, rng) = Program::serve(env!("CARGO_BIN_EXE_rng"), &[]);
+    let (_hasher, hasher) = Program::serve(env!("CARGO_BIN_EXE_hasher"), &[]);
+    let (rng, hasher) = (format!("http://{rng}"), format!("http://{hasher}"));
+    let slow = Program::start_with(
+        env!("CARGO_BIN_EXE_worker"),
+        &["--flaw=slow"],
+        &[
+            ("RNG_URL", &rng),
+            ("HASHER_URL", &hasher),
+            ("REDIS_URL", &redis.url()),
+        ],
+    );
+    slow.log_line("0 units of work done");
+    let began = Instant::now();
+    slow.log_line("1 units of work done");
+    // Longer than the first version could take with an idle rng and hasher; how much longer is the machine's affair.
+    assert!(began.elapsed() >= Duration::from_secs(2));
 }
 
 #[test]

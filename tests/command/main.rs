@@ -2,6 +2,7 @@
 
 mod online;
 mod render;
+mod watch;
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};

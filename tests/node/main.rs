@@ -2,7 +2,7 @@
 //! browser.
 //!
 //! `make test` runs them, one after the other: the hash rate is a matter of who else uses the processors. They
-//! need the application's images in the cluster's registry, as v0.1 and v0.2, and Redis as library/redis:7.
+//! need the application's images in the cluster's registry, as v0.1 and v0.1.1, and Redis as library/redis:7.
 
 mod browser;
 mod store;
@@ -227,12 +227,12 @@ async fn a_new_tag_rolls_out_and_leaves_redis_and_its_coins_alone() {
     let redis = mine.only_pod("redis").await.uid();
     let old = images(&mine, &mine.is_ready().await).await;
 
-    let coins = mine.change(json!({ "tag": "v0.2" })).await;
+    let coins = mine.change(json!({ "tag": "v0.1.1" })).await;
     let new = images(&mine, &coins).await;
     for ((old, _), (new, running)) in old.iter().zip(&new) {
         let is_redis = new.contains("redis");
         assert_eq!(is_redis, old == new, "{old} and {new}");
-        assert!(is_redis || new.contains(":v0.2@sha256:"), "{new}");
+        assert!(is_redis || new.contains(":v0.1.1@sha256:"), "{new}");
         assert!(running.iter().all(|image| image == new), "{running:?}");
     }
     assert_eq!(mine.only_pod("redis").await.uid(), redis);

@@ -3,6 +3,8 @@
 //! DockerCoins exists to teach how to find a bottleneck, and this is it: one rng makes ten answers a
 //! second at the most, however many workers ask. More workers then only wait longer; another replica
 //! of rng helps. So don't make this faster.
+//!
+//! With `--flaw=no-start` it ends at once: the course's second version, whose rollout must not replace what works.
 
 use std::{
     pin::Pin,
@@ -34,6 +36,12 @@ const CHUNK: u64 = 8192;
 
 fn main() -> ExitCode {
     program::run(async |stop| {
+        if program::has_flaw("no-start")? {
+            return Err(
+                "this version can't start, on purpose: it is for the lesson on rolling updates"
+                    .into(),
+            );
+        }
         // Tried now, since later it would break an answer off in the middle. A static program may
         // read the device rather than call the kernel, and a bare chroot has no device.
         getrandom::fill(&mut [0]).map_err(|error| format!("no random bytes here: {error}"))?;

@@ -1,8 +1,10 @@
 //! webui shows what is in the books: as JSON, and as a page that draws the hash rate.
+//!
+//! With `--flaw=green` the graph is green: the course's second version, by whose page a class sees which one answers.
 
 use std::{
     process::ExitCode,
-    sync::{Arc, LazyLock},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -22,28 +24,36 @@ use serde_json::json;
 /// How long the books may take. The page asks every second.
 const LEDGER_WITHIN: Duration = Duration::from_millis(900);
 
-/// The page, with its style and script inside, so that one answer brings all of it: during a rolling
-/// update, the next answer may come from another version.
-static PAGE: LazyLock<Bytes> = LazyLock::new(|| {
-    include_str!("../page/index.html")
-        .replace("/* style.css */", include_str!("../page/style.css"))
-        .replace("/* graph.js */", include_str!("../page/graph.js"))
-        .replace("/* page.js */", include_str!("../page/page.js"))
-        .into()
-});
-
 fn main() -> ExitCode {
     program::run(async |stop| {
+        let page = whole_page(program::has_flaw("green")?);
         let ledger = Arc::new(Ledger::from_setting(LEDGER_WITHIN)?);
-        serve(stop, move |request| answer(request, Arc::clone(&ledger))).await
+        serve(stop, move |request| {
+            answer(request, page.clone(), Arc::clone(&ledger))
+        })
+        .await
     })
 }
 
-async fn answer(request: Request<Incoming>, ledger: Arc<Ledger>) -> Response<Whole> {
+/// The page with its style and script inside, so that one answer brings all of it: during a rolling update, the
+/// next answer may come from another version.
+fn whole_page(is_green: bool) -> Bytes {
+    let mut style = include_str!("../page/style.css").to_owned();
+    if is_green {
+        style.push_str(include_str!("../page/green.css"));
+    }
+    include_str!("../page/index.html")
+        .replace("/* style.css */", &style)
+        .replace("/* graph.js */", include_str!("../page/graph.js"))
+        .replace("/* page.js */", include_str!("../page/page.js"))
+        .into()
+}
+
+async fn answer(request: Request<Incoming>, page: Bytes, ledger: Arc<Ledger>) -> Response<Whole> {
     match request.uri().path() {
         "/" | "/index.html" | "/json" if !reads(&request) => wrong_method("GET, HEAD"),
         "/" => to_page(),
-        "/index.html" => page(),
+        "/index.html" => show(page),
         "/json" => books(&ledger).await,
         _ => not_found(),
     }
@@ -57,8 +67,8 @@ fn to_page() -> Response<Whole> {
     response
 }
 
-fn page() -> Response<Whole> {
-    let mut response = Response::new(Full::new(PAGE.clone()));
+fn show(page: Bytes) -> Response<Whole> {
+    let mut response = Response::new(Full::new(page));
     let headers = response.headers_mut();
     headers.insert(
         CONTENT_TYPE,

@@ -1,4 +1,7 @@
 //! worker makes hashes, and keeps the coins that it finds among them.
+//!
+//! With `--flaw=slow` its own part of the work takes twenty times as long: the course's second version, which
+//! starts well, is ready, and makes a seventh of the hashes.
 
 use std::{mem, process::ExitCode, time::Duration};
 
@@ -12,6 +15,8 @@ use tokio::time::{Instant, sleep};
 
 /// The part of a unit of work that is the worker's own takes this long.
 const WORK: Duration = Duration::from_millis(100);
+/// How long it takes with the flaw.
+const SLOW_WORK: Duration = Duration::from_secs(2);
 /// How often the units done are counted in Redis.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait after an error.
@@ -27,6 +32,11 @@ fn main() -> ExitCode {
             rng: Peer::from_setting("rng", "RNG_URL")?,
             hasher: Peer::from_setting("hasher", "HASHER_URL")?,
             ledger: Ledger::from_setting(LEDGER_WITHIN)?,
+            work: if program::has_flaw("slow")? {
+                SLOW_WORK
+            } else {
+                WORK
+            },
             units: 0,
         };
         // Whatever it is doing, it drops: at most a second's units go uncounted.
@@ -41,6 +51,8 @@ struct Worker {
     rng: Peer,
     hasher: Peer,
     ledger: Ledger,
+    /// How long its own part of a unit of work takes.
+    work: Duration,
     /// Units done, and not yet counted in Redis.
     units: u64,
 }
@@ -78,7 +90,7 @@ impl Worker {
 
     /// Does one unit of work.
     async fn work(&mut self) -> Result<(), Failure> {
-        sleep(WORK).await;
+        sleep(self.work).await;
         let bytes = self.random_bytes().await?;
         let digest = self.hash(bytes.clone()).await?;
         if digest.starts_with('0') {

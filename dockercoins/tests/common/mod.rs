@@ -26,7 +26,13 @@ pub struct Program {
 
 impl Program {
     pub fn start(executable: &str, settings: &[(&str, &str)]) -> Self {
+        Self::start_with(executable, &[], settings)
+    }
+
+    /// Starts it with a command line.
+    pub fn start_with(executable: &str, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut child = Command::new(executable)
+            .args(arguments)
             .env("LISTEN", "127.0.0.1:0")
             .envs(settings.iter().copied())
             .stderr(Stdio::piped())

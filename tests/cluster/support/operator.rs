@@ -79,7 +79,8 @@ impl Operator {
         Self::start_in(&variables, &[namespace], &[&usual, options].concat())
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    /// Starts one by a command that becomes it.
+    pub fn spawn(command: &mut Command) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));

@@ -1,0 +1,165 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde_json::json;
+
+use super::*;
+
+fn reading(hashes: u64, at: f64) -> Result<Reading, String> {
+    Ok(Reading {
+        coins: hashes / 16,
+        hashes,
+        at,
+    })
+}
+
+fn books(read: impl IntoIterator<Item = Result<Reading, String>>) -> Books {
+    let mut books = Books::default();
+    read.into_iter().for_each(|read| books.enter(read));
+    books
+}
+
+fn status(ready: &str, reason: &str, message: &str) -> DockerCoinsStatus {
+    let condition: Condition = serde_json::from_value(json!({
+        "type": "Ready", "status": ready, "reason": reason, "message": message,
+        "lastTransitionTime": "2026-08-01T00:00:00Z",
+    }))
+    .unwrap();
+    serde_json::from_value(json!({
+        "conditions": [condition],
+        "components": [
+            { "name": "rng", "replicas": 1, "readyReplicas": 1 },
+            { "name": "worker", "replicas": 10, "readyReplicas": 9 },
+        ],
+    }))
+    .unwrap()
+}
+
+#[test]
+fn an_answer_has_the_types_of_the_original() {
+    let read = |body: &str| Reading::of(200, body);
+    let at = 1_795_474_245.271;
+    assert_eq!(
+        read(r#"{"coins":1,"hashes":"4","now":1795474245.271}"#),
+        Ok(Reading {
+            coins: 1,
+            hashes: 4,
+            at
+        })
+    );
+    assert_eq!(
+        read(r#"{"coins":0,"hashes":null,"now":1795474245.271}"#),
+        Ok(Reading {
+            coins: 0,
+            hashes: 0,
+            at
+        }),
+        "before the first hash"
+    );
+}
+
+#[test]
+fn an_answer_without_figures_is_told_by_who_gave_it() {
+    let no_redis = r#"{"error":"redis at redis:6379: Connection refused"}"#;
+    let no_pods = r#"{"kind":"Status","message":"no endpoints available for service \"webui:80\"","code":503}"#;
+    for (status, body, told) in [
+        (
+            503,
+            no_redis,
+            "the web page has no figures: redis at redis:6379: Connection refused",
+        ),
+        (
+            503,
+            no_pods,
+            "the web page can't be reached: no endpoints available for service \"webui:80\"",
+        ),
+        (500, "<html>sorry", "the web page's server answered 500"),
+        (
+            200,
+            r#"{"coins":1,"hashes":"many","now":1}"#,
+            "the web page's figures can't be read: is it DockerCoins' page?",
+        ),
+        (
+            200,
+            "<html>welcome",
+            "the web page's figures can't be read: is it DockerCoins' page?",
+        ),
+    ] {
+        assert_eq!(Reading::of(status, body), Err(told.to_owned()));
+    }
+}
+
+#[test]
+fn a_rate_is_the_mean_of_five_to_ten_seconds() {
+    let steps = (0..20).map(|second| reading(second * second, second as f64));
+    let mut books = Books::default();
+    let rates: Vec<Option<f64>> = steps
+        .map(|read| {
+            books.enter(read);
+            books.rate()
+        })
+        .collect();
+    assert_eq!(rates[..5], [None; 5]);
+    assert_eq!(rates[5], Some(5.0));
+    assert_eq!(rates[10], Some(10.0));
+    assert_eq!(rates[19], Some(28.0), "of the squares of 9 and 19");
+}
+
+#[test]
+fn a_count_that_shrinks_begins_anew() {
+    let before = [reading(100, 0.0), reading(150, 5.0)];
+    let mut books = books(before);
+    assert_eq!(books.rate(), Some(10.0));
+    books.enter(reading(7, 6.0));
+    assert_eq!((books.rate(), books.coins()), (None, Some(0)));
+    books.enter(reading(22, 11.0));
+    assert_eq!(books.rate(), Some(3.0));
+}
+
+#[test]
+fn the_same_answer_twice_is_no_time_that_passed() {
+    let books = books([reading(100, 5.0), reading(100, 5.0)]);
+    assert_eq!(books.rate(), None);
+}
+
+#[test]
+fn no_time_counts_in_which_nothing_could_be_read() {
+    let away = Err("the web page can't be reached: why".to_owned());
+    let mut books = books([reading(0, 0.0), reading(50, 5.0), away]);
+    assert_eq!((books.rate(), books.coins()), (None, None));
+    books.enter(reading(50, 60.0));
+    assert_eq!((books.rate(), books.coins()), (None, Some(3)));
+}
+
+#[test]
+fn a_long_message_is_cut() {
+    let long = status("False", "NotFoundOrNoAccess", &"é".repeat(1000));
+    let line = Books::default().line(&long);
+    assert_eq!(
+        line,
+        format!(
+            "False       9/10         -        -  NotFoundOrNoAccess: {}…\n",
+            "é".repeat(60)
+        )
+    );
+}
+
+#[test]
+fn a_line_stands_under_its_heading_and_its_end_says_what_is_not_well() {
+    let mining = books([reading(0, 0.0), reading(49, 5.0)]);
+    let away = books([Err("the web page can't be reached: why".to_owned())]);
+    let well = status("True", "Ready", "all is rolled out");
+    let not_yet = status("False", "RolloutInProgress", "worker: 9 of 10\nare ready");
+    let lines = [
+        mining.line(&well),
+        mining.line(&not_yet),
+        away.line(&not_yet),
+        Books::default().line(&DockerCoinsStatus::default()),
+    ];
+    assert_eq!(
+        format!("{HEADING}{}", lines.concat()),
+        "READY    WORKERS  HASHES/S    COINS\n\
+         True        9/10       9.8        3\n\
+         False       9/10       9.8        3  RolloutInProgress: worker: 9 of 10 are ready\n\
+         False       9/10         -        -  the web page can't be reached: why\n\
+         Unknown        -         -        -  no operator has looked at the resource yet\n"
+    );
+}

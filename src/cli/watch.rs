@@ -1,0 +1,179 @@
+//! `watch`: a line a second with what a class looks at, until it is stopped.
+//!
+//! The figures are the web page's, read through the API server as whoever runs it. Nothing is written anywhere.
+
+use std::time::Duration;
+
+use clap::Args;
+use dockercoins_operator::api::{DockerCoins, DockerCoinsStatus};
+use dockercoins_operator::books::{Books, HEADING, Reading};
+use dockercoins_operator::component::Component;
+use dockercoins_operator::error::with_sources;
+use http_body_util::{BodyExt as _, Limited};
+use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::client::Body;
+use kube::{Api, Client, ResourceExt as _};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::{CliError, config, write_out};
+
+/// The time between two lines.
+const BETWEEN_LINES: Duration = Duration::from_secs(1);
+
+/// How long one question may take. The web page's server answers within a second, whatever happens to Redis; the
+/// original doesn't.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// The longest answer that is read, in bytes.
+const LONGEST_ANSWER: usize = 64 << 10;
+
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    /// The namespace. Default: the kubeconfig's.
+    #[arg(long, short, value_name = "NAME")]
+    namespace: Option<String>,
+
+    /// The context of the kubeconfig to use. Default: the current one; inside a cluster, that cluster.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+
+    /// One line, as soon as the hash rate is known: after five seconds. Exit code 1 where it can't be.
+    #[arg(long)]
+    once: bool,
+}
+
+impl Watch {
+    /// Prints lines until Ctrl-C. Gives whether there is a hash rate, if that is all that was asked.
+    ///
+    /// # Errors
+    /// When there is no DockerCoins to watch, or no API server that says so.
+    pub(super) async fn run(self) -> Result<bool, CliError> {
+        let config = config(self.context.as_deref()).await?;
+        let namespace = self.namespace.clone();
+        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
+        let client =
+            Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
+        let watched = Watched::find(client, namespace).await?;
+        tokio::select! {
+            told = watched.tell(self.once) => match told {
+                // Who reads it has seen enough: `watch | head`.
+                Err(CliError::File(_, error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(true),
+                told => told,
+            },
+            stopped = tokio::signal::ctrl_c() => stopped.map(|()| true).map_err(CliError::Signals),
+        }
+    }
+}
+
+/// The DockerCoins of a namespace.
+struct Watched {
+    client: Client,
+    namespace: String,
+    name: String,
+}
+
+impl Watched {
+    /// The one that holds the namespace, which is the oldest.
+    async fn find(client: Client, namespace: String) -> Result<Self, CliError> {
+        let kind = ApiResource::erase::<DockerCoins>(&());
+        let all: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &kind);
+        let listed = match timeout(DEADLINE, all.list(&ListParams::default())).await {
+            Ok(Ok(listed)) => listed.items,
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
+                let said =
+                    "the cluster knows no DockerCoins: `dockercoins-operator check` says more";
+                return Err(CliError::Cluster(said.to_owned()));
+            }
+            Ok(Err(error)) => return Err(CliError::Unreachable(with_sources(&error))),
+            Err(_) => return Err(CliError::Unreachable(no_answer())),
+        };
+        let first = listed
+            .iter()
+            .min_by_key(|coins| (coins.creation_timestamp(), coins.uid()));
+        let name = first.map(|coins| coins.name_any()).ok_or_else(|| {
+            CliError::Cluster(format!(
+                "there is no DockerCoins in the namespace {namespace}: name another with --namespace"
+            ))
+        })?;
+        Ok(Self {
+            client,
+            namespace,
+            name,
+        })
+    }
+
+    async fn tell(&self, once: bool) -> Result<bool, CliError> {
+        let mut books = Books::default();
+        let mut next = interval(BETWEEN_LINES);
+        next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        if !once {
+            write_out(HEADING)?;
+        }
+        loop {
+            next.tick().await;
+            let (status, read) = tokio::join!(self.status(), self.read());
+            let is_missing = read.is_err();
+            books.enter(read);
+            // What can't be seen for a while is no reason to end: a class looks on.
+            let line = match status {
+                Ok(status) => books.line(&status),
+                Err(error) if once => return Err(error),
+                Err(error) => format!("{error}\n"),
+            };
+            if !once {
+                write_out(&line)?;
+            } else if is_missing || books.rate().is_some() {
+                write_out(&format!("{HEADING}{line}"))?;
+                return Ok(!is_missing);
+            }
+        }
+    }
+
+    /// What the operator tells of it.
+    async fn status(&self) -> Result<DockerCoinsStatus, CliError> {
+        let kind = ApiResource::erase::<DockerCoins>(&());
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &self.namespace, &kind);
+        match timeout(DEADLINE, api.get_opt(&self.name)).await {
+            Ok(Ok(Some(coins))) => {
+                let status = coins.data.get("status").cloned();
+                // One that a newer operator wrote is told as though there were none.
+                Ok(status
+                    .and_then(|status| serde_json::from_value(status).ok())
+                    .unwrap_or_default())
+            }
+            Ok(Ok(None)) => Err(CliError::Cluster(format!(
+                "{}/{} is gone",
+                self.namespace, self.name
+            ))),
+            Ok(Err(error)) => Err(CliError::Unreachable(with_sources(&error))),
+            Err(_) => Err(CliError::Unreachable(no_answer())),
+        }
+    }
+
+    /// The web page's figures, through the API server.
+    async fn read(&self) -> Result<Reading, String> {
+        let (namespace, service) = (&self.namespace, Component::Webui.name());
+        let port = Component::Webui.port().unwrap_or_default();
+        let path = format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy/json");
+        let request = http::Request::get(path)
+            .body(Body::empty())
+            .map_err(|error| error.to_string())?;
+        let exchange = async {
+            let answer = self.client.send(request).await;
+            let answer = answer.map_err(|error| with_sources(&error))?;
+            let status = answer.status().as_u16();
+            let body = Limited::new(answer.into_body(), LONGEST_ANSWER);
+            let body = body.collect().await.map_err(|error| error.to_string())?;
+            Reading::of(status, &String::from_utf8_lossy(&body.to_bytes()))
+        };
+        match timeout(DEADLINE, exchange).await {
+            Ok(read) => read,
+            Err(_) => Err(format!("the web page: {}", no_answer())),
+        }
+    }
+}
+
+fn no_answer() -> String {
+    format!("no answer within {} s", DEADLINE.as_secs())
+}

@@ -1,0 +1,168 @@
+//! A classroom: the cluster as a learner has it before the first page, and as they must leave it after each.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::page::{Expected, Page, Step};
+use super::session::Session;
+use super::support::kubectl::{self, program};
+use super::support::namespace::COINS;
+use super::support::{Namespace, Operator, rights, until, variable};
+
+/// The page with the table of all others, and what a learner does before the first of them.
+pub const INDEX: &str = "docs/course/README.md";
+
+/// The kinds of which a page may leave nothing behind.
+const KINDS: &str = "coins,deployments,daemonsets,statefulsets,jobs,services,secrets,configmaps,persistentvolumeclaims,\
+    ingresses,networkpolicies,horizontalpodautoscalers,roles,rolebindings,serviceaccounts";
+
+/// The programs that a learner has, and the variables that name them in `make test`.
+const PROGRAMS: [(&str, &str); 3] = [("kubectl", "KUBECTL"), ("helm", "HELM"), ("crane", "CRANE")];
+
+/// Reads a page.
+pub fn page(path: &str) -> Page {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    Page::read(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Does all that a page says, in a namespace of its own, and sees that it leaves that as it found it.
+pub async fn learn(name: &str) {
+    let class = Class::open(name).await;
+    class.follow(&format!("docs/course/{name}.md")).await;
+}
+
+/// Does all that the index says.
+pub async fn begin() {
+    let mut class = Class::open("index").await;
+    class.steps(INDEX, |_| true).await;
+}
+
+struct Class {
+    namespace: Namespace,
+    session: Session,
+    _operator: Operator,
+    _folder: TempDir,
+}
+
+impl Class {
+    /// What a learner has before a page.
+    async fn open(subject: &str) -> Self {
+        let namespace = Namespace::new(&format!("course-{subject}")).await;
+        let label = "pod-security.kubernetes.io/enforce=restricted";
+        namespace
+            .kubectl(&["label", "namespace", &namespace.name, label])
+            .await;
+        let operator = operator(&namespace);
+        let folder = TempDir::new().unwrap();
+        let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        programs(Path::new(&place("bin")));
+        std::fs::create_dir(place("tmp")).unwrap();
+        kubeconfig(Path::new(&place("kubeconfig")), &namespace.name);
+        let path = format!("{}:{}", place("bin"), variable("PATH"));
+        let variables = [
+            ("PATH", path.as_str()),
+            ("KUBECONFIG", &place("kubeconfig")),
+            ("TMPDIR", &place("tmp")),
+            // Logins of a page's are none of this user's.
+            ("DOCKER_CONFIG", &place("docker")),
+            ("REGISTRY", &variable("REGISTRY")),
+            ("INSTANCE", &variable("INSTANCE")),
+        ];
+        let session = Session::open(&variables, folder.path()).await;
+        Self {
+            namespace,
+            session,
+            _operator: operator,
+            _folder: folder,
+        }
+    }
+
+    async fn follow(mut self, path: &str) {
+        // To look at it, as the index says then, takes its time and changes nothing.
+        self.steps(INDEX, |step| step.seen == Expected::Success)
+            .await;
+        let before = self.found().await;
+        self.steps(path, |_| true).await;
+        let what = format!("{path} leaves the namespace as it found it, which was\n{before:#}");
+        until(&what, async || {
+            let after = self.found().await;
+            match after == before {
+                true => Ok(()),
+                false => Err(format!("{after:#}")),
+            }
+        })
+        .await;
+        self.namespace
+            .until_told(COINS, "Ready", "True", "Ready")
+            .await;
+    }
+
+    /// Does those steps of a page that are meant.
+    async fn steps(&mut self, path: &str, are_meant: impl Fn(&Step) -> bool) {
+        for step in page(path).steps.into_iter().filter(are_meant) {
+            println!("{path}:{}  {}", step.line, step.commands);
+            if let Err(error) = self.session.follow(&step).await {
+                panic!("{path}, {error}");
+            }
+        }
+    }
+
+    /// What is in the namespace, but for what changes by itself.
+    async fn found(&self) -> Value {
+        let namespace = &self.namespace;
+        let names = namespace.kubectl(&["get", KINDS, "--output=name"]).await;
+        let mut names: Vec<&str> = names.lines().collect();
+        names.sort_unstable();
+        let kinds = ["get", "coins,deployments,services", "--output=json"];
+        let specs: Value = serde_json::from_str(&namespace.kubectl(&kinds).await).unwrap();
+        let specs = specs["items"].as_array().expect("a list has items");
+        let specs: Vec<&Value> = specs.iter().map(|object| &object["spec"]).collect();
+        json!({ "names": names, "specs": specs })
+    }
+}
+
+/// An operator for this namespace on the node's network, where one that runs as a pod finds what it asks.
+fn operator(namespace: &Namespace) -> Operator {
+    let mut command = Command::new("nsenter");
+    command
+        .arg(format!("--net={}", variable("NETNS")))
+        .arg(env!("CARGO_BIN_EXE_dockercoins-operator"))
+        .args(["run", "--log-format=text", "--namespace", &namespace.name])
+        .args(["--allow-registry-network", "127.0.0.0/8"])
+        .env("KUBECONFIG", rights::suite());
+    Operator::spawn(&mut command)
+}
+
+/// Makes a folder with the programs that a learner has.
+fn programs(folder: &Path) {
+    std::fs::create_dir(folder).unwrap();
+    let operator = env!("CARGO_BIN_EXE_dockercoins-operator").to_owned();
+    let others = PROGRAMS.map(|(name, variable_of)| (name, variable(variable_of)));
+    for (name, path) in others
+        .into_iter()
+        .chain([("dockercoins-operator", operator)])
+    {
+        std::os::unix::fs::symlink(path, folder.join(name)).unwrap();
+    }
+}
+
+/// Makes a copy of the cluster's kubeconfig whose current namespace is this one.
+fn kubeconfig(file: &Path, namespace: &str) {
+    let original = kubectl::kubeconfig(None, &[], None);
+    std::fs::copy(original.path(), file).unwrap();
+    let set = Command::new(program())
+        .args([
+            "config",
+            "set-context",
+            "--current",
+            "--namespace",
+            namespace,
+        ])
+        .env("KUBECONFIG", file)
+        .output()
+        .unwrap();
+    assert!(set.status.success(), "{set:?}");
+}
