@@ -39,8 +39,8 @@ pub fn rollout(deployment: &Deployment) -> Rollout {
         format!("{updated} of {wanted} pods are of the new version")
     } else if all > updated {
         match all - updated {
-            1 => "1 old pod is still ending".to_owned(),
-            old => format!("{old} old pods are still ending"),
+            1 => "1 old pod stays until the new ones are available".to_owned(),
+            old => format!("{old} old pods stay until the new ones are available"),
         }
     } else if available < updated {
         format!("{available} of {updated} pods are available")

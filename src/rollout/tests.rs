@@ -43,11 +43,11 @@ fn what_it_waits_for_is_told() {
         ),
         (
             json!({ "observedGeneration": 2, "replicas": 5, "updatedReplicas": 3, "availableReplicas": 5 }),
-            "2 old pods are still ending",
+            "2 old pods stay until the new ones are available",
         ),
         (
             json!({ "observedGeneration": 2, "replicas": 4, "updatedReplicas": 3, "availableReplicas": 4 }),
-            "1 old pod is still ending",
+            "1 old pod stays until the new ones are available",
         ),
         (
             json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 2 }),
