@@ -24,7 +24,7 @@ tool() {
     metrics-server) directory=$(go_module metrics-server metrics-server "3 minutes on 2 cores") ;;
     ingress) directory=$(go_module ingress "the ingress controller" "1 minute on 2 cores") ;;
     source-controller) directory=$(go_module source-controller "Flux's source-controller" "5 minutes on 2 cores") ;;
-    network-policies) directory=$(go_module network-policies "the controller of network policies" "1 minute on 2 cores") ;;
+    network-policies) directory=$(go_module network-policies "the controller of network policies" "90 seconds on 2 cores") ;;
     pause | forward | git-server) directory=$(go_module own "pause, forward and git-server" "10 seconds") ;;
     chromium) chromium; return ;;
     prometheus-crds)
