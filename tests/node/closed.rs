@@ -122,10 +122,8 @@ async fn closed_pods_are_reached_by_those_alone_who_have_business_there() {
     let open = Reached::from(open);
     until_reached(&mine, &elsewhere, "all doors are open", &open).await;
 
-    let closed = mine
-        .change(json!({ "networkPolicy": { "enabled": true } }))
+    mine.change(json!({ "networkPolicy": { "enabled": true } }))
         .await;
-    drop(closed);
     let page_only = || vec!["webui"];
     let wanted = Reached::from([
         ("a-hasher", page_only()),
