@@ -187,8 +187,8 @@ fn write_out(text: &str) -> Result<(), CliError> {
         .map_err(|error| CliError::File("the standard output".into(), error))
 }
 
-/// Where the API server is, and how to be known there.
-async fn config(context: Option<&str>) -> Result<Config, CliError> {
+/// Where the API server is, and how to be known there: by this name, with the version.
+async fn config(context: Option<&str>, agent: &str) -> Result<Config, CliError> {
     let options = KubeConfigOptions {
         context: context.map(str::to_owned),
         ..KubeConfigOptions::default()
@@ -203,10 +203,9 @@ async fn config(context: Option<&str>) -> Result<Config, CliError> {
     // The client would try again for minutes, in the place of one of the few reconciles that run at once.
     // There are deadlines and waits of our own.
     config.default_retry = false;
-    config.headers.push((
-        http::header::USER_AGENT,
-        http::HeaderValue::from_static(concat!("dockercoins-operator/", env!("CARGO_PKG_VERSION"))),
-    ));
+    let agent = format!("{agent}/{}", env!("CARGO_PKG_VERSION"));
+    let agent = http::HeaderValue::from_str(&agent).expect("a program's name is ASCII");
+    config.headers.push((http::header::USER_AGENT, agent));
     Ok(config)
 }
 

@@ -72,6 +72,7 @@ fn the_second_version_takes_two_seconds_for_its_own_part_of_the_work() {
     let (_rng, rng) = Program::serve(env!("CARGO_BIN_EXE_rng"), &[]);
     let (_hasher, hasher) = Program::serve(env!("CARGO_BIN_EXE_hasher"), &[]);
     let (rng, hasher) = (format!("http://{rng}"), format!("http://{hasher}"));
+    let began = Instant::now();
     let slow = Program::start_with(
         env!("CARGO_BIN_EXE_worker"),
         &["--flaw=slow"],
@@ -82,7 +83,6 @@ fn the_second_version_takes_two_seconds_for_its_own_part_of_the_work() {
         ],
     );
     slow.log_line("0 units of work done");
-    let began = Instant::now();
     slow.log_line("1 units of work done");
     // Longer than the first version could take with an idle rng and hasher; how much longer is the machine's affair.
     assert!(began.elapsed() >= Duration::from_secs(2));

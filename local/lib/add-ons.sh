@@ -20,21 +20,29 @@ add_on_image() {
 # and what else is this instance's own.
 add_on_objects() {
     local pki=$directory/data/pki add_on=$1 program image
-    local here=(-e "s|AUTHORITY|$(base64 -w0 "$pki/ca.crt")|"
-        -e "s|CERTIFICATE|$(base64 -w0 "$pki/metrics-server.crt")|" -e "s|KEY|$(base64 -w0 "$pki/metrics-server.key")|")
+    local here
+    # Not as arguments, which all of the machine can read.
+    here="s|AUTHORITY|$(base64 -w0 "$pki/ca.crt")|
+s|CERTIFICATE|$(base64 -w0 "$pki/metrics-server.crt")|
+s|KEY|$(base64 -w0 "$pki/metrics-server.key")|"
     shift
     for program in "$@"; do
         image=$(add_on_image "$program") || return 1
-        here+=(-e "s|IMAGE-OF-$program|$image|")
+        here+=$'\n'"s|IMAGE-OF-$program|$image|"
     done
-    sed "${here[@]}" "$local_dir/manifests/$add_on.yaml"
+    sed -f <(printf '%s\n' "$here") "$local_dir/manifests/$add_on.yaml"
 }
 
 # add_on_processes: some are processes on the node, as kube-proxy is. They run once
 # `local/add-on` has left a mark. Runs inside the namespaces.
 add_on_processes() {
     [ ! -e "$directory/data/network-policies" ] || network_policies
-    [ ! -e "$directory/data/git" ] || start git-server "$(tool git-server)" "$node_address:9418" "$directory/data/git"
+    [ ! -e "$directory/data/git" ] || git_server
+}
+
+git_server() {
+    start git-server "$(tool git-server)" "$node_address:9418" "$directory/data/git"
+    wait_alive_for "the Git server" 10 git-server git ls-remote "http://$node_address:9418/ready.git"
 }
 
 # network_policies: what their controller writes are rules of the node's network.

@@ -90,6 +90,23 @@ EOF
     printf '%s\n' "$program"
 }
 
+# redis_server: prints the path of a script that runs the unpacked Redis.
+redis_server() {
+    local program unpacked
+    unpacked=$(debian redis)
+    program=$unpacked/run-redis-server
+    if [ ! -e "$program" ]; then
+        # Its executable has another name, and acts by the name it is called.
+        write "$program" <<EOF
+#!/bin/bash
+export LD_LIBRARY_PATH='$(libraries "$unpacked")'
+exec -a redis-server '$unpacked/usr/bin/redis-check-rdb' "\$@"
+EOF
+        chmod +x "$program"
+    fi
+    printf '%s\n' "$program"
+}
+
 # use_packages GROUP: this shell, and what it starts, finds the group's programs.
 use_packages() {
     local unpacked

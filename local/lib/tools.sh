@@ -27,6 +27,7 @@ tool() {
     network-policies) directory=$(go_module network-policies "the controller of network policies" "90 seconds on 2 cores") ;;
     pause | forward | git-server) directory=$(go_module own "pause, forward and git-server" "10 seconds") ;;
     chromium) chromium; return ;;
+    redis-server) redis_server; return ;;
     prometheus-crds)
         directory=$(go_files github.com/prometheus-operator/prometheus-operator v0.85.0 h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=)/example
         program=prometheus-operator-crd ;;

@@ -49,7 +49,7 @@ pub struct Check {
 impl Check {
     /// Gives whether all is well.
     pub async fn run(self) -> Result<bool, CliError> {
-        let config = config(self.context.as_deref()).await?;
+        let config = config(self.context.as_deref(), "dockercoins-operator").await?;
         let client =
             Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
         let mut found = differences(&client).await?;

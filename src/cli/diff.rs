@@ -49,7 +49,7 @@ impl Diff {
     /// Also where something that isn't the resource's stands in the way: the rest is printed before.
     pub(super) async fn run(self) -> Result<bool, CliError> {
         let mut all = self.written.read()?;
-        let config = config(self.context.as_deref()).await?;
+        let config = config(self.context.as_deref(), "dockercoins-operator").await?;
         let namespace = config.default_namespace.clone();
         let client =
             Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;

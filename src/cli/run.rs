@@ -145,7 +145,7 @@ impl Run {
             stopping.health.stops();
         }
         .shared();
-        let config = config(self.context.as_deref()).await?;
+        let config = config(self.context.as_deref(), "dockercoins-operator").await?;
         let url = config.cluster_url.to_string();
         let client =
             Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;

@@ -48,7 +48,8 @@ impl Watch {
     /// # Errors
     /// When there is no DockerCoins to watch, or no API server that says so.
     pub(super) async fn run(self) -> Result<bool, CliError> {
-        let config = config(self.context.as_deref()).await?;
+        // Whoever looks at the operator's requests, by its name, does not want these among them.
+        let config = config(self.context.as_deref(), "dockercoins-watch").await?;
         let namespace = self.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         let client =

@@ -17,7 +17,7 @@ pub const INDEX: &str = "docs/course/README.md";
 
 /// The kinds of which a page may leave nothing behind.
 const KINDS: &str = "coins,deployments,daemonsets,statefulsets,jobs,services,secrets,configmaps,persistentvolumeclaims,\
-    ingresses,networkpolicies,horizontalpodautoscalers,roles,rolebindings,serviceaccounts";
+    ingresses,networkpolicies,horizontalpodautoscalers,poddisruptionbudgets,roles,rolebindings,serviceaccounts";
 
 /// The programs that a learner has, and the variables that name them in `make test`.
 const PROGRAMS: [(&str, &str); 4] = [

@@ -157,3 +157,13 @@ impl Session {
         std::fs::read_to_string(&self.printed).unwrap_or_default()
     }
 }
+
+impl Drop for Session {
+    /// Ends the shell even where a step hangs, and by its trap what the page left running.
+    fn drop(&mut self) {
+        if let Some(shell) = self.shell.id() {
+            let shell = shell.to_string();
+            let _ = std::process::Command::new("kill").arg(shell).status();
+        }
+    }
+}

@@ -209,7 +209,7 @@ async fn helm_waits_for_the_resource_and_says_what_is_stalled() {
                 "--namespace",
                 &namespace.name,
             ])
-            .args(["--wait", "--timeout=60s"])
+            .args(["--wait", "--timeout=10m"])
             .stdin(Stdio::null())
             .output()
             .await

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::{Api, DeleteParams, PostParams};
 
+use super::support::coins::message_of;
 use super::*;
 
 /// A volume in a folder of this machine, of a class of its own.
@@ -92,4 +93,25 @@ async fn a_redis_elsewhere_is_reached_by_its_address_and_by_its_name() {
     second.namespace.kubectl(&restart).await;
     let coins = first.more_coins_than(0).await.coins;
     second.more_coins_than(coins).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a node: make test"]
+async fn a_redis_elsewhere_that_is_not_there_is_told_by_the_page_and_without_it_coins_come() {
+    // No one has this name.
+    let absent = "redis.absent.svc.cluster.local";
+    let external = json!({ "redis": { "external": { "host": absent } } });
+    let mine = Mine::open("absent", external).await;
+    let coins = mine.is_ready().await;
+    assert_eq!(
+        message_of(&coins, "Ready"),
+        format!(
+            "every component runs as asked for. Redis is run by someone else, at {absent}:6379: whether it is there, and well, was not looked at"
+        )
+    );
+    let said = mine.books().await.unwrap_err();
+    assert!(said.contains("redis:6379"), "{said}");
+
+    mine.change(json!({ "redis": { "external": null } })).await;
+    mine.more_coins_than(0).await;
 }

@@ -8,7 +8,6 @@ use std::{
     env,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    os::unix::process::CommandExt,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
@@ -123,8 +122,6 @@ impl Redis {
     pub fn start_on(port: u16) -> Self {
         let program = env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
         let child = Command::new(program)
-            // Debian's executable has another name, and acts by the name it is called.
-            .arg0("redis-server")
             .args(["--bind", "127.0.0.1", "--save", "", "--port"])
             .arg(port.to_string())
             .stdout(Stdio::null())
