@@ -85,9 +85,9 @@ users:
     client-certificate-data: $(base64 -w0 "$pki/$certificate.crt")
     client-key-data: $(base64 -w0 "$pki/$certificate.key")
 contexts:
-- name: $name
+- name: "$name"
   context: {cluster: $identity, user: $certificate}
-current-context: $name
+current-context: "$name"
 EOF
     )
     mv "$file.part" "$file"

@@ -173,7 +173,7 @@ kind: KubeProxyConfiguration
 mode: nftables
 clientConnection: {kubeconfig: $directory/data/proxy.kubeconfig}
 clusterCIDR: $pod_network
-hostnameOverride: $name
+hostnameOverride: "$name"
 healthzBindAddress: 127.0.0.1:10256
 oomScoreAdj: 0
 # By default it gathers changes for a second: a new pod is reachable that much later.
