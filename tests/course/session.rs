@@ -117,8 +117,9 @@ impl Session {
         })
         .await;
         self.type_in(&format!(
-            // With which code it ends at Ctrl-C is its own affair.
-            "kill -INT -- -{job}\nwait {job} || true\necho done"
+            // A loop whose program ends by itself at the signal goes on, and then people press again. With which code it
+            // ends is its own affair.
+            "while kill -INT -- -{job} 2>/dev/null; do sleep 0.2; done\nwait {job} || true\necho done"
         ))
         .await;
         match self.hear().await? {
