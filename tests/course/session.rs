@@ -27,7 +27,9 @@ pub struct Session {
 impl Session {
     /// A new shell in the checkout, with these variables. What the steps print is kept in a folder meanwhile.
     pub async fn open(variables: &[(&str, &str)], folder: &Path) -> Self {
-        let mut shell = Command::new("bash")
+        // Ctrl-C must end what it runs, although whoever began the tests in the background has them ignore it.
+        let mut shell = Command::new("env")
+            .args(["--default-signal=INT", "bash"])
             .args(["--noprofile", "--norc", "-euo", "pipefail", "-s"])
             .envs(variables.iter().copied())
             .current_dir(env!("CARGO_MANIFEST_DIR"))
