@@ -109,8 +109,10 @@ async fn a_redis_elsewhere_that_is_not_there_is_told_by_the_page_and_without_it_
             "every component runs as asked for. Redis is run by someone else, at {absent}:6379: whether it is there, and well, was not looked at"
         )
     );
-    let said = mine.books().await.unwrap_err();
-    assert!(said.contains("redis:6379"), "{said}");
+    mine.books().await.unwrap_err();
+    let log = ["logs", "deployment/webui"];
+    let log = mine.namespace.kubectl(&log).await;
+    assert!(log.contains("redis at redis:6379: "), "{log}");
 
     mine.change(json!({ "redis": { "external": null } })).await;
     mine.more_coins_than(0).await;
