@@ -1,7 +1,7 @@
 //! What `watch` says of a cluster, which here is a few answers.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
@@ -70,6 +70,22 @@ fn once(kubeconfig: &NamedTempFile) -> (Option<i32>, String, String) {
     )
 }
 
+/// `watch` of a DockerCoins that is ready and has one coin, until it is ended. The kubeconfig goes when it is dropped.
+fn watching() -> (NamedTempFile, Child) {
+    let kubeconfig = cluster(vec![ready()], || {
+        let books = json!({ "coins": 1, "hashes": "4", "now": 1.0 });
+        ("200 OK", books.to_string())
+    });
+    let watch = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"))
+        .arg("watch")
+        .env("KUBECONFIG", kubeconfig.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    (kubeconfig, watch)
+}
+
 #[test]
 fn one_line_has_the_rate_of_five_seconds_by_the_pages_clock() {
     let looks = AtomicU64::new(0);
@@ -87,18 +103,7 @@ fn one_line_has_the_rate_of_five_seconds_by_the_pages_clock() {
 
 #[test]
 fn ctrl_c_ends_it_with_0() {
-    let kubeconfig = cluster(vec![ready()], || {
-        (
-            "200 OK",
-            json!({ "coins": 1, "hashes": "4", "now": 1.0 }).to_string(),
-        )
-    });
-    let mut watch = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"))
-        .arg("watch")
-        .env("KUBECONFIG", kubeconfig.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let (_kubeconfig, mut watch) = watching();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     let mut line = || lines.next().unwrap().unwrap();
     assert_eq!(line(), "READY    WORKERS  HASHES/S    COINS");
@@ -111,19 +116,7 @@ fn ctrl_c_ends_it_with_0() {
 
 #[test]
 fn who_reads_it_may_go() {
-    let kubeconfig = cluster(vec![ready()], || {
-        (
-            "200 OK",
-            json!({ "coins": 1, "hashes": "4", "now": 1.0 }).to_string(),
-        )
-    });
-    let mut watch = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"))
-        .arg("watch")
-        .env("KUBECONFIG", kubeconfig.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let (_kubeconfig, mut watch) = watching();
     drop(watch.stdout.take());
     let output = watch.wait_with_output().unwrap();
     assert_eq!(

@@ -88,10 +88,7 @@ impl Session {
             "{{\n{commands}\n}} >'{to}' 2>&1 </dev/null\necho done"
         ))
         .await;
-        match self.hear().await? {
-            Some(_) => Ok(self.printed()),
-            None => Err(self.end().await),
-        }
+        self.done().await
     }
 
     /// Runs commands until what they have printed is enough, and ends them as Ctrl-C does.
@@ -124,10 +121,7 @@ impl Session {
             "while kill -INT -- -{job} 2>/dev/null; do sleep 0.2; done\nwait {job} || true\necho done"
         ))
         .await;
-        match self.hear().await? {
-            Some(_) => Ok(self.printed()),
-            None => Err(self.end().await),
-        }
+        self.done().await
     }
 
     async fn type_in(&mut self, line: &str) {
@@ -136,6 +130,14 @@ impl Session {
             .keyboard
             .write_all(format!("{line}\n").as_bytes())
             .await;
+    }
+
+    /// Waits until the shell says that it is done, and gives what was printed.
+    async fn done(&mut self) -> Result<String, String> {
+        match self.hear().await? {
+            Some(_) => Ok(self.printed()),
+            None => Err(self.end().await),
+        }
     }
 
     /// What the shell says next; none once it has ended.
