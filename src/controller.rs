@@ -11,16 +11,15 @@
 
 mod faults;
 mod optional;
+mod watched;
 
 use std::convert::Infallible;
-use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
@@ -28,16 +27,14 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::Api;
 use kube::core::{PartialObjectMeta, PartialObjectMetaExt as _};
+use kube::runtime::applier;
 use kube::runtime::controller::{self, ReconcileReason, ReconcileRequest};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt as _, applier};
 use kube::{Client, Resource as _, ResourceExt as _};
 use resolver::Shared;
-use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::Receiver;
 use tracing::{debug, info, warn};
 
@@ -50,17 +47,11 @@ use crate::monitor::Monitor;
 use crate::pushes::{self, Scope};
 use crate::reconcile::{Context, Guarded, on_error, reconcile};
 use crate::webhook::payload::Pushed;
-use faults::{Faults, Waits, is_refusal};
 use optional::optional_wakes;
+use watched::{logged, watched};
 
 /// How long a burst of events of one resource is collected before it is looked at.
 const DEBOUNCE: Duration = Duration::from_millis(20);
-
-/// After this long a watch is renewed, in seconds; one that went silent is noticed no later.
-const WATCH_TIMEOUT: u32 = 240;
-
-/// How many objects a list gives at a time: few, since each page is in memory whole, as bytes and as objects.
-const PAGE: u32 = 50;
 
 /// How long what was begun may take to finish, once the operator is told to stop. Kubernetes gives a pod 30 s, and
 /// after this the lease is released (2 s), metrics are told (2 s) and traces are sent (3 s).
@@ -348,111 +339,6 @@ fn listed<K: kube::Resource<DynamicType = ()>>() -> Wake {
         namespace: None,
         what: format!("list of {}", K::kind(&())),
     }
-}
-
-/// Watches a kind in one namespace, or in all of them.
-fn watched<K: Watched>(
-    client: &Client,
-    watch: Arc<Watch>,
-    context: Arc<Context>,
-) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static {
-    watched_as(client, None, watch, context).backoff(Waits::default())
-}
-
-/// The same for one name, if there is one, and at once again after each failure.
-fn watched_as<K: Watched>(
-    client: &Client,
-    name: Option<&str>,
-    watch: Arc<Watch>,
-    context: Arc<Context>,
-) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static + use<K> {
-    let client = noting(client, Arc::clone(&watch), context);
-    let api: Api<K> = match watch.namespace() {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::all(client),
-    };
-    let settings = watcher::Config::default()
-        .timeout(WATCH_TIMEOUT)
-        .page_size(PAGE);
-    let settings = match name {
-        Some(name) => settings.fields(&format!("metadata.name={name}")),
-        None => settings,
-    };
-    watcher::watcher(api, settings)
-}
-
-/// What can be watched in a namespace.
-trait Watched:
-    kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + Clone
-    + Debug
-    + DeserializeOwned
-    + Send
-    + 'static
-{
-}
-
-impl<K> Watched for K where
-    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + 'static
-{
-}
-
-/// The client, with it noted when the API server takes this watch again: one that goes on after a failure may have no
-/// event to show for it. A list that it takes says nothing yet, since another verb permits the watch.
-fn noting(client: &Client, watch: Arc<Watch>, context: Arc<Context>) -> Client {
-    let namespace = client.default_namespace().to_owned();
-    let client = client.clone();
-    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
-        let (client, watch, context) = (client.clone(), Arc::clone(&watch), Arc::clone(&context));
-        async move {
-            let query = request.uri().query().unwrap_or_default();
-            let is_watch = query.split('&').any(|setting| setting == "watch=true");
-            let answer = client.send(request).await?;
-            if is_watch && answer.status().is_success() && watch.answered() {
-                info!("{} are watched again", watch.what());
-                context.cluster.blind.clear(watch.kind());
-            }
-            Ok::<_, kube::Error>(answer)
-        }
-    });
-    Client::new(service, namespace)
-}
-
-/// The events of a watch, its failures logged and noted. The watch goes on by itself, after a while. An `Err` is a
-/// failure that resources are to tell of, see [`Cluster`]'s `blind`.
-fn logged<K>(
-    watch: Arc<Watch>,
-    context: Arc<Context>,
-    events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
-) -> impl Stream<Item = Result<Event<K>, ()>> + Send + 'static
-where
-    K: kube::Resource<DynamicType = ()> + Send + 'static,
-{
-    let mut faults = Faults::new(Arc::clone(&watch));
-    events.filter_map(move |event| {
-        futures::future::ready(match event {
-            Ok(event) => {
-                if matches!(event, Event::InitDone) {
-                    watch.listed();
-                    context.cluster.optional.clear(watch.kind());
-                }
-                Some(Ok(event))
-            }
-            Err(error) => {
-                match watch.is_optional() && is_refusal(&error) {
-                    true => watch.set_aside(),
-                    false => context.monitor.metrics.watch_failed(watch.kind()),
-                }
-                let is_told_by_resources = faults.observe(&error, &context.cluster);
-                is_told_by_resources.then_some(Err(()))
-            }
-        })
-    })
 }
 
 /// Wakes no one. Says so if the namespace to look after doesn't exist, which a list can't tell from one that is empty.

@@ -16,7 +16,8 @@ use crate::cluster::Child;
 use crate::reconcile::Context;
 
 use super::faults::{Waits, is_refusal};
-use super::{Wake, logged, noted, watched_as};
+use super::watched::{logged, watched_as};
+use super::{Wake, noted};
 
 /// Watches such a kind, and notes what there is of it.
 pub(super) fn optional_wakes<K: Child>(
