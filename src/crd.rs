@@ -63,6 +63,25 @@ impl Differences {
     }
 }
 
+/// The schema of a DockerCoins in what the API server publishes of the group's version, a document of OpenAPI 3; `None`
+/// where there is none. An empty document is what it answers, with 200, for a moment after a CRD has gone.
+///
+/// # Errors
+/// Where it is no JSON.
+pub fn published(document: &str) -> Result<Option<Value>, serde_json::Error> {
+    if document.trim().is_empty() {
+        return Ok(None);
+    }
+    let document: Value = serde_json::from_str(document)?;
+    // Served beside others of the group's, of which there are none yet.
+    let mut schemas = document["components"]["schemas"]
+        .as_object()
+        .into_iter()
+        .flatten();
+    let of_coins = schemas.find(|(name, _)| name.ends_with(".DockerCoins"));
+    Ok(of_coins.map(|(_, schema)| schema.clone()))
+}
+
 /// Compares the spec and the status of two schemas of the whole resource, in OpenAPI's form.
 pub fn differences(served: &Value, own: &Value) -> Differences {
     let mut differences = Differences::default();
@@ -118,6 +137,18 @@ mod tests {
 
     fn own() -> Value {
         json!(api::crd())["spec"]["versions"][0]["schema"]["openAPIV3Schema"].take()
+    }
+
+    #[test]
+    fn the_schema_is_found_in_what_is_published_if_it_is_there() {
+        let schemas = json!({ "dev.dockercoins.v1alpha1.DockerCoins": own(), "dev.dockercoins.v1alpha1.DockerCoinsList": {} });
+        let document = json!({ "openapi": "3.0.0", "components": { "schemas": schemas } });
+        let without = json!({ "openapi": "3.0.0", "paths": {} });
+
+        assert_eq!(published(&document.to_string()).unwrap(), Some(own()));
+        assert_eq!(published(&without.to_string()).unwrap(), None);
+        assert_eq!(published("").unwrap(), None);
+        assert!(published("<html>").is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use kube::{Client, Resource as _};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
@@ -136,21 +136,19 @@ fn drops(found: &Option<Differences>) -> bool {
 async fn differences(client: &Client) -> Result<Option<Differences>, CliError> {
     let path = format!("/openapi/v3/apis/{}", DockerCoins::api_version(&()));
     let request = Request::get(&path).body(Vec::new()).expect("a path");
-    let published = match timeout(3 * DEADLINE, client.request::<Value>(request)).await {
+    let published = match timeout(3 * DEADLINE, client.request_text(request)).await {
         Ok(Ok(published)) => published,
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Ok(None),
         Ok(Err(error)) => return Err(CliError::Unreachable(with_sources(&error))),
         Err(_) => return Err(CliError::Unreachable(format!("no answer to GET {path}"))),
     };
-    // Served beside others of the group's, of which there are none yet.
-    let schemas = published["components"]["schemas"].as_object();
-    let served = schemas
-        .into_iter()
-        .flatten()
-        .find(|(name, _)| name.ends_with(".DockerCoins"));
+    let served = crd::published(&published).map_err(|error| {
+        let said = format!("its answer to GET {path} is no JSON: {error}");
+        CliError::Unreachable(said)
+    })?;
     let own = json!(api::crd());
     let own = &own["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-    Ok(served.map(|(_, served)| crd::differences(served, own)))
+    Ok(served.map(|served| crd::differences(&served, own)))
 }
 
 /// Asks until the answer is 200; else what was seen last.

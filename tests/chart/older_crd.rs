@@ -3,6 +3,8 @@
 use std::process::Command;
 
 use dockercoins_operator::api;
+use dockercoins_operator::crd::{Differences, differences, published};
+use http::Request;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
 use serde_json::{Value, json};
@@ -10,14 +12,27 @@ use serde_json::{Value, json};
 use crate::helm::{no_crd, said, without_field};
 use crate::support::kubectl::Said;
 use crate::support::namespace::{client, install_crd};
-use crate::support::{Namespace, Operator};
+use crate::support::{Namespace, Operator, until};
 
+/// Installs an edited CRD in place of what was there, and waits until its schema is published.
 async fn install(client: &Client, edit: impl FnOnce(&mut Value)) {
     no_crd(client).await;
     let mut crd = json!(api::crd());
     edit(&mut crd);
+    let schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
     let crd: CustomResourceDefinition = serde_json::from_value(crd).unwrap();
     install_crd(client, &crd).await;
+    until("the CRD's schema is published", async || {
+        let request = Request::get("/openapi/v3/apis/dockercoins.dev/v1alpha1");
+        let document = client.request_text(request.body(Vec::new()).unwrap()).await;
+        let document = document.map_err(|error| error.to_string())?;
+        let served = published(&document).unwrap().ok_or("there is none")?;
+        match differences(&served, &schema) {
+            none if none == Differences::default() => Ok(()),
+            some => Err(format!("{some:?}")),
+        }
+    })
+    .await;
 }
 
 /// What `dockercoins-operator check` says.
