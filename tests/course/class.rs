@@ -15,9 +15,17 @@ use super::support::{Namespace, Operator, rights, until, variable};
 /// The page with the table of all others, and what a learner does before the first of them.
 pub const INDEX: &str = "docs/course/README.md";
 
-/// The kinds of which a page may leave nothing behind.
-const KINDS: &str = "coins,deployments,daemonsets,statefulsets,jobs,services,secrets,configmaps,persistentvolumeclaims,\
-    ingresses,networkpolicies,horizontalpodautoscalers,poddisruptionbudgets,roles,rolebindings,serviceaccounts";
+/// The kinds whose objects come and go by themselves. Pods do where something owns them.
+const PASSING: [&str; 8] = [
+    "controllerrevisions.apps",
+    "endpoints",
+    "endpointslices.discovery.k8s.io",
+    "events",
+    "events.events.k8s.io",
+    "pods",
+    "pods.metrics.k8s.io",
+    "replicasets.apps",
+];
 
 /// The programs that a learner has, and the variables that name them in `make test`.
 const PROGRAMS: [(&str, &str); 4] = [
@@ -117,15 +125,37 @@ impl Class {
 
     /// What is in the namespace, but for what changes by itself.
     async fn found(&self) -> Value {
-        let namespace = &self.namespace;
-        let names = namespace.kubectl(&["get", KINDS, "--output=name"]).await;
+        let kinds = [
+            "api-resources",
+            "--namespaced",
+            "--verbs=list",
+            "--output=name",
+        ];
+        let kinds = self.namespace.kubectl(&kinds).await;
+        let kinds = kinds.lines().filter(|kind| !PASSING.contains(kind));
+        let kinds = kinds.collect::<Vec<_>>().join(",");
+        let of_kinds = ["get", &kinds, "--output=name"];
+        let names = self.namespace.kubectl(&of_kinds).await;
         let mut names: Vec<&str> = names.lines().collect();
         names.sort_unstable();
-        let kinds = ["get", "coins,deployments,services", "--output=json"];
-        let specs: Value = serde_json::from_str(&namespace.kubectl(&kinds).await).unwrap();
-        let specs = specs["items"].as_array().expect("a list has items");
+        let pods = self.listed("pods").await;
+        let pods = pods
+            .iter()
+            .filter(|pod| pod["metadata"]["ownerReferences"].is_null());
+        let pods: Vec<&Value> = pods.map(|pod| &pod["metadata"]["name"]).collect();
+        let specs = self.listed("coins,deployments,services").await;
         let specs: Vec<&Value> = specs.iter().map(|object| &object["spec"]).collect();
-        json!({ "names": names, "specs": specs })
+        json!({ "names": names, "pods of no one": pods, "specs": specs })
+    }
+
+    /// The objects of some kinds.
+    async fn listed(&self, kinds: &str) -> Vec<Value> {
+        let list = self
+            .namespace
+            .kubectl(&["get", kinds, "--output=json"])
+            .await;
+        let mut list: Value = serde_json::from_str(&list).unwrap();
+        serde_json::from_value(list["items"].take()).expect("a list has items")
     }
 }
 
