@@ -98,7 +98,7 @@ fn noting(client: &Client, watch: Arc<Watch>, context: Arc<Context>) -> Client {
 }
 
 /// The events of a watch, its failures logged and noted. The watch goes on by itself, after a while. An `Err` is a
-/// failure that resources are to tell of, see [`Cluster`]'s `blind`.
+/// failure that resources are to tell of, see [`crate::cluster::Cluster`]'s `blind`.
 pub(super) fn logged<K>(
     watch: Arc<Watch>,
     context: Arc<Context>,
