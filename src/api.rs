@@ -27,7 +27,7 @@ pub use component::{
     Resources, RollingUpdate, SecurityContext, Strategy, StrategyType, TcpSocketAction,
 };
 pub use redis::{ExternalRedis, RedisSpec, Storage, WhenDeleted};
-pub use schema::crd;
+pub use schema::{crd, crd_schema};
 pub use status::{ComponentStatus, DockerCoinsStatus};
 pub use unknown::Known;
 pub use webui::{

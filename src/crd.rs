@@ -133,11 +133,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api;
-
-    fn own() -> Value {
-        json!(api::crd())["spec"]["versions"][0]["schema"]["openAPIV3Schema"].take()
-    }
+    use crate::api::crd_schema as own;
 
     #[test]
     fn the_schema_is_found_in_what_is_published_if_it_is_there() {

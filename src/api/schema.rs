@@ -5,6 +5,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt as _;
 use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
 
 use super::DockerCoins;
 
@@ -32,10 +33,15 @@ pub fn crd() -> CustomResourceDefinition {
             tighten(schema);
             let status = schema.properties.as_mut().and_then(|p| p.get_mut("status"));
             status.expect("a DockerCoins has a status").default =
-                Some(JSON(serde_json::json!({ "observedGeneration": -1 })));
+                Some(JSON(json!({ "observedGeneration": -1 })));
         }
     }
     crd
+}
+
+/// The schema in it of the whole resource, in OpenAPI's form.
+pub fn crd_schema() -> Value {
+    json!(crd())["spec"]["versions"][0]["schema"]["openAPIV3Schema"].take()
 }
 
 fn tighten(schema: &mut JSONSchemaProps) {

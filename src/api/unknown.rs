@@ -7,15 +7,14 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::{Value, json};
 
-use super::crd;
+use super::crd_schema;
 
 /// The fields of the spec that this operator knows: its schema, with nothing of it but `properties` and `items`.
 pub struct Known(Value);
 
 impl Default for Known {
     fn default() -> Self {
-        let schema = &json!(crd())["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-        Self(names(&schema["properties"]["spec"]))
+        Self(names(&crd_schema()["properties"]["spec"]))
     }
 }
 

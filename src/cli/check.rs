@@ -15,7 +15,6 @@ use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use kube::{Client, Resource as _};
-use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
@@ -146,9 +145,7 @@ async fn differences(client: &Client) -> Result<Option<Differences>, CliError> {
         let said = format!("its answer to GET {path} is no JSON: {error}");
         CliError::Unreachable(said)
     })?;
-    let own = json!(api::crd());
-    let own = &own["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-    Ok(served.map(|served| crd::differences(&served, own)))
+    Ok(served.map(|served| crd::differences(&served, &api::crd_schema())))
 }
 
 /// Asks until the answer is 200; else what was seen last.
