@@ -196,7 +196,7 @@ async fn an_operator_that_starts_on_a_converged_resource_with_all_of_them_writes
     // Two resources can't have the same port of a node.
     settings["webui"]["service"] = json!({ "type": "NodePort" });
     namespace.create(COINS, &images, settings).await;
-    let coins = namespace.run_pods(COINS).await;
+    let coins = namespace.run_pods_to_rest(COINS).await;
     let told = message_of(&coins, "Ready");
     assert!(
         told.starts_with("every component runs as asked for. no controller has said yet that Gateway public takes HTTPRoute webui"),

@@ -17,7 +17,7 @@ async fn a_moved_tag_rolls_nothing_and_a_restart_asks_nothing_and_writes_nothing
     images.push_all().await;
     let operator = Operator::start(&namespace);
     namespace.create(COINS, &images, json!({})).await;
-    namespace.run_pods(COINS).await;
+    namespace.run_pods_to_rest(COINS).await;
     let before = namespace.image("rng").await;
     let asked = registry.questions();
     let acts = namespace.acts();

@@ -71,7 +71,7 @@ async fn at_work(namespace: &Namespace, options: &[&str]) -> (Operator, Operator
     let b = replica(namespace, "b", options).await;
     b.until_logged("stands by: another holds the lease").await;
     namespace.create(COINS, &images, json!({})).await;
-    namespace.run_pods(COINS).await;
+    namespace.run_pods_to_rest(COINS).await;
     (a, b)
 }
 

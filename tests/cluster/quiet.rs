@@ -35,7 +35,7 @@ async fn a_new_resource_costs_nine_applies_and_one_read() {
 
     namespace.create(COINS, &images, json!({})).await;
     namespace.until_children(&nine()).await;
-    namespace.run_pods(COINS).await;
+    namespace.run_pods_to_rest(COINS).await;
     let cost = cost_since(&namespace, &before);
     let (variable, fixed): (Requests, Requests) = cost.into_iter().partition(|(kind, _)| {
         ["patch dockercoins/status", "create events"].contains(&kind.as_str())
@@ -71,7 +71,7 @@ async fn at_rest_the_operator_sends_nothing() {
     namespace
         .create(COINS, &images, json!({ "resolve": { "interval": "1h" } }))
         .await;
-    namespace.run_pods(COINS).await;
+    namespace.run_pods_to_rest(COINS).await;
     let at_rest = namespace.acts();
 
     // As long as it takes another operator to do all its work.
@@ -96,7 +96,7 @@ async fn an_operator_that_starts_on_a_converged_resource_writes_nothing() {
             json!({ "rng": { "resources": { "requests": { "cpu": "0.5" } } } }),
         )
         .await;
-    namespace.run_pods(COINS).await;
+    namespace.run_pods_to_rest(COINS).await;
     drop(first);
     let before = namespace.acts();
 

@@ -39,7 +39,7 @@ async fn kept() -> Kept {
         namespace,
     };
     kept.until_there().await;
-    kept.namespace.run_pods(COINS).await;
+    kept.namespace.run_pods_to_rest(COINS).await;
     kept.flux.until_applied("1").await;
     kept
 }

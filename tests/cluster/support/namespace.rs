@@ -344,6 +344,14 @@ impl Namespace {
         .await
     }
 
+    /// The same for a resource's first rollout, until the operator has nothing left to write: its event follows the
+    /// status.
+    pub async fn run_pods_to_rest(&self, name: &str) -> DockerCoins {
+        let coins = self.run_pods(name).await;
+        self.until_event("Ready", |_| true).await;
+        coins
+    }
+
     /// What was told in events, oldest first: type, reason and note.
     pub async fn events(&self) -> Vec<(String, String, String)> {
         let events = self
