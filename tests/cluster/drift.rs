@@ -233,11 +233,12 @@ async fn a_service_that_someone_pointed_elsewhere_is_healed() {
 async fn a_renumbered_port_is_healed_and_the_node_port_stays_ours() {
     let service = json!({ "webui": { "service": { "type": "NodePort" } } });
     let (namespace, _operator) = settled("ports", service).await;
-    for change in [
+    let changes = [
         json!([{ "name": "webui", "port": 81 }]),
         json!([{ "port": 82 }]),
         json!([{ "name": "a", "port": 83 }, { "name": "b", "port": 84 }]),
-    ] {
+    ];
+    for (number, change) in (1..).zip(changes) {
         namespace
             .patch::<Service>("webui", json!({ "spec": { "ports": change } }))
             .await;
@@ -250,6 +251,15 @@ async fn a_renumbered_port_is_healed_and_the_node_port_stays_ours() {
         namespace
             .until("webui", "the Service listens as before", is_ours)
             .await;
+        // It does before the last of the two writes that heal it.
+        until("it is told to be healed", async || {
+            let events = namespace.events().await;
+            let healed = events.iter().filter(|(_, reason, _)| reason == "Healed");
+            (healed.count() == number)
+                .then_some(())
+                .ok_or(format!("{events:#?}"))
+        })
+        .await;
     }
     namespace
         .edit(COINS, json!({ "webui": { "service": null } }))
