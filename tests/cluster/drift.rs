@@ -11,7 +11,8 @@ use crate::support::namespace::{COINS, image_of};
 use crate::support::{Namespace, Operator, conditions, reason_of, until};
 
 /// A namespace with an operator and a resource whose nine objects are there.
-async fn settled(subject: &str, settings: serde_json::Value) -> (Namespace, Operator) {
+/// A namespace in which everything has been written and each tag has its digest, and the operator that did it.
+pub async fn settled(subject: &str, settings: serde_json::Value) -> (Namespace, Operator) {
     let namespace = Namespace::new(subject).await;
     let images = namespace.push_images().await;
     let operator = Operator::start(&namespace);

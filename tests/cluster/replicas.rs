@@ -3,21 +3,9 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
-use crate::support::coins::nine;
+use crate::drift::settled;
 use crate::support::namespace::COINS;
 use crate::support::{Namespace, Operator};
-
-async fn settled(subject: &str, settings: Value) -> (Namespace, Operator) {
-    let namespace = Namespace::new(subject).await;
-    let images = namespace.push_images().await;
-    let operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, settings).await;
-    namespace.until_children(&nine()).await;
-    namespace
-        .until_told(COINS, "ImagesResolved", "True", "Resolved")
-        .await;
-    (namespace, operator)
-}
 
 async fn until_replicas(namespace: &Namespace, number: i32) {
     let what = format!("worker has {number} replicas");
