@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::coins::{message_of, nine, reasons};
 use crate::support::namespace::COINS;
-use crate::support::{COMPONENTS, Namespace, Operator, SERVED};
+use crate::support::{COMPONENTS, Namespace, Operator, SERVED, until};
 
 fn stranger_s_service() -> Value {
     json!({
@@ -303,6 +303,14 @@ async fn orphaned_children_are_strangers_to_a_new_resource_until_they_are_annota
             .await;
     }
     assert_eq!(namespace.children().await, nine());
+    // It goes after its last child has been let go.
+    until("the resource is gone", async || {
+        match namespace.raw_coins().get_opt(COINS).await.unwrap() {
+            None => Ok(()),
+            Some(coins) => Err(format!("{:?}", coins.metadata)),
+        }
+    })
+    .await;
 
     let coins = namespace.create(COINS, &images, json!({})).await;
     let told = namespace
