@@ -39,7 +39,7 @@ pub fn crd() -> CustomResourceDefinition {
     crd
 }
 
-/// The schema in it of the whole resource, in OpenAPI's form.
+/// The schema that [`crd`] has for the whole resource, in OpenAPI's form.
 pub fn crd_schema() -> Value {
     json!(crd())["spec"]["versions"][0]["schema"]["openAPIV3Schema"].take()
 }

@@ -119,11 +119,8 @@ fn expected(it: &Beside) -> BTreeSet<String> {
 }
 
 async fn heals(namespace: &Namespace, title: &str) -> usize {
-    let events = namespace.events().await;
-    events
-        .iter()
-        .filter(|(_, reason, note)| reason == "Healed" && note.starts_with(title))
-        .count()
+    let notes = namespace.notes("Healed").await;
+    notes.iter().filter(|note| note.starts_with(title)).count()
 }
 
 #[tokio::test]

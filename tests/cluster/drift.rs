@@ -10,7 +10,6 @@ use crate::support::coins::{component, message_of, nine, reasons};
 use crate::support::namespace::{COINS, image_of};
 use crate::support::{Namespace, Operator, conditions, reason_of, until};
 
-/// A namespace with an operator and a resource whose nine objects are there.
 /// A namespace in which everything has been written and each tag has its digest, and the operator that did it.
 pub async fn settled(subject: &str, settings: serde_json::Value) -> (Namespace, Operator) {
     let namespace = Namespace::new(subject).await;
@@ -254,11 +253,10 @@ async fn a_renumbered_port_is_healed_and_the_node_port_stays_ours() {
             .await;
         // It does before the last of the two writes that heal it.
         until("it is told to be healed", async || {
-            let events = namespace.events().await;
-            let healed = events.iter().filter(|(_, reason, _)| reason == "Healed");
-            (healed.count() == number)
+            let healed = namespace.notes("Healed").await;
+            (healed.len() == number)
                 .then_some(())
-                .ok_or(format!("{events:#?}"))
+                .ok_or(format!("{healed:#?}"))
         })
         .await;
     }

@@ -379,6 +379,13 @@ impl Namespace {
             .collect()
     }
 
+    /// The notes of the events with this reason, oldest first.
+    pub async fn notes(&self, reason: &str) -> Vec<String> {
+        let mut events = self.events().await;
+        events.retain(|(_, told, _)| told == reason);
+        events.into_iter().map(|(_, _, note)| note).collect()
+    }
+
     /// Waits until an event with this reason has been told that `is` wants, and gives its note.
     pub async fn until_event(&self, reason: &str, is: impl Fn(&str) -> bool) -> String {
         until(
