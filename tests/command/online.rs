@@ -1,7 +1,7 @@
 //! What is said of images whose registry is asked.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -17,18 +17,22 @@ pub(super) fn registry(answer: impl Fn(&str) -> String + Send + 'static) -> Stri
     // It ends with the tests.
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                stream.read_exact(&mut byte).unwrap();
-                head.extend(byte);
-            }
-            let answer = answer(&String::from_utf8(head).unwrap());
-            stream.write_all(answer.as_bytes()).unwrap();
+            // Who asks may go before the answer: a program that is ended, say.
+            let _ = reply_to(stream.unwrap(), &answer);
         }
     });
     address
+}
+
+fn reply_to(mut stream: TcpStream, answer: impl Fn(&str) -> String) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.extend(byte);
+    }
+    let answer = answer(&String::from_utf8(head).unwrap());
+    stream.write_all(answer.as_bytes())
 }
 
 /// A whole answer, or its head where `HEAD` was asked.
