@@ -139,7 +139,7 @@ fn a_redis_that_is_away_is_told_before_any_work_and_sigterm_ends_the_wait() {
     );
     let (took, code) = worker.stop();
     assert_eq!(code, Some(0));
-    assert!(took < Duration::from_secs(1), "took {took:?}");
+    assert!(took < Duration::from_secs(4), "took {took:?}");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn sigterm_ends_a_question_that_is_not_answered() {
     let _connection = silent.accept().unwrap();
     let (took, code) = worker.stop();
     assert_eq!(code, Some(0));
-    assert!(took < Duration::from_secs(1), "took {took:?}");
+    assert!(took < Duration::from_secs(4), "took {took:?}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ control_plane() {
 
     wait_alive_for "etcd" 30 etcd port_answers "$ETCD_PORT"
     wait_alive_for "the registry" 30 registry port_answers "$REGISTRY_PORT"
-    wait_alive_for "the API server" 90 kube-apiserver api_get /readyz
+    wait_alive_for "the API server" 300 kube-apiserver api_get /readyz
 
     # In a classroom's cluster, controllers that wait for their client's rate limit
     # are the slowest part of everything; and a class doesn't wait for an autoscaler.
@@ -48,7 +48,7 @@ control_plane() {
         --use-service-account-credentials --root-ca-file "$pki/ca.crt" \
         --service-account-private-key-file "$pki/service-accounts.key" \
         --kube-api-qps 200 --kube-api-burst 400 --horizontal-pod-autoscaler-sync-period 5s
-    wait_alive_for "the controller manager" 60 kube-controller-manager \
+    wait_alive_for "the controller manager" 300 kube-controller-manager \
         api_get /api/v1/namespaces/default/serviceaccounts/default
 }
 

@@ -64,10 +64,11 @@ stop() {
     local pid _ attempt
     if alive "$1"; then
         read -r pid _ <"$directory/run/$1.pid"
-        kill -TERM "$pid"
+        # It may end by itself meanwhile.
+        kill -TERM "$pid" || true
         for attempt in {1..200}; do
             alive "$1" || break
-            [ "$attempt" -ne 100 ] || kill -KILL "$pid"
+            [ "$attempt" -ne 100 ] || kill -KILL "$pid" || true
             sleep 0.05
         done
         if alive "$1"; then fail "process $pid ($1) doesn't end" "look at /proc/$pid/stack"; fi

@@ -3,8 +3,8 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use resolver::{
     Endpoint, Keyring, Options, Plugins, Reference, Request, ResolveError, Resolved, Resolver,
@@ -41,8 +41,17 @@ async fn registry() -> Server {
 /// A resolver with one plugin for this machine, which is this shell script.
 fn resolver(folder: &Path, script: &str) -> Resolver {
     let program = folder.join("own");
-    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    // Written by another process: what is open for writing here could be inherited by one that another test begins, and
+    // then not be executed.
+    let write = Command::new("sh")
+        .args([
+            "-c",
+            r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod 755 "$0""#,
+        ])
+        .arg(&program)
+        .arg(script)
+        .status();
+    assert!(write.unwrap().success());
     let config = folder.join("plugins.yaml");
     let text = "apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders:\n- name: own\n  \
                 apiVersion: credentialprovider.kubelet.k8s.io/v1\n  matchImages: [\"127.0.0.1\"]\n  defaultCacheDuration: 1m\n";

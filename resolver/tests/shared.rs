@@ -251,7 +251,7 @@ async fn a_registry_that_is_silent_for_one_login_is_asked_with_others() {
         }
     })
     .await;
-    let deadline = Duration::from_millis(300);
+    let deadline = Duration::from_secs(1);
     let shared = Shared::new(
         Resolver::new(Options {
             deadline,

@@ -16,7 +16,7 @@ use crate::support::command::{Answer, command};
 use crate::support::kubectl::kubeconfig;
 use crate::support::namespace::{COINS, resource};
 use crate::support::registry::Registry;
-use crate::support::{COMPONENTS, Namespace, Operator, SERVED};
+use crate::support::{COMPONENTS, Namespace, Operator, SERVED, until};
 
 /// The kubeconfig of one who may get and list what there is in a namespace, and nothing else, and whose context is
 /// there.
@@ -37,6 +37,13 @@ async fn reader(namespace: &Namespace) -> NamedTempFile {
     let binding = format!("--user={user}");
     let bind = ["create", "rolebinding", "reader", "--role=reader", &binding];
     namespace.kubectl(&bind).await;
+    // A permission counts a moment after it was given.
+    let may = ["auth", "can-i", "list", "deployments.apps", "--as", &user];
+    until("the reader may read", async || {
+        let said = namespace.try_kubectl(&may, "").await;
+        said.success.then_some(()).ok_or(said.out)
+    })
+    .await;
     let file = kubeconfig(Some(&user), &[], None);
     let text = std::fs::read_to_string(file.path()).unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();

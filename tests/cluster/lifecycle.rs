@@ -16,7 +16,7 @@ async fn sigterm_ends_it_at_once_with_0() {
     let images = namespace.push_images().await;
     let operator = Operator::start(&namespace);
     namespace.create(COINS, &images, json!({})).await;
-    namespace.run_pods(COINS).await;
+    namespace.run_pods_to_rest(COINS).await;
     ends_at_once(operator).await;
 }
 

@@ -38,10 +38,32 @@ async fn the_deeds_for_one_resource_are_counted_and_what_is_gone_no_longer() {
         .await;
     namespace.create(COINS, &images, json!({})).await;
     namespace.run_pods(COINS).await;
+    let synced = |told: &Samples| -> Vec<String> {
+        of(told, "dockercoins_watch_synced")
+            .into_iter()
+            // Other tests install Gateway API, sooner or later.
+            .filter(|(labels, value)| *value == 1.0 && !labels.contains("HTTPRoute"))
+            .map(|(labels, _)| labels.to_owned())
+            .collect()
+    };
+    let expected = [
+        "Deployment",
+        "DockerCoins",
+        "EndpointSlice",
+        "HorizontalPodAutoscaler",
+        "Ingress",
+        "NetworkPolicy",
+        "PersistentVolumeClaim",
+        "PodDisruptionBudget",
+        "Service",
+    ]
+    .map(|kind| format!(r#"{{kind="{kind}"}}"#));
     // The last reconcile tells events after the status.
     let active = r#"controller_runtime_active_workers{controller="dockercoins"}"#;
     let told = monitored
-        .until_scraped(|told| has(told, READY, 1.0) && has(told, active, 0.0))
+        .until_scraped(|told| {
+            has(told, READY, 1.0) && has(told, active, 0.0) && synced(told) == expected
+        })
         .await;
 
     let writes = of(&told, "dockercoins_writes_total");
@@ -55,28 +77,6 @@ async fn the_deeds_for_one_resource_are_counted_and_what_is_gone_no_longer() {
             &(r#"{kind="Deployment",verb="apply",result="ok"}"#, 5.0),
             &(r#"{kind="Service",verb="apply",result="ok"}"#, 4.0),
         ]
-    );
-    let synced = |kind: &str| (format!(r#"{{kind="{kind}"}}"#), 1.0);
-    let told_synced: Vec<_> = of(&told, "dockercoins_watch_synced")
-        .into_iter()
-        .map(|(labels, value)| (labels.to_owned(), value))
-        // Other tests install Gateway API, sooner or later.
-        .filter(|(labels, _)| !labels.contains("HTTPRoute"))
-        .collect();
-    assert_eq!(
-        told_synced,
-        [
-            "Deployment",
-            "DockerCoins",
-            "EndpointSlice",
-            "HorizontalPodAutoscaler",
-            "Ingress",
-            "NetworkPolicy",
-            "PersistentVolumeClaim",
-            "PodDisruptionBudget",
-            "Service",
-        ]
-        .map(synced)
     );
     assert_eq!(
         of(&told, "dockercoins_resources"),

@@ -3,6 +3,7 @@
 
 use dockercoins_operator::api;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::Patch;
 use serde_json::{Value, json};
 
 use crate::support::coins::{message_of, nine, reasons};
@@ -213,8 +214,13 @@ async fn a_crd_that_is_not_there_or_older_or_newer_is_told_and_installing_the_ri
     install_crd(&client, &loose_crd()).await;
     let lacks = "get dockercoins.dockercoins.dev";
     let operator = Operator::start_at(&cluster.account(Some(lacks)));
-    let unreadable = json!({ "spec": { "worker": { "replicas": "many" } } });
-    namespace.patch_raw(COINS, unreadable).await;
+    let unreadable = Patch::Merge(json!({ "spec": { "worker": { "replicas": "many" } } }));
+    let coins = namespace.raw_coins();
+    // What the CRD allows counts a moment after it was written.
+    until("it is taken", async || {
+        coins.patch(COINS, &Default::default(), &unreadable).await
+    })
+    .await;
     operator
         .until_logged(r#"cannot get resource "dockercoins""#)
         .await;
@@ -238,6 +244,15 @@ async fn a_crd_that_becomes_older_is_told_once_and_nothing_is_rolled_out_until_i
     let before = namespace.image("rng").await;
 
     install_crd(&client, &older_crd()).await;
+    until("digests are dropped", async || {
+        let coins = namespace.raw_coins().get(COINS).await;
+        let status = coins.map_err(|error| error.to_string())?.data["status"].clone();
+        match status.to_string().contains("\"digest\"") {
+            true => Err(status.to_string()),
+            false => Ok(()),
+        }
+    })
+    .await;
     let moved = images.push("rng", "v0.1", "moved").await;
     // It is woken again and again, and asks each time.
     for time in ["1", "2", "3"] {

@@ -1,5 +1,7 @@
 //! How much the operator asks of the API server, by the API server's own audit log.
 
+use std::time::Instant;
+
 use serde_json::json;
 
 use crate::support::audit::Requests;
@@ -33,9 +35,11 @@ async fn a_new_resource_costs_nine_applies_and_one_read() {
         ]
     );
 
+    let created = Instant::now();
     namespace.create(COINS, &images, json!({})).await;
     namespace.until_children(&nine()).await;
     namespace.run_pods_to_rest(COINS).await;
+    let seconds = created.elapsed().as_secs() as usize;
     let cost = cost_since(&namespace, &before);
     let (variable, fixed): (Requests, Requests) = cost.into_iter().partition(|(kind, _)| {
         ["patch dockercoins/status", "create events"].contains(&kind.as_str())
@@ -52,7 +56,10 @@ async fn a_new_resource_costs_nine_applies_and_one_read() {
     );
     // The digests, the first state, its progress at most once a second, and the last.
     let writes = variable["patch dockercoins/status"];
-    assert!((2..=12).contains(&writes), "{writes} status writes");
+    assert!(
+        (2..=4 + seconds).contains(&writes),
+        "{writes} status writes in {seconds} s"
+    );
     // Pinned, Created, Ready.
     assert_eq!(
         variable["create events"],
@@ -69,7 +76,7 @@ async fn at_rest_the_operator_sends_nothing() {
     let images = namespace.push_images().await;
     let _operator = Operator::start(&namespace);
     namespace
-        .create(COINS, &images, json!({ "resolve": { "interval": "1h" } }))
+        .create(COINS, &images, json!({ "resolve": { "interval": "720h" } }))
         .await;
     namespace.run_pods_to_rest(COINS).await;
     let at_rest = namespace.acts();
@@ -100,9 +107,12 @@ async fn an_operator_that_starts_on_a_converged_resource_writes_nothing() {
     drop(first);
     let before = namespace.acts();
 
-    let second = Operator::start(&namespace);
-    second.until_reconciled(&namespace).await;
-    assert_eq!(namespace.acts(), before);
+    let _second = Operator::start(&namespace);
+    namespace.until_marked("seen").await;
+    assert_eq!(
+        namespace.written_since(&before),
+        [("patch deployments".into(), 1)].into()
+    );
 }
 
 #[tokio::test]

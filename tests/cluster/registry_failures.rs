@@ -29,8 +29,9 @@ async fn told_of(subject: &str, server: &Server, reason: &str) -> String {
     let _operator = Operator::start_with(&[&namespace, &healthy], &options);
     namespace.create_spec(COINS, spec_at(server)).await;
     healthy.create(COINS, &images, json!({})).await;
-    healthy.until_children(&nine()).await;
+    // What is told first: a registry that goes on like this is left alone for a while, and that is told too.
     let coins = namespace.until_told(COINS, "Ready", "False", reason).await;
+    healthy.until_children(&nine()).await;
     namespace.until_children(&services()).await;
     assert_eq!(reasons(&coins)[1], ("ImagesResolved", "False", reason));
     message_of(&coins, "ImagesResolved").to_owned()

@@ -16,17 +16,6 @@ async fn until_replicas(namespace: &Namespace, number: i32) {
         .await;
 }
 
-/// Waits until the operator has brought a change of the resource to the Deployment of the worker.
-async fn until_marked(namespace: &Namespace, mark: &str) {
-    let marked = json!({ "worker": { "podAnnotations": { "mark": mark } } });
-    namespace.edit(COINS, marked).await;
-    let is_marked =
-        |d: &Deployment| json!(d)["spec"]["template"]["metadata"]["annotations"]["mark"] == mark;
-    namespace
-        .until("worker", "a later change has come through", is_marked)
-        .await;
-}
-
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn unset_replicas_are_left_to_kubectl_scale_through_every_later_change() {
@@ -34,7 +23,7 @@ async fn unset_replicas_are_left_to_kubectl_scale_through_every_later_change() {
     namespace
         .kubectl(&["scale", "deployment/worker", "--replicas=4"])
         .await;
-    until_marked(&namespace, "later").await;
+    namespace.until_marked("later").await;
     until_replicas(&namespace, 4).await;
     assert_eq!(namespace.notes("Healed").await, [""; 0]);
 }
@@ -63,12 +52,12 @@ async fn from_set_to_unset_the_running_number_stays_and_is_kubectl_s_from_then_o
     namespace
         .edit(COINS, json!({ "worker": { "replicas": null } }))
         .await;
-    until_marked(&namespace, "after").await;
+    namespace.until_marked("after").await;
     until_replicas(&namespace, 3).await;
     namespace
         .kubectl(&["scale", "deployment/worker", "--replicas=5"])
         .await;
-    until_marked(&namespace, "later").await;
+    namespace.until_marked("later").await;
     until_replicas(&namespace, 5).await;
 }
 
@@ -86,7 +75,7 @@ async fn unset_then_set_then_unset_takes_the_number_over_and_gives_it_back() {
     namespace
         .edit(COINS, json!({ "worker": { "replicas": null } }))
         .await;
-    until_marked(&namespace, "after").await;
+    namespace.until_marked("after").await;
     until_replicas(&namespace, 2).await;
     namespace
         .edit(COINS, json!({ "worker": { "replicas": 3 } }))
@@ -95,7 +84,7 @@ async fn unset_then_set_then_unset_takes_the_number_over_and_gives_it_back() {
     namespace
         .edit(COINS, json!({ "worker": { "replicas": null } }))
         .await;
-    until_marked(&namespace, "at last").await;
+    namespace.until_marked("at last").await;
     until_replicas(&namespace, 3).await;
 }
 
@@ -109,7 +98,7 @@ async fn replicas_taken_back_while_the_operator_was_away_stay_too() {
         .edit(COINS, json!({ "worker": { "replicas": null } }))
         .await;
     let _operator = Operator::start(&namespace);
-    until_marked(&namespace, "after").await;
+    namespace.until_marked("after").await;
     until_replicas(&namespace, 3).await;
 }
 
@@ -272,7 +261,7 @@ async fn an_amount_in_another_notation_is_no_change() {
         .await;
     drop(operator);
     let _operator = Operator::start(&namespace);
-    until_marked(&namespace, "seen").await;
+    namespace.until_marked("seen").await;
     assert_eq!(namespace.requests_about("patch", "deployments", "rng"), 1);
     assert_eq!(namespace.notes("Healed").await, [""; 0]);
 }

@@ -145,7 +145,7 @@ async fn a_creation_is_one_trace_with_its_steps_and_exchanges_and_without_its_se
     let settings = json!({ "imagePullSecrets": [{ "name": "regcred" }] });
     let coins = namespace.create(COINS, &images, settings).await;
     namespace.until_children(&nine()).await;
-    namespace.run_pods(COINS).await;
+    namespace.run_pods_to_rest(COINS).await;
     assert_eq!(operator.terminate().await.code(), Some(0));
 
     let spans = collector.spans();

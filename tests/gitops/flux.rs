@@ -132,19 +132,20 @@ impl Flux {
         self.api("kustomize.toolkit.fluxcd.io", "Kustomization")
     }
 
-    /// Waits until the Kustomization is Ready with this commit.
-    pub async fn until_applied(&self, commit: &str) {
+    /// Waits until the Kustomization is Ready with this commit; gives the condition.
+    pub async fn until_applied(&self, commit: &str) -> Value {
         self.until_told(["Ready", "True", "ReconciliationSucceeded"], commit)
-            .await;
+            .await
     }
 
     /// Waits until a condition of the Kustomization has this type, status and reason, and a message that says
-    /// something; gives the message.
-    pub async fn until_told(&self, condition: [&str; 3], says: &str) -> String {
+    /// something; gives the condition.
+    pub async fn until_told(&self, condition: [&str; 3], says: &str) -> Value {
         until(
             &format!("the Kustomization is {condition:?}: {says}"),
             async || {
-                let kept = self.kustomizations().get(NAME).await.unwrap();
+                let kept = self.kustomizations().get(NAME).await;
+                let kept = kept.map_err(|error| error.to_string())?;
                 let conditions = kept.data["status"]["conditions"].as_array().cloned();
                 let told = conditions.unwrap_or_default();
                 let is = |told: &&Value| {
@@ -152,7 +153,7 @@ impl Flux {
                         && told["message"].as_str().unwrap_or_default().contains(says)
                 };
                 match told.iter().find(is) {
-                    Some(told) => Ok(told["message"].as_str().unwrap_or_default().to_owned()),
+                    Some(told) => Ok(told.clone()),
                     None => Err(format!("{:#}", json!(told))),
                 }
             },

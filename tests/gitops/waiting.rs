@@ -172,7 +172,7 @@ async fn kubectl_wait_ends_when_the_resource_is_ready() {
     let wait = [
         "wait",
         "--for=condition=Ready",
-        "--timeout=90s",
+        "--timeout=10m",
         "coins/dockercoins",
     ];
     let bring_up = async {

@@ -67,11 +67,11 @@ func judge(script string, state []byte) (verdict, error) {
 }
 
 // check runs the script as Argo CD does: with the global `obj`, the libraries that it opens of those that touch
-// nothing outside, and a second's time.
+// nothing outside, and an end. (Argo CD gives it a second, which a busy machine may not have for it.)
 func check(script string, resource map[string]any) (health, message string, err error) {
 	state := lua.NewState(lua.Options{SkipOpenLibs: true})
 	defer state.Close()
-	within, stop := context.WithTimeout(context.Background(), time.Second)
+	within, stop := context.WithTimeout(context.Background(), 30*time.Second)
 	defer stop()
 	state.SetContext(within)
 	for name, open := range map[string]lua.LGFunction{lua.BaseLibName: lua.OpenBase, lua.TabLibName: lua.OpenTable} {

@@ -38,6 +38,18 @@ impl Namespace {
         requests
     }
 
+    /// What was asked since `before`, as `acts` tells it, but for what tells of it: status and events.
+    pub fn written_since(&self, before: &Requests) -> Requests {
+        let mut acts = self.acts();
+        for (kind, count) in before {
+            *acts.get_mut(kind).expect("counts don't shrink") -= count;
+        }
+        acts.retain(|kind, count| {
+            *count > 0 && !["patch dockercoins/status", "create events"].contains(&kind.as_str())
+        });
+        acts
+    }
+
     /// How many requests of one kind there were, about an object of this name.
     pub fn requests_about(&self, verb: &str, resource: &str, name: &str) -> usize {
         let is = |request: &&Value| {

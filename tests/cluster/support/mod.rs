@@ -35,15 +35,24 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// Looks again and again until `look` finds what it looks for, and fails with what it saw last instead.
-pub async fn until<T, S: Display>(what: &str, mut look: impl AsyncFnMut() -> Result<T, S>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub async fn until<T, S: Display>(what: &str, look: impl AsyncFnMut() -> Result<T, S>) -> T {
+    until_within(PATIENCE, what, look).await
+}
+
+/// The same for what takes its time by design.
+pub async fn until_within<T, S: Display>(
+    patience: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<T, S>,
+) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         match look().await {
             Ok(found) => return found,
             Err(seen) if Instant::now() > deadline => {
                 panic!(
                     "after {} s it is still not so that {what}. Last seen:\n{seen}",
-                    PATIENCE.as_secs()
+                    patience.as_secs()
                 )
             }
             Err(_) => tokio::time::sleep(BETWEEN_LOOKS).await,

@@ -47,7 +47,8 @@ impl Monitored {
         stream.write_all(request.as_bytes()).await?;
         let mut text = String::new();
         stream.read_to_string(&mut text).await?;
-        let (head, body) = text.split_once("\r\n\r\n").expect("an answer has a head");
+        let cut_off = || std::io::Error::other(format!("no whole answer: {text:?}"));
+        let (head, body) = text.split_once("\r\n\r\n").ok_or_else(cut_off)?;
         let status = head.split(' ').nth(1).expect("it has a status");
         Ok((status.parse().unwrap(), body.to_owned()))
     }

@@ -349,7 +349,28 @@ impl Namespace {
     pub async fn run_pods_to_rest(&self, name: &str) -> DockerCoins {
         let coins = self.run_pods(name).await;
         self.until_event("Ready", |_| true).await;
+        // The API server logs a request only after it has stored what was asked.
+        until("the requests for the events are logged", async || {
+            let stored = self.events().await.len();
+            match self.requests().get("create events") {
+                Some(logged) if *logged >= stored => Ok(()),
+                logged => Err(format!("{logged:?} of {stored}")),
+            }
+        })
+        .await;
         coins
+    }
+
+    /// Changes a note on the worker's pods, and waits until the operator has brought it to the Deployment: whatever
+    /// else there was to do has been done before.
+    pub async fn until_marked(&self, mark: &str) {
+        let marked = json!({ "worker": { "podAnnotations": { "mark": mark } } });
+        self.edit(COINS, marked).await;
+        let is_marked = |d: &Deployment| {
+            json!(d)["spec"]["template"]["metadata"]["annotations"]["mark"] == mark
+        };
+        self.until("worker", "a later change has come through", is_marked)
+            .await;
     }
 
     /// What was told in events, oldest first: type, reason and note.

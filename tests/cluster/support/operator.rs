@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::namespace::COINS;
 use super::{Namespace, rights, until};
 
 /// A running operator, which is killed when this is dropped. Its log is printed if the test fails.
@@ -106,15 +105,6 @@ impl Operator {
             let log = self.log();
             if log.contains(text) { Ok(()) } else { Err(log) }
         })
-        .await;
-    }
-
-    /// Waits until it has looked at the resource of a namespace once.
-    pub async fn until_reconciled(&self, namespace: &Namespace) {
-        let resource = format!("{COINS}.{}", namespace.name);
-        self.until_logged(&format!(
-            "reconciled resource=DockerCoins.v1alpha1.dockercoins.dev/{resource}"
-        ))
         .await;
     }
 

@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
@@ -188,7 +189,10 @@ impl Rights {
         let mut config: Value = serde_json::from_str(&run(kubeconfig, &view, "")).unwrap();
         config["users"][0]["user"] = json!({ "token": token });
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let file = folder.join(format!("kubeconfig-{home}-{}", std::process::id()));
+        // Clusters of tests' own have the same home, and are used side by side.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let file = folder.join(format!("kubeconfig-{home}-{}-{number}", std::process::id()));
         std::fs::write(&file, config.to_string()).unwrap();
         file
     }
