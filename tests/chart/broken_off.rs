@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 
 use crate::helm::{CHART, IMAGE, Release, helm, no_crd};
 use crate::support::namespace::client;
-use crate::support::{Namespace, variable};
+use crate::support::{Namespace, until, variable};
 
 /// What stands between Helm and the API server, and goes away after so many bytes of requests.
 struct Gate {
@@ -139,14 +139,16 @@ async fn an_upgrade_for_which_there_is_no_room_changes_nothing_and_is_done_later
     // Helm keeps each revision in a Secret.
     let quota = json!({ "metadata": { "name": "full" }, "spec": { "hard": { "secrets": "1" } } });
     namespace.make::<ResourceQuota>(quota).await;
-    namespace
-        .until("full", "the quota counts", |quota: &ResourceQuota| {
-            quota
-                .status
-                .as_ref()
-                .is_some_and(|status| status.used.is_some())
-        })
-        .await;
+    // What admission knows of a quota follows what is stored.
+    let one_more = ["create", "secret", "generic", "more", "--dry-run=server"];
+    until("no secret more is let in", async || {
+        let told = namespace.try_kubectl(&one_more, "").await;
+        match told.err.contains("exceeded quota: full") {
+            true => Ok(()),
+            false => Err(format!("{}{}", told.out, told.err)),
+        }
+    })
+    .await;
     let straight = variable("KUBECONFIG");
 
     let told = upgrade(&release, "9", &straight).unwrap_err();
@@ -155,6 +157,6 @@ async fn an_upgrade_for_which_there_is_no_room_changes_nothing_and_is_done_later
     assert!(has_concurrency(&namespace, "8").await);
 
     namespace.delete::<ResourceQuota>("full").await;
-    upgrade(&release, "9", &straight).unwrap();
+    until("it is done", async || upgrade(&release, "9", &straight)).await;
     assert!(has_concurrency(&namespace, "9").await);
 }

@@ -195,13 +195,11 @@ pub fn without_field(crd: &mut Value, path: &str) {
 pub async fn no_crd(client: &Client) {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     let name = api::crd().name_any();
-    // That there is none is well.
-    let _ = crds.delete(&name, &DeleteParams::background()).await;
     until("the CRD is gone", async || {
-        match crds.get_opt(&name).await {
-            Ok(None) => Ok(()),
-            Ok(Some(_)) => Err("it is there".to_owned()),
+        match crds.delete(&name, &DeleteParams::background()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             Err(error) => Err(error.to_string()),
+            Ok(_) => Err("it is going".to_owned()),
         }
     })
     .await;

@@ -88,10 +88,17 @@ async fn a_crd_that_is_not_to_be_kept_goes_with_the_release() {
     assert!(!there.annotations().contains_key("helm.sh/resource-policy"));
 
     release.manage("uninstall", &["--wait"]);
-    let gone = namespace
-        .try_kubectl(&["get", "crd", "dockercoins.dockercoins.dev"], "")
-        .await;
-    assert!(gone.err.contains("NotFound"), "{}{}", gone.out, gone.err);
+    // Helm waits for the CRD as for anything, and may miss its last moment.
+    until("the CRD is gone", async || {
+        let gone = namespace
+            .try_kubectl(&["get", "crd", "dockercoins.dockercoins.dev"], "")
+            .await;
+        match gone.err.contains("NotFound") {
+            true => Ok(()),
+            false => Err(format!("{}{}", gone.out, gone.err)),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

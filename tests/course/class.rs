@@ -97,11 +97,14 @@ impl Class {
         // To look at it, as the index says then, takes its time and changes nothing.
         self.steps(INDEX, |step| step.seen == Expected::Success)
             .await;
-        let before = self.found().await;
+        let before = until("what is in the namespace is told", async || {
+            self.found().await
+        })
+        .await;
         self.steps(path, |_| true).await;
         let what = format!("{path} leaves the namespace as it found it, which was\n{before:#}");
         until(&what, async || {
-            let after = self.found().await;
+            let after = self.found().await?;
             match after == before {
                 true => Ok(()),
                 false => Err(format!("{after:#}")),
@@ -123,39 +126,46 @@ impl Class {
         }
     }
 
-    /// What is in the namespace, but for what changes by itself.
-    async fn found(&self) -> Value {
+    /// What is in the namespace, but for what changes by itself; or what the API server says, which may know a kind whose
+    /// server is away for a moment.
+    async fn found(&self) -> Result<Value, String> {
         let kinds = [
             "api-resources",
             "--namespaced",
             "--verbs=list",
             "--output=name",
         ];
-        let kinds = self.namespace.kubectl(&kinds).await;
+        let kinds = self.told(&kinds).await?;
         let kinds = kinds.lines().filter(|kind| !PASSING.contains(kind));
         let kinds = kinds.collect::<Vec<_>>().join(",");
         let of_kinds = ["get", &kinds, "--output=name"];
-        let names = self.namespace.kubectl(&of_kinds).await;
+        let names = self.told(&of_kinds).await?;
         let mut names: Vec<&str> = names.lines().collect();
         names.sort_unstable();
-        let pods = self.listed("pods").await;
+        let pods = self.listed("pods").await?;
         let pods = pods
             .iter()
             .filter(|pod| pod["metadata"]["ownerReferences"].is_null());
         let pods: Vec<&Value> = pods.map(|pod| &pod["metadata"]["name"]).collect();
-        let specs = self.listed("coins,deployments,services").await;
+        let specs = self.listed("coins,deployments,services").await?;
         let specs: Vec<&Value> = specs.iter().map(|object| &object["spec"]).collect();
-        json!({ "names": names, "pods of no one": pods, "specs": specs })
+        Ok(json!({ "names": names, "pods of no one": pods, "specs": specs }))
     }
 
     /// The objects of some kinds.
-    async fn listed(&self, kinds: &str) -> Vec<Value> {
-        let list = self
-            .namespace
-            .kubectl(&["get", kinds, "--output=json"])
-            .await;
+    async fn listed(&self, kinds: &str) -> Result<Vec<Value>, String> {
+        let list = self.told(&["get", kinds, "--output=json"]).await?;
         let mut list: Value = serde_json::from_str(&list).unwrap();
-        serde_json::from_value(list["items"].take()).expect("a list has items")
+        Ok(serde_json::from_value(list["items"].take()).expect("a list has items"))
+    }
+
+    async fn told(&self, arguments: &[&str]) -> Result<String, String> {
+        let said = self.namespace.try_kubectl(arguments, "").await;
+        if said.success {
+            Ok(said.out)
+        } else {
+            Err(said.err)
+        }
     }
 }
 

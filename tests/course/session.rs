@@ -9,7 +9,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::page::{Expected, Step};
-use super::support::until;
+use super::support::until_within;
 
 /// How long a step may take: longer than any deadline that a page gives its commands.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -107,7 +107,7 @@ impl Session {
             return Err(self.end().await);
         };
         let what = format!("this shows what the page says: {commands}");
-        until(&what, async || {
+        until_within(PATIENCE, &what, async || {
             let printed = self.printed();
             match is_enough(&printed) {
                 true => Ok(()),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::ServiceAccount;
+
 use super::*;
 
 /// Where a component listens.
@@ -62,9 +64,8 @@ async fn reached(mine: &Mine, elsewhere: &Namespace) -> Result<Reached, String> 
     let mut reached = Reached::new();
     for (caller, _, here) in CALLERS {
         let namespace = if here { &mine.namespace } else { elsewhere };
-        let said = namespace
-            .kubectl(&["exec", caller, "--", "sh", "-c", &knocks])
-            .await;
+        let knocks = ["exec", caller, "--", "sh", "-c", &knocks];
+        let said = namespace.try_kubectl(&knocks, "").await.out;
         let mut open = Vec::new();
         for (component, _) in DOORS {
             let line = said.lines().find_map(|line| line.strip_prefix(component));
@@ -102,6 +103,14 @@ async fn closed_pods_are_reached_by_those_alone_who_have_business_there() {
     assert!(add_on.status.success(), "{add_on:?}");
     let mine = Mine::open("closed", json!({ "worker": { "replicas": 1 } })).await;
     let elsewhere = Namespace::new("elsewhere").await;
+    // No pod is let in before.
+    elsewhere
+        .until(
+            "default",
+            "it has an account for pods",
+            |_: &ServiceAccount| true,
+        )
+        .await;
     for (name, app, here) in CALLERS {
         let namespace = if here { &mine.namespace } else { &elsewhere };
         namespace.make::<Pod>(caller(name, app)).await;

@@ -18,6 +18,8 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::ListParams;
 use kube::{Client, Config, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use browser::Browser;
 use support::namespace::{COINS, merged};
@@ -116,12 +118,23 @@ impl Mine {
     }
 
     /// Hashes a second, over the window.
-    async fn rate(&self) -> f64 {
-        let before = self.books().await.unwrap();
+    async fn rate(&self) -> Result<f64, String> {
+        let before = self.books().await?;
         tokio::time::sleep(WINDOW).await;
-        let after = self.books().await.unwrap();
+        let after = self.books().await?;
         let hashes = u32::try_from(after.hashes - before.hashes).unwrap();
-        f64::from(hashes) / (after.now - before.now)
+        Ok(f64::from(hashes) / (after.now - before.now))
+    }
+
+    /// Waits until it is above a bound, and gives it: a worker that was refused at first waits before it tries again.
+    async fn rate_above(&self, bound: f64) -> f64 {
+        until(&format!("the rate is above {bound}"), async || {
+            match self.rate().await? {
+                rate if rate > bound => Ok(rate),
+                rate => Err(format!("{rate}")),
+            }
+        })
+        .await
     }
 
     async fn pods(&self, component: &str) -> Vec<Pod> {
@@ -173,7 +186,7 @@ async fn the_example_mines_and_every_pod_runs_the_digest_that_status_names() {
         "wait",
         "--for=condition=Ready",
         "coins/dockercoins",
-        "--timeout=1s",
+        "--timeout=30s",
     ];
     mine.namespace.kubectl(&wait).await;
     mine.more_coins_than(0).await;
@@ -192,13 +205,13 @@ async fn the_example_mines_and_every_pod_runs_the_digest_that_status_names() {
 async fn more_workers_raise_the_hash_rate_until_rng_is_the_ceiling() {
     let mine = Mine::open("bottleneck", json!({ "worker": { "replicas": 1 } })).await;
     mine.more_coins_than(0).await;
-    let one = mine.rate().await;
+    let one = mine.rate_above(0.0).await;
     mine.change(json!({ "worker": { "replicas": 2 } })).await;
-    let two = mine.rate().await;
+    let two = mine.rate_above(1.4 * one).await;
     mine.change(json!({ "worker": { "replicas": 10 } })).await;
-    let ten = mine.rate().await;
+    let ten = mine.rate_above(two).await;
     mine.change(json!({ "rng": { "replicas": 2 } })).await;
-    let ten_and_two_rng = mine.rate().await;
+    let ten_and_two_rng = mine.rate_above(1.3 * ten).await;
     println!("workers  rng  hashes/s");
     for (workers, rng, rate) in [
         (1, 1, one),
@@ -209,15 +222,8 @@ async fn more_workers_raise_the_hash_rate_until_rng_is_the_ceiling() {
         println!("{workers:7}  {rng:3}  {rate:8.1}");
     }
     // A unit of work takes 0.3 s at least, and one rng serves ten in a second at most, however fast the machine.
-    assert!(
-        one <= 4.0 && two > 1.4 * one,
-        "one worker: {one}, two: {two}"
-    );
-    assert!(ten > two && ten <= 11.0, "two workers: {two}, ten: {ten}");
-    assert!(
-        ten_and_two_rng > 1.3 * ten,
-        "one rng: {ten}, two: {ten_and_two_rng}"
-    );
+    assert!(one <= 4.0, "one worker: {one}");
+    assert!(ten <= 11.0, "ten workers: {ten}");
 }
 
 #[tokio::test]
@@ -301,7 +307,7 @@ async fn a_worker_ends_as_soon_as_it_is_told_to() {
     let mine = Mine::open("sigterm", json!({ "worker": { "replicas": 1 } })).await;
     let worker = mine.only_pod("worker").await.name_any();
     // Within its grace period, which is 30 s, or it would be killed: kubectl would wait that long.
-    let delete = ["delete", "pod", &worker, "--wait=true", "--timeout=15s"];
+    let delete = ["delete", "pod", &worker, "--wait=true", "--timeout=28s"];
     mine.namespace.kubectl(&delete).await;
 }
 
@@ -319,6 +325,20 @@ async fn the_page_shows_a_rate_in_a_browser() {
     assert!(forward.status.success(), "{forward:?}");
     let address = String::from_utf8(forward.stdout).unwrap();
 
+    // A browser that is refused doesn't come again, and the Service follows its pods a moment later.
+    until("the page answers", async || {
+        let mut stream = TcpStream::connect(address.trim()).await?;
+        stream
+            .write_all(b"GET /index.html HTTP/1.0\r\n\r\n")
+            .await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        match answer.split(' ').nth(1) {
+            Some("200") => Ok(()),
+            _ => Err(std::io::Error::other(answer)),
+        }
+    })
+    .await;
     let mut browser = Browser::open(&format!("http://{}/", address.trim()));
     until("the page shows a hash rate and a coin", async || {
         let seen = browser.value(

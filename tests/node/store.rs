@@ -109,10 +109,22 @@ async fn a_redis_elsewhere_that_is_not_there_is_told_by_the_page_and_without_it_
             "every component runs as asked for. Redis is run by someone else, at {absent}:6379: whether it is there, and well, was not looked at"
         )
     );
-    mine.books().await.unwrap_err();
-    let log = ["logs", "deployment/webui"];
-    let log = mine.namespace.kubectl(&log).await;
-    assert!(log.contains("redis at redis:6379: "), "{log}");
+    // Services follow their pods, and logs what was said, a moment later.
+    until(
+        "the page is asked, and the log says why it fails",
+        async || {
+            if let Ok(books) = mine.books().await {
+                panic!("there are books without a Redis: {books:?}");
+            }
+            let log = ["logs", "deployment/webui"];
+            let log = mine.namespace.try_kubectl(&log, "").await;
+            match log.out.contains("redis at redis:6379: ") {
+                true => Ok(()),
+                false => Err(format!("{}{}", log.out, log.err)),
+            }
+        },
+    )
+    .await;
 
     mine.change(json!({ "redis": { "external": null } })).await;
     mine.more_coins_than(0).await;
