@@ -189,11 +189,12 @@ async fn lacks(permission: &str, told: Told) {
     until(
         &format!("all is well with the permission to {permission}"),
         async || {
+            let coins = first.get::<DockerCoins>(COINS).await;
             if told == Told::Images {
                 // It would be seen by itself within five minutes; who mends something can ask, and again when that
                 // was done.
-                let status = first.get::<DockerCoins>(COINS).await.status;
-                let done = status.and_then(|status| status.last_handled_requested_at);
+                let status = coins.status.as_ref();
+                let done = status.and_then(|status| status.last_handled_requested_at.clone());
                 if asked == 0 || done == Some(asked.to_string()) {
                     asked += 1;
                     let asks = json!({ "dockercoins.dev/requestedAt": asked.to_string() });
@@ -202,7 +203,6 @@ async fn lacks(permission: &str, told: Told) {
                         .await;
                 }
             }
-            let coins = first.get::<DockerCoins>(COINS).await;
             let conditions = conditions(&coins);
             let is_well = conditions.len() >= 2
                 && conditions

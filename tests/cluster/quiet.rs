@@ -40,7 +40,7 @@ async fn a_new_resource_costs_nine_applies_and_one_read() {
     namespace.until_children(&nine()).await;
     namespace.run_pods_to_rest(COINS).await;
     let seconds = created.elapsed().as_secs() as usize;
-    let cost = cost_since(&namespace, &before);
+    let cost = namespace.asked_since(&before);
     let (variable, fixed): (Requests, Requests) = cost.into_iter().partition(|(kind, _)| {
         ["patch dockercoins/status", "create events"].contains(&kind.as_str())
     });
@@ -131,7 +131,7 @@ async fn a_change_of_one_component_is_one_apply() {
         )
         .await;
     namespace.run_pods(COINS).await;
-    let mut cost = cost_since(&namespace, &before);
+    let mut cost = namespace.asked_since(&before);
     cost.remove("patch dockercoins/status");
     cost.remove("create events");
     assert_eq!(cost, [("patch deployments".into(), 1)].into());
@@ -150,14 +150,4 @@ pub async fn until_watching(namespace: &Namespace) {
         }
     })
     .await;
-}
-
-/// What was asked for since `before`, but for watches.
-fn cost_since(namespace: &Namespace, before: &Requests) -> Requests {
-    let mut cost = namespace.requests();
-    for (kind, count) in before {
-        *cost.get_mut(kind).expect("counts don't shrink") -= count;
-    }
-    cost.retain(|kind, count| *count > 0 && !kind.starts_with("watch "));
-    cost
 }

@@ -56,7 +56,7 @@ async fn until_there(namespace: &Namespace) {
         .await;
 }
 
-/// The time since which Ready of an object has been as it is.
+/// The time since which a condition has been as it is.
 fn since(condition: &Value) -> &str {
     condition["lastTransitionTime"].as_str().unwrap()
 }

@@ -65,7 +65,7 @@ async fn reached(mine: &Mine, elsewhere: &Namespace) -> Result<Reached, String> 
     for (caller, _, here) in CALLERS {
         let namespace = if here { &mine.namespace } else { elsewhere };
         let knocks = ["exec", caller, "--", "sh", "-c", &knocks];
-        let said = namespace.try_kubectl(&knocks, "").await.out;
+        let said = namespace.try_kubectl(&knocks, "").await.ok()?;
         let mut open = Vec::new();
         for (component, _) in DOORS {
             let line = said.lines().find_map(|line| line.strip_prefix(component));

@@ -18,10 +18,9 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::ListParams;
 use kube::{Client, Config, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use browser::Browser;
+use support::monitor::get;
 use support::namespace::{COINS, merged};
 use support::{Namespace, Operator, until, variable};
 
@@ -327,15 +326,9 @@ async fn the_page_shows_a_rate_in_a_browser() {
 
     // A browser that is refused doesn't come again, and the Service follows its pods a moment later.
     until("the page answers", async || {
-        let mut stream = TcpStream::connect(address.trim()).await?;
-        stream
-            .write_all(b"GET /index.html HTTP/1.0\r\n\r\n")
-            .await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        match answer.split(' ').nth(1) {
-            Some("200") => Ok(()),
-            _ => Err(std::io::Error::other(answer)),
+        match get(address.trim(), "/index.html").await {
+            Ok((200, _)) => Ok(()),
+            other => Err(format!("{other:?}")),
         }
     })
     .await;

@@ -38,16 +38,19 @@ impl Namespace {
         requests
     }
 
+    /// What was asked since `before`, as `requests` tells it, but for watches.
+    pub fn asked_since(&self, before: &Requests) -> Requests {
+        let mut asked = since(self.requests(), before);
+        asked.retain(|kind, _| !kind.starts_with("watch "));
+        asked
+    }
+
     /// What was asked since `before`, as `acts` tells it, but for what tells of it: status and events.
     pub fn written_since(&self, before: &Requests) -> Requests {
-        let mut acts = self.acts();
-        for (kind, count) in before {
-            *acts.get_mut(kind).expect("counts don't shrink") -= count;
-        }
-        acts.retain(|kind, count| {
-            *count > 0 && !["patch dockercoins/status", "create events"].contains(&kind.as_str())
-        });
-        acts
+        let mut written = since(self.acts(), before);
+        written.remove("patch dockercoins/status");
+        written.remove("create events");
+        written
     }
 
     /// How many requests of one kind there were, about an object of this name.
@@ -96,4 +99,13 @@ impl Namespace {
         }
         requests
     }
+}
+
+/// What has come since `before`.
+fn since(mut now: Requests, before: &Requests) -> Requests {
+    for (kind, count) in before {
+        *now.get_mut(kind).expect("counts don't shrink") -= count;
+    }
+    now.retain(|_, count| *count > 0);
+    now
 }

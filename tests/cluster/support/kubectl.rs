@@ -49,6 +49,16 @@ pub struct Said {
     pub err: String,
 }
 
+impl Said {
+    /// What it wrote to stdout, or everything it wrote where it failed.
+    pub fn ok(self) -> Result<String, String> {
+        match self.success {
+            true => Ok(self.out),
+            false => Err(self.out + &self.err),
+        }
+    }
+}
+
 impl Namespace {
     /// Runs kubectl in this namespace, and gives what it printed. It must succeed.
     pub async fn kubectl(&self, arguments: &[&str]) -> String {

@@ -42,15 +42,7 @@ impl Monitored {
 
     /// A page's status and body.
     pub async fn get(&self, path: &str) -> std::io::Result<(u16, String)> {
-        let mut stream = TcpStream::connect(&self.address).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await?;
-        let cut_off = || std::io::Error::other(format!("no whole answer: {text:?}"));
-        let (head, body) = text.split_once("\r\n\r\n").ok_or_else(cut_off)?;
-        let status = head.split(' ').nth(1).expect("it has a status");
-        Ok((status.parse().unwrap(), body.to_owned()))
+        get(&self.address, path).await
     }
 
     /// Waits until a page has this status and a body that `is` wants, and gives the body.
@@ -78,6 +70,19 @@ impl Monitored {
             .await;
         samples(&body)
     }
+}
+
+/// The status and body of a page at an address.
+pub async fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    let cut_off = || std::io::Error::other(format!("no whole answer: {text:?}"));
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(cut_off)?;
+    let status = head.split(' ').nth(1).expect("it has a status");
+    Ok((status.parse().unwrap(), body.to_owned()))
 }
 
 fn samples(text: &str) -> Samples {
