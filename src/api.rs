@@ -1,6 +1,6 @@
 //! The custom resource, as people write it and as `kubectl explain` shows it.
 //!
-//! Types and schema only. What a value means is decided in [`crate::desired`]; the rules here refuse, at the
+//! Types and schema only. What a value means is decided in [`crate::dockercoins::desired`]; the rules here refuse, at the
 //! API server, what can never work, and say what to write instead. The doc comments below are the text of
 //! `kubectl explain`, so they speak to someone who writes YAML.
 //!
@@ -9,6 +9,7 @@
 //! absent field must mean what it meant before, since Kubernetes keeps old objects as they were written.
 
 mod component;
+pub mod crd_check;
 mod redis;
 mod schema;
 mod status;

@@ -1,11 +1,15 @@
-//! What the command line says, and what is done about it.
+//! The command line: `run`, `check`, `crd`, `render`, `diff`, `resolve` and `watch`, and what only they need.
+//!
+//! May import: everything.
 
 mod asking;
 mod check;
 mod diff;
 mod election;
+pub mod hash_rate;
 mod helper;
 mod logins;
+pub mod manifest;
 mod render;
 mod resolve;
 mod run;
@@ -13,20 +17,52 @@ mod watch;
 mod written;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
+use crate::api;
+use crate::dockercoins::error::with_sources;
 use clap::{Args, Parser, Subcommand};
-use dockercoins_operator::api;
-use dockercoins_operator::error::with_sources;
 use kube::Config;
 use kube::config::KubeConfigOptions;
 use resolver::{IpNet, Observer, Options, Plugins, Resolver};
+use tokio::runtime::Builder;
+
+/// The most worker threads. They mostly wait, and each one costs memory for an arena of its own.
+const THREADS: usize = 4;
+
+/// Runs the command line. The exit code is 0 if all is well, 1 if not; an error of `diff` is 2.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let failure = ExitCode::from(cli.failure());
+    let threads = available_parallelism().map_or(THREADS, |count| count.get().min(THREADS));
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(cli.run()),
+        Err(error) => {
+            eprintln!("dockercoins-operator: no threads can be started: {error}");
+            return failure;
+        }
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("dockercoins-operator: {error}");
+            failure
+        }
+    }
+}
 
 /// A Kubernetes operator for DockerCoins that pins every image tag to a digest.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -115,7 +151,7 @@ impl Registries {
 
 /// Why the command could not be carried out.
 #[derive(Debug, thiserror::Error)]
-pub enum CliError {
+pub(crate) enum CliError {
     #[error("--log-level {0:?} can't be read: write error, warn, info, debug or trace")]
     LogLevel(String),
     #[error(
@@ -158,7 +194,7 @@ pub enum CliError {
 
 impl Cli {
     /// The exit code that says that it could not be done. Scripts tell an error of `diff` from differences by it.
-    pub fn failure(&self) -> u8 {
+    fn failure(&self) -> u8 {
         match self.command {
             Command::Diff(_) => 2,
             _ => 1,
@@ -166,7 +202,7 @@ impl Cli {
     }
 
     /// Does what was asked for. Gives whether all is well with what was looked at.
-    pub async fn run(self) -> Result<bool, CliError> {
+    async fn run(self) -> Result<bool, CliError> {
         match self.command {
             Command::Run(run) => run.run().await.map(|()| true),
             Command::Resolve(resolve) => resolve.run().await,

@@ -1,7 +1,7 @@
 //! A client that sends what the operator sends, and does nothing else.
 
-use dockercoins_operator::desired::Desired;
-use dockercoins_operator::plan::{Plan, plan};
+use dockercoins_operator::dockercoins::desired::Desired;
+use dockercoins_operator::dockercoins::plan::{Plan, plan};
 use futures::future::try_join_all;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::NamespaceResourceScope;

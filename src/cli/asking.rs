@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::dockercoins::error::flag_of;
 use clap::Args;
-use dockercoins_operator::error::flag_of;
 use resolver::{Endpoint, Keyring, Request, ResolveError, Resolved, Resolver};
 
 use super::logins::Logins;

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
+use crate::api::crd_check::{self, Differences, UPGRADE};
+use crate::api::{self, DockerCoins};
+use crate::dockercoins::error::with_sources;
 use clap::Args;
-use dockercoins_operator::api::{self, DockerCoins};
-use dockercoins_operator::crd::{self, Differences, UPGRADE};
-use dockercoins_operator::error::with_sources;
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -141,11 +141,11 @@ async fn differences(client: &Client) -> Result<Option<Differences>, CliError> {
         Ok(Err(error)) => return Err(CliError::Unreachable(with_sources(&error))),
         Err(_) => return Err(CliError::Unreachable(format!("no answer to GET {path}"))),
     };
-    let served = crd::published(&published).map_err(|error| {
+    let served = crd_check::published(&published).map_err(|error| {
         let said = format!("its answer to GET {path} is no JSON: {error}");
         CliError::Unreachable(said)
     })?;
-    Ok(served.map(|served| crd::differences(&served, &api::crd_schema())))
+    Ok(served.map(|served| crd_check::differences(&served, &api::crd_schema())))
 }
 
 /// Asks until the answer is 200; else what was seen last.

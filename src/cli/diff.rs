@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
+use crate::api::{DockerCoins, DockerCoinsStatus};
+use crate::dockercoins::desired::Desired;
+use crate::dockercoins::diff::view::Change;
+use crate::dockercoins::diff::{Verdict, judge};
+use crate::dockercoins::error::{Error, with_sources};
+use crate::dockercoins::plan::{MANAGER, Plan, plan};
+use crate::dockercoins::render::without_owner;
 use clap::Args;
-use dockercoins_operator::api::{DockerCoins, DockerCoinsStatus};
-use dockercoins_operator::desired::Desired;
-use dockercoins_operator::diff::view::Change;
-use dockercoins_operator::diff::{Verdict, judge};
-use dockercoins_operator::error::{Error, with_sources};
-use dockercoins_operator::plan::{MANAGER, Plan, plan};
-use dockercoins_operator::render::without_owner;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;

@@ -2,9 +2,9 @@
 
 use std::future::Future;
 
+use crate::runtime::leader::Leases;
+use crate::runtime::leader::{Campaign, Candidate, Leadership, Pace};
 use clap::Args;
-use dockercoins_operator::cluster::Leases;
-use dockercoins_operator::leader::{Campaign, Candidate, Leadership, Pace};
 use kube::Client;
 
 /// How replicas agree which of them writes.

@@ -2,10 +2,10 @@
 //!
 //! For review, and for a cluster without the operator. It needs no cluster and looks at none.
 
+use crate::api::DockerCoinsStatus;
+use crate::dockercoins::plan::plan;
+use crate::dockercoins::render::{to_json, to_yaml, without_owner};
 use clap::{Args, ValueEnum};
-use dockercoins_operator::api::DockerCoinsStatus;
-use dockercoins_operator::plan::plan;
-use dockercoins_operator::render::{to_json, to_yaml, without_owner};
 
 use super::written::{Written, desired, images, title};
 use super::{CliError, write_out};

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
+use crate::api::{DockerCoins, DockerCoinsStatus};
+use crate::cli::hash_rate::{Books, HEADING, Reading};
+use crate::dockercoins::component::Component;
+use crate::dockercoins::error::with_sources;
 use clap::Args;
-use dockercoins_operator::api::{DockerCoins, DockerCoinsStatus};
-use dockercoins_operator::books::{Books, HEADING, Reading};
-use dockercoins_operator::component::Component;
-use dockercoins_operator::error::with_sources;
 use http_body_util::{BodyExt as _, Limited};
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::client::Body;

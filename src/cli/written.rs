@@ -3,12 +3,12 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use crate::api::{DockerCoins, DockerCoinsStatus, REQUESTED_AT, ResolvePolicy};
+use crate::cli::manifest;
+use crate::dockercoins::component::Component;
+use crate::dockercoins::desired::Desired;
+use crate::dockercoins::images::{self, Answered, Answers};
 use clap::Args;
-use dockercoins_operator::api::{DockerCoins, DockerCoinsStatus, REQUESTED_AT, ResolvePolicy};
-use dockercoins_operator::component::Component;
-use dockercoins_operator::desired::Desired;
-use dockercoins_operator::images::{self, Answered, Answers};
-use dockercoins_operator::manifest;
 use futures::future::join_all;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use dockercoins_operator::api;
-use dockercoins_operator::crd::{Differences, differences, published};
+use dockercoins_operator::api::crd_check::{Differences, differences, published};
 use http::Request;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;

@@ -1,6 +1,6 @@
 //! An HTTPRoute in a cluster that serves Gateway API, and in one that doesn't, and in one that comes to.
 
-use dockercoins_operator::gateway::HTTPRoute;
+use dockercoins_operator::dockercoins::gateway::HTTPRoute;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};

@@ -1,6 +1,6 @@
 //! `render`: what it prints is what an operator writes, and works where there is none.
 
-use dockercoins_operator::plan::{APPLIED, MANAGER, Plan};
+use dockercoins_operator::dockercoins::plan::{APPLIED, MANAGER, Plan};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt as _;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dockercoins_operator::api::{DockerCoins, DockerCoinsStatus};
-use dockercoins_operator::component::Component;
-use dockercoins_operator::desired::{Desired, Invalid};
-use dockercoins_operator::error::Error;
-use dockercoins_operator::images::{Answers, Images, settle};
-use dockercoins_operator::status::{Outcome, status};
+use dockercoins_operator::dockercoins::component::Component;
+use dockercoins_operator::dockercoins::desired::{Desired, Invalid};
+use dockercoins_operator::dockercoins::error::Error;
+use dockercoins_operator::dockercoins::images::{Answers, Images, settle};
+use dockercoins_operator::dockercoins::status::{Outcome, status};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
 use resolver::address::Forbidden;

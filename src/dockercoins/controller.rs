@@ -1,0 +1,365 @@
+//! What wakes a reconcile: a watch for each kind, and one rule. *Whatever happens in a namespace wakes the DockerCoins
+//! of that namespace.*
+//!
+//! There is at most a handful of them in one, and a reconcile that finds nothing to do sends nothing. The one
+//! rule covers a child that was edited or deleted, a stranger's object that goes or is handed over, and the
+//! resource that held the names and is gone.
+//!
+//! Services and Deployments are watched without a label selector, since a stranger's `redis` has none of our
+//! labels, and we must see it to leave it alone. Of the others only those with a component's name are kept. So it is
+//! with the kinds that few resources ask for, but that nothing waits for them (`optional`).
+
+mod faults;
+mod optional;
+mod watched;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{BoxStream, SelectAll};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::{PartialObjectMeta, PartialObjectMetaExt as _};
+use kube::runtime::applier;
+use kube::runtime::controller::{self, ReconcileReason, ReconcileRequest};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::{self, Event};
+use kube::{Client, Resource as _, ResourceExt as _};
+use resolver::Shared;
+use tokio::sync::mpsc::Receiver;
+use tracing::{debug, info, warn};
+
+use crate::api::DockerCoins;
+use crate::dockercoins::cluster::{Child, Cluster, is_of_interest, slim, slim_child};
+use crate::dockercoins::gateway::HTTPRoute;
+use crate::dockercoins::pushes::{self, Scope};
+use crate::dockercoins::reconcile::{Context, Guarded, on_error, reconcile};
+use crate::registry::webhook::payload::Pushed;
+use crate::runtime::health::Watch;
+use crate::runtime::leader::Leadership;
+use crate::telemetry::monitor::Monitor;
+use optional::optional_wakes;
+use watched::{logged, watched};
+
+/// How long a burst of events of one resource is collected before it is looked at.
+const DEBOUNCE: Duration = Duration::from_millis(20);
+
+/// How long what was begun may take to finish, once the operator is told to stop. Kubernetes gives a pod 30 s, and
+/// after this the lease is released (2 s), metrics are told (2 s) and traces are sent (3 s).
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// How often it is looked whether a namespace has been listed, before it is looked for itself.
+const UNTIL_LOOKED_FOR: Duration = Duration::from_secs(1);
+
+/// Reconciles until `shutdown` is done, and then finishes what it is doing.
+///
+/// `namespaces` are those to look after; none means all of them. Each of them is watched by itself, so that
+/// one that can't be watched takes none of the others along. No more resources than the `monitor` has turns are
+/// reconciled at once, in all of them together. What registries tell of pushes comes from `pushes`. While another
+/// has the `leadership`, everything is watched and nothing is reconciled.
+pub async fn run(
+    client: Client,
+    leadership: Leadership,
+    resolver: Shared,
+    namespaces: &[String],
+    monitor: Arc<Monitor>,
+    pushes: Option<Receiver<Vec<Pushed>>>,
+    shutdown: impl Future<Output = ()> + Clone + Send + 'static,
+) {
+    let scopes: Vec<Option<&str>> = match namespaces {
+        [] => vec![None],
+        some => some
+            .iter()
+            .map(|namespace| Some(namespace.as_str()))
+            .collect(),
+    };
+    let mut told = Vec::new();
+    let mut controllers = Vec::new();
+    for scope in scopes {
+        let cluster = Cluster::new(
+            client.clone(),
+            leadership.clone(),
+            Arc::clone(&monitor.metrics),
+        );
+        let context = Context::new(cluster, resolver.clone(), Arc::clone(&monitor));
+        let context = Arc::new(context);
+        let (store, writer) = reflector::store();
+        monitor.counts(store.clone());
+        told.push(Scope::new(store.clone(), Arc::clone(&context)));
+        let stop = shutdown.clone();
+        controllers.push(run_scope(
+            client.clone(),
+            context,
+            scope,
+            (store, writer),
+            stop,
+        ));
+    }
+    let pushes = async {
+        if let Some(pushes) = pushes {
+            pushes::serve(pushes, told).await;
+        }
+    };
+    let too_late = async {
+        shutdown.clone().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        _ = futures::future::join(futures::future::join_all(controllers), pushes) => info!("everything that was begun is finished"),
+        () = monitor.health.beats() => {}
+        () = too_late => warn!("some things were still unfinished after {} s", DRAIN.as_secs()),
+    }
+}
+
+/// Looks after one namespace, or all of them.
+async fn run_scope(
+    client: Client,
+    context: Arc<Context>,
+    scope: Option<&str>,
+    (store, writer): (Store<Guarded>, Writer<Guarded>),
+    shutdown: impl Future<Output = ()> + Clone + Send + 'static,
+) {
+    let health = &context.monitor.health;
+    let watch = health.watch("DockerCoins", scope);
+    let coins = watched::<Guarded>(&client, Arc::clone(&watch), Arc::clone(&context))
+        .map_ok(|event| event.modify(slim));
+    let coins = reflector::reflector(writer, coins);
+    let wakes: SelectAll<BoxStream<'static, Wake>> = SelectAll::from_iter([
+        coins_wakes(watch, coins, Arc::clone(&context)).boxed(),
+        child_wakes::<Service>("Service", &client, scope, Arc::clone(&context)).boxed(),
+        child_wakes::<Deployment>("Deployment", &client, scope, Arc::clone(&context)).boxed(),
+        optional_wakes::<PersistentVolumeClaim>("PersistentVolumeClaim", &client, scope, &context),
+        optional_wakes::<EndpointSlice>("EndpointSlice", &client, scope, &context),
+        optional_wakes::<NetworkPolicy>("NetworkPolicy", &client, scope, &context),
+        optional_wakes::<PodDisruptionBudget>("PodDisruptionBudget", &client, scope, &context),
+        optional_wakes::<HorizontalPodAutoscaler>(
+            "HorizontalPodAutoscaler",
+            &client,
+            scope,
+            &context,
+        ),
+        optional_wakes::<Ingress>("Ingress", &client, scope, &context),
+        optional_wakes::<HTTPRoute>("HTTPRoute", &client, scope, &context),
+        leadership_wakes(Arc::clone(&context)).boxed(),
+        looked_for(scope, Arc::clone(&context)).boxed(),
+    ]);
+    let known = Arc::clone(&context);
+    let requests = wakes
+        .flat_map(move |wake| futures::stream::iter(requests(&known, &wake)))
+        .map(Ok::<_, Infallible>)
+        .take_until(shutdown.clone());
+    let reconciler = |object, context| Box::pin(reconcile(object, context));
+    let settings = controller::Config::default().debounce(DEBOUNCE);
+    // Before everything has been listed nothing is begun, so that nothing is to be finished.
+    let unlisted = Arc::clone(&context);
+    let ended = Arc::clone(&context.monitor);
+    let told_to_stop = async move {
+        shutdown.await;
+        if unlisted.cluster.is_ready() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let reconciles =
+        applier(reconciler, on_error, context, store, requests, settings).for_each(|done| async {
+            match done {
+                Ok((resource, _)) => debug!(%resource, "reconciled"),
+                // Told by `on_error`; and a resource that is gone needs nothing.
+                Err(
+                    controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_),
+                ) => {}
+                Err(error) => warn!("{error}"),
+            }
+        });
+    tokio::select! {
+        () = reconciles => ended.health.deserts(),
+        () = told_to_stop => {}
+    }
+}
+
+/// Something happened.
+struct Wake {
+    /// Where; `None` after a list, of which no one knows what it changed.
+    namespace: Option<String>,
+    what: String,
+}
+
+/// The reconciles that a wake asks for.
+fn requests(context: &Context, wake: &Wake) -> Vec<ReconcileRequest<Guarded>> {
+    if !context.cluster.leadership.is_leading() {
+        return Vec::new();
+    }
+    let coins = match &wake.namespace {
+        Some(namespace) => context.cluster.coins.in_namespace(namespace),
+        None => context.cluster.coins.everywhere(),
+    };
+    let request = |coins: &PartialObjectMeta<DockerCoins>| {
+        context.woken(coins, &wake.what);
+        ReconcileRequest {
+            obj_ref: ObjectRef::new(&coins.name_any())
+                .within(&coins.namespace().unwrap_or_default()),
+            reason: ReconcileReason::Custom {
+                reason: wake.what.clone(),
+            },
+        }
+    };
+    coins.iter().map(|coins| request(coins)).collect()
+}
+
+/// Whoever begins to lead looks at everything: what happened before was for another.
+fn leadership_wakes(context: Arc<Context>) -> impl Stream<Item = Wake> + Send + 'static {
+    futures::stream::unfold(None, move |last| {
+        let context = Arc::clone(&context);
+        async move {
+            let term = context.cluster.leadership.next_term(last).await;
+            context.begin_anew();
+            let wake = Wake {
+                namespace: None,
+                what: "it leads".to_owned(),
+            };
+            Some((wake, Some(term)))
+        }
+    })
+}
+
+/// Watches DockerCoins, and notes which there are.
+fn coins_wakes(
+    watch: Arc<Watch>,
+    events: impl Stream<Item = watcher::Result<Event<Guarded>>> + Send + 'static,
+    context: Arc<Context>,
+) -> impl Stream<Item = Wake> + Send + 'static {
+    let events = logged(watch, Arc::clone(&context), events);
+    events.filter_map(move |event| {
+        let Ok(event) = event else {
+            return futures::future::ready(Some(listed::<DockerCoins>()));
+        };
+        if let Event::Apply(coins) | Event::InitApply(coins) = &event {
+            context.sight(coins);
+        }
+        let wake = match &event {
+            Event::Apply(coins) => Some(wake_of(coins)),
+            Event::Delete(coins) => {
+                context.forget(&coins.uid().unwrap_or_default());
+                Some(wake_of(coins))
+            }
+            Event::Init | Event::InitApply(_) => None,
+            Event::InitDone => Some(listed::<DockerCoins>()),
+        };
+        let is_listed = matches!(event, Event::InitDone);
+        context.cluster.coins.observe(identity(event));
+        if is_listed {
+            context.forget_the_gone();
+        }
+        futures::future::ready(wake)
+    })
+}
+
+/// The event, with nothing of the resource but what tells it from others.
+fn identity(event: Event<Guarded>) -> Event<PartialObjectMeta<DockerCoins>> {
+    let identity = |coins: Guarded| {
+        let meta = coins.meta();
+        let meta = ObjectMeta {
+            name: meta.name.clone(),
+            namespace: meta.namespace.clone(),
+            uid: meta.uid.clone(),
+            resource_version: meta.resource_version.clone(),
+            creation_timestamp: meta.creation_timestamp.clone(),
+            generation: meta.generation,
+            deletion_timestamp: meta.deletion_timestamp.clone(),
+            ..ObjectMeta::default()
+        };
+        meta.into_response_partial()
+    };
+    match event {
+        Event::Apply(coins) => Event::Apply(identity(coins)),
+        Event::Delete(coins) => Event::Delete(identity(coins)),
+        Event::Init => Event::Init,
+        Event::InitApply(coins) => Event::InitApply(identity(coins)),
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+/// Watches one kind of children, and notes which there are.
+fn child_wakes<K: Child>(
+    kind: &'static str,
+    client: &Client,
+    scope: Option<&str>,
+    context: Arc<Context>,
+) -> impl Stream<Item = Wake> + Send + 'static {
+    let watch = context.monitor.health.watch(kind, scope);
+    let events = watched::<K>(client, Arc::clone(&watch), Arc::clone(&context));
+    let events = logged(watch, Arc::clone(&context), events);
+    noted(events, context)
+}
+
+/// Notes what a watch of children brought.
+fn noted<K: Child>(
+    events: impl Stream<Item = Result<Event<K>, ()>> + Send + 'static,
+    context: Arc<Context>,
+) -> impl Stream<Item = Wake> + Send + 'static {
+    events.filter_map(move |event| {
+        let Ok(event) = event else {
+            // Each resource tells that its objects can't be seen.
+            return futures::future::ready(Some(listed::<K>()));
+        };
+        let event = event.modify(slim_child);
+        let wake = match &event {
+            Event::Apply(object) | Event::Delete(object) => {
+                is_of_interest(object).then(|| Some(wake_of(object)))
+            }
+            Event::InitApply(object) => is_of_interest(object).then_some(None),
+            Event::Init => Some(None),
+            Event::InitDone => Some(Some(listed::<K>())),
+        };
+        if wake.is_some() {
+            K::cache(&context.cluster).observe(event);
+        }
+        futures::future::ready(wake.flatten())
+    })
+}
+
+fn wake_of<K: kube::Resource<DynamicType = ()>>(object: &K) -> Wake {
+    Wake {
+        namespace: object.namespace(),
+        what: format!("{} {}", K::kind(&()), object.name_any()),
+    }
+}
+
+/// A list was read, for the first time or because the watch had lost its place.
+fn listed<K: kube::Resource<DynamicType = ()>>() -> Wake {
+    Wake {
+        namespace: None,
+        what: format!("list of {}", K::kind(&())),
+    }
+}
+
+/// Wakes no one. Says so if the namespace to look after doesn't exist, which a list can't tell from one that is empty.
+fn looked_for(
+    scope: Option<&str>,
+    context: Arc<Context>,
+) -> impl Stream<Item = Wake> + Send + 'static {
+    let namespace = scope.map(ToOwned::to_owned);
+    let look = async move {
+        let namespace = namespace?;
+        // The store could be waited for by one only, and the applier does.
+        while !context.cluster.coins.is_ready() {
+            tokio::time::sleep(UNTIL_LOOKED_FOR).await;
+        }
+        let is_empty = context.cluster.coins.in_namespace(&namespace).is_empty();
+        if is_empty && !context.cluster.may_exist(&namespace).await {
+            warn!(
+                "there is no namespace {namespace}: create it, or mend --namespace. What is created there is served"
+            );
+        }
+        None
+    };
+    futures::stream::once(look).filter_map(futures::future::ready)
+}

@@ -1,0 +1,106 @@
+//! What is told of a component's pods: how far their Deployment has come, and what keeps it.
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::api::{ComponentStatus, DockerCoinsStatus};
+use crate::dockercoins::component::Component;
+use crate::dockercoins::images::remembered;
+use crate::dockercoins::rollout::{Rollout, rollout};
+
+use super::{Outcome, clipped};
+
+/// How far a component has come.
+pub(super) fn component_rollout(component: Component, outcome: &Outcome) -> Rollout {
+    let rollout = match outcome.deployments.get(&component) {
+        Some(deployment) => rollout(deployment),
+        None => Rollout::Moving("it has no Deployment yet".to_owned()),
+    };
+    let claim = outcome.claim.as_ref();
+    let claim = claim.filter(|_| component == Component::Redis);
+    match (rollout, claim.and_then(|claim| unbound(claim))) {
+        (Rollout::Moving(why), Some(claim)) => Rollout::Moving(format!("{why}; {claim}")),
+        (Rollout::Stuck(why), Some(claim)) => Rollout::Stuck(format!("{why}; {claim}")),
+        (rollout, _) => rollout,
+    }
+}
+
+/// What keeps a claim from having its volume; `None` if it has it.
+fn unbound(claim: &PersistentVolumeClaim) -> Option<String> {
+    let phase = claim
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    let class = claim
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.storage_class_name.as_deref());
+    match (phase.unwrap_or("Pending"), class) {
+        ("Bound", _) => None,
+        ("Lost", _) => Some("its PersistentVolumeClaim redis has lost its volume, and the coins with it: delete the claim for a new one".to_owned()),
+        (_, Some(class)) if !class.is_empty() => Some(format!(
+            "its PersistentVolumeClaim redis has no volume of the class {class} yet: if `kubectl get storageclasses` doesn't list this class, write one that it lists into spec.redis.storage.storageClassName; else `kubectl describe pvc redis` tells why"
+        )),
+        _ => Some(
+            "its PersistentVolumeClaim redis has no volume yet, and names no class, as the cluster has no default one: write one that `kubectl get storageclasses` lists into spec.redis.storage.storageClassName"
+                .to_owned(),
+        ),
+    }
+}
+
+/// What is told of a component.
+pub(super) fn component_status(
+    component: Component,
+    before: &DockerCoinsStatus,
+    outcome: &Outcome,
+) -> ComponentStatus {
+    let memory = remembered(before, component).cloned().unwrap_or_default();
+    let mut told = ComponentStatus {
+        name: component.name().to_owned(),
+        message: None,
+        ..memory
+    };
+    if !outcome.runs(component) {
+        return ComponentStatus {
+            name: told.name,
+            ..ComponentStatus::default()
+        };
+    }
+    if let Some(images) = &outcome.images {
+        let index = component as usize;
+        let image = &images.components[index];
+        told.image = Some(image.asked.to_string());
+        let answer = image.answer.as_ref();
+        let answered = answer.map(|(answered, _)| answered);
+        let registry = answered.map(|answered| answered.registry.clone());
+        told.digest = answered.map(|answered| answered.digest.to_string());
+        told.resolved_at = answer.map(|(_, since)| since.clone());
+        told.registry = registry.filter(|registry| !registry.is_empty());
+        told.login = answered.and_then(|answered| answered.login.clone());
+        told.platforms = answered.map_or_else(Vec::new, |answered| answered.platforms.clone());
+        told.unserved_platforms = answered.and_then(|answered| answered.unserved.clone());
+        let failed = image.failure.as_ref();
+        told.next_attempt = failed.and(outcome.next_attempt).map(Time);
+        // What is held back doesn't run, and must not pass for what did.
+        if let Some(set) = images.set.as_ref().filter(|_| outcome.held_back.is_none()) {
+            told.pinned = Some(set[index].clone());
+        }
+        told.message = image
+            .failure
+            .as_ref()
+            .map(|failure| clipped(failure.to_string()));
+    }
+    let deployment = outcome.deployments.get(&component);
+    let pods = deployment
+        .and_then(|deployment| deployment.status.clone())
+        .unwrap_or_default();
+    told.replicas = deployment.map_or(0, |deployment| deployment.spec.replicas.unwrap_or(1));
+    told.ready_replicas = pods.ready_replicas.unwrap_or(0);
+    if told.message.is_none()
+        && deployment.is_some()
+        && let Rollout::Moving(why) | Rollout::Stuck(why) = component_rollout(component, outcome)
+    {
+        told.message = Some(clipped(why));
+    }
+    told
+}
