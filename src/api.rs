@@ -35,6 +35,9 @@ pub use webui::{
     HttpRouteSpec, IngressSpec, IngressTls, ParentReference, ServiceSpec, ServiceType, WebuiSpec,
 };
 
+/// A resource as it comes from the API server: decoded, or the error that says why it cannot be.
+pub type Guarded = kube::core::DeserializeGuard<DockerCoins>;
+
 /// The API group of the resource, and the prefix of the operator's annotations.
 pub const GROUP: &str = "dockercoins.dev";
 

@@ -3,6 +3,7 @@
 //! May import: everything.
 
 mod asking;
+mod change;
 mod check;
 mod diff;
 mod election;
@@ -15,6 +16,7 @@ mod resolve;
 mod run;
 mod watch;
 mod written;
+pub mod yaml;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +25,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crate::api;
-use crate::dockercoins::error::with_sources;
+use crate::runtime::error::with_sources;
 use clap::{Args, Parser, Subcommand};
 use kube::Config;
 use kube::config::KubeConfigOptions;

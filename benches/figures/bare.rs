@@ -59,7 +59,7 @@ impl Bare<'_> {
                 .map(|service| self.apply(namespace, service)),
         )
         .await?;
-        let deployments = deployments.iter().flatten();
+        let deployments = deployments.iter();
         try_join_all(deployments.map(|deployment| self.apply(namespace, deployment))).await?;
         for round in 0..self.statuses {
             self.patch_status(namespace, &status(&images, round))

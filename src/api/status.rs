@@ -31,6 +31,11 @@ pub struct DockerCoinsStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub components: Vec<ComponentStatus>,
 
+    /// Warnings that stop nothing, such as a pull secret that does not exist.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 1024)))]
+    pub warnings: Vec<String>,
+
     /// How many workers there are, for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::api::crd_check::{self, Differences, UPGRADE};
 use crate::api::{self, DockerCoins};
-use crate::dockercoins::error::with_sources;
+use crate::runtime::error::with_sources;
 use clap::Args;
 use http_body_util::Empty;
 use hyper::body::Bytes;

@@ -6,17 +6,21 @@
 use std::time::Duration;
 
 use crate::api::{DockerCoins, DockerCoinsStatus};
+use crate::cli::change::Change;
+use crate::cli::yaml::without_owner;
 use crate::dockercoins::desired::Desired;
-use crate::dockercoins::diff::view::Change;
-use crate::dockercoins::diff::{Verdict, judge};
-use crate::dockercoins::error::{Error, with_sources};
-use crate::dockercoins::plan::{MANAGER, Plan, plan};
-use crate::dockercoins::render::without_owner;
+use crate::dockercoins::error::Error;
+use crate::dockercoins::plan::{Plan, plan};
+use crate::runtime::decide::{self, Action, Cause, decide};
+use crate::runtime::error::with_sources;
+use crate::runtime::names::MANAGER;
+use crate::runtime::object_key::ObjectKey;
+use crate::runtime::observe::{hash_of, observe};
 use clap::Args;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::written::{Written, desired, images, title};
 use super::{CliError, config, write_out};
@@ -170,27 +174,32 @@ impl Reader {
             let kind = kind.expect("the kinds of a plan are all of them");
             let name = object.name_any();
             let live = self.get(kind, namespace, &name).await?;
-            let title = format!("{} {name}", kind.kind);
-            match (
-                judge(&object, live.as_ref(), &desired.owner, is_alive),
-                live,
-            ) {
-                (Verdict::Keep, _) => {}
-                (Verdict::Foreign(owner), _) => found.blocked.push(
-                    Error::Foreign {
-                        command: format!("{} {name}", kind.kind.to_lowercase()),
-                        object: title,
-                        owner,
-                        name: desired.name.clone(),
-                    }
-                    .to_string(),
-                ),
-                // What is on its way out is written again when it is gone.
-                (Verdict::Create | Verdict::Leaving, _) | (_, None) => {
+            let observed = live
+                .as_ref()
+                .map(|live| observe(&object, live, &desired.owner, is_alive));
+            let hash = hash_of(&object);
+            let memory = decide::Memory::default();
+            let action = decide(observed.as_ref(), hash.as_deref(), &memory, Instant::now());
+            match (action, live) {
+                (Action::Keep, _) => {}
+                (Action::Leave(controller), _) => {
+                    let object = ObjectKey {
+                        kind: kind.kind.clone().into(),
+                        name: name.clone(),
+                    };
+                    let foreign = Error::Foreign {
+                        object,
+                        controller,
+                        resource: desired.name.clone(),
+                    };
+                    found.blocked.push(foreign.to_string());
+                }
+                // An object that is being deleted is created again when it is gone.
+                (Action::AwaitDeletion, _) | (_, None) => {
                     found.changes.push(Change::creation(&object));
                 }
-                (verdict, Some(live)) => {
-                    let is_taken_over = verdict == Verdict::Adopt;
+                (action, Some(live)) => {
+                    let is_taken_over = action == Action::Write(Cause::Adopt);
                     found
                         .changes
                         .push(Change::write(&object, &live, is_taken_over));

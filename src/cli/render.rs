@@ -3,8 +3,8 @@
 //! For review, and for a cluster without the operator. It needs no cluster and looks at none.
 
 use crate::api::DockerCoinsStatus;
+use crate::cli::yaml::{to_json, to_yaml, without_owner};
 use crate::dockercoins::plan::plan;
-use crate::dockercoins::render::{to_json, to_yaml, without_owner};
 use clap::{Args, ValueEnum};
 
 use super::written::{Written, desired, images, title};

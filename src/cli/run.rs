@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::dockercoins::controller;
-use crate::dockercoins::error::with_sources;
 use crate::registry::webhook::proof::Secret;
 use crate::registry::webhook::server;
+use crate::runtime::error::with_sources;
 use crate::telemetry::monitor::{self, Monitor};
 use crate::telemetry::traces::{self, Traces};
 use clap::{Args, ValueEnum};

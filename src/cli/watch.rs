@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::api::{DockerCoins, DockerCoinsStatus};
 use crate::cli::hash_rate::{Books, HEADING, Reading};
 use crate::dockercoins::component::Component;
-use crate::dockercoins::error::with_sources;
+use crate::runtime::error::with_sources;
 use clap::Args;
 use http_body_util::{BodyExt as _, Limited};
 use kube::api::{ApiResource, DynamicObject, ListParams};

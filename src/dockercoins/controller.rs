@@ -13,6 +13,7 @@ mod faults;
 mod optional;
 mod watched;
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
@@ -20,12 +21,6 @@ use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{PartialObjectMeta, PartialObjectMetaExt as _};
 use kube::runtime::applier;
@@ -39,11 +34,13 @@ use tokio::sync::mpsc::Receiver;
 use tracing::{debug, info, warn};
 
 use crate::api::DockerCoins;
-use crate::dockercoins::cluster::{Child, Cluster, is_of_interest, slim, slim_child};
-use crate::dockercoins::gateway::HTTPRoute;
+use crate::api::Guarded;
+use crate::dockercoins::cluster::Cluster;
+use crate::dockercoins::kinds::{Kind, each_kind, for_each_kind, is_of_interest};
 use crate::dockercoins::pushes::{self, Scope};
-use crate::dockercoins::reconcile::{Context, Guarded, on_error, reconcile};
+use crate::dockercoins::reconcile::{Context, on_error, reconcile};
 use crate::registry::webhook::payload::Pushed;
+use crate::runtime::child::{slim, slim_child};
 use crate::runtime::health::Watch;
 use crate::runtime::leader::Leadership;
 use crate::telemetry::monitor::Monitor;
@@ -88,7 +85,7 @@ pub async fn run(
         let cluster = Cluster::new(
             client.clone(),
             leadership.clone(),
-            Arc::clone(&monitor.metrics),
+            Arc::clone(&monitor.metrics) as _,
         );
         let context = Context::new(cluster, resolver.clone(), Arc::clone(&monitor));
         let context = Arc::new(context);
@@ -133,32 +130,26 @@ async fn run_scope(
     let coins = watched::<Guarded>(&client, Arc::clone(&watch), Arc::clone(&context))
         .map_ok(|event| event.modify(slim));
     let coins = reflector::reflector(writer, coins);
-    let wakes: SelectAll<BoxStream<'static, Wake>> = SelectAll::from_iter([
+    let mut wakes: SelectAll<BoxStream<'static, Wake>> = SelectAll::from_iter([
         coins_wakes(watch, coins, Arc::clone(&context)).boxed(),
-        child_wakes::<Service>("Service", &client, scope, Arc::clone(&context)).boxed(),
-        child_wakes::<Deployment>("Deployment", &client, scope, Arc::clone(&context)).boxed(),
-        optional_wakes::<PersistentVolumeClaim>("PersistentVolumeClaim", &client, scope, &context),
-        optional_wakes::<EndpointSlice>("EndpointSlice", &client, scope, &context),
-        optional_wakes::<NetworkPolicy>("NetworkPolicy", &client, scope, &context),
-        optional_wakes::<PodDisruptionBudget>("PodDisruptionBudget", &client, scope, &context),
-        optional_wakes::<HorizontalPodAutoscaler>(
-            "HorizontalPodAutoscaler",
-            &client,
-            scope,
-            &context,
-        ),
-        optional_wakes::<Ingress>("Ingress", &client, scope, &context),
-        optional_wakes::<HTTPRoute>("HTTPRoute", &client, scope, &context),
         leadership_wakes(Arc::clone(&context)).boxed(),
         looked_for(scope, Arc::clone(&context)).boxed(),
     ]);
+    for_each_kind!(K => {
+        wakes.push(match K::IS_REQUIRED {
+            true => child_wakes::<K>(&client, scope, Arc::clone(&context)).boxed(),
+            false => optional_wakes::<K>(&client, scope, &context),
+        });
+    });
     let known = Arc::clone(&context);
     let requests = wakes
         .flat_map(move |wake| futures::stream::iter(requests(&known, &wake)))
         .map(Ok::<_, Infallible>)
         .take_until(shutdown.clone());
     let reconciler = |object, context| Box::pin(reconcile(object, context));
-    let settings = controller::Config::default().debounce(DEBOUNCE);
+    let settings = controller::Config::default()
+        .debounce(DEBOUNCE)
+        .concurrency(reconciles_at_once(&context));
     // Before everything has been listed nothing is begun, so that nothing is to be finished.
     let unlisted = Arc::clone(&context);
     let ended = Arc::clone(&context.monitor);
@@ -185,6 +176,13 @@ async fn run_scope(
     }
 }
 
+/// How many reconciles kube's runtime runs at once. Without a limit it polls each one that waits at every wake. More than
+/// there are workers, because a reconcile gives its permit back while a registry is waited for.
+fn reconciles_at_once(context: &Context) -> u16 {
+    let workers = context.monitor.health.turns.count();
+    workers.saturating_mul(8).max(64)
+}
+
 /// Something happened.
 struct Wake {
     /// Where; `None` after a list, of which no one knows what it changed.
@@ -194,24 +192,29 @@ struct Wake {
 
 /// The reconciles that a wake asks for.
 fn requests(context: &Context, wake: &Wake) -> Vec<ReconcileRequest<Guarded>> {
-    if !context.cluster.leadership.is_leading() {
+    if !context.cluster.api.leadership().is_leading() {
         return Vec::new();
     }
-    let coins = match &wake.namespace {
-        Some(namespace) => context.cluster.coins.in_namespace(namespace),
-        None => context.cluster.coins.everywhere(),
-    };
     let request = |coins: &PartialObjectMeta<DockerCoins>| {
         context.woken(coins, &wake.what);
-        ReconcileRequest {
+        Some(ReconcileRequest {
             obj_ref: ObjectRef::new(&coins.name_any())
                 .within(&coins.namespace().unwrap_or_default()),
             reason: ReconcileReason::Custom {
                 reason: wake.what.clone(),
             },
-        }
+        })
     };
-    coins.iter().map(|coins| request(coins)).collect()
+    let coins = &context.cluster.coins;
+    coins.collect(wake.namespace.as_deref(), request)
+}
+
+/// The name of a kind. Those of Kubernetes' own types are static.
+fn kind_name<K: Kind>() -> &'static str {
+    match K::kind(&()) {
+        Cow::Borrowed(name) => name,
+        Cow::Owned(name) => name.leak(),
+    }
 }
 
 /// Whoever begins to lead looks at everything: what happened before was for another.
@@ -219,7 +222,7 @@ fn leadership_wakes(context: Arc<Context>) -> impl Stream<Item = Wake> + Send + 
     futures::stream::unfold(None, move |last| {
         let context = Arc::clone(&context);
         async move {
-            let term = context.cluster.leadership.next_term(last).await;
+            let term = context.cluster.api.leadership().next_term(last).await;
             context.begin_anew();
             let wake = Wake {
                 namespace: None,
@@ -242,7 +245,7 @@ fn coins_wakes(
             return futures::future::ready(Some(listed::<DockerCoins>()));
         };
         if let Event::Apply(coins) | Event::InitApply(coins) = &event {
-            context.sight(coins);
+            context.seen(coins);
         }
         let wake = match &event {
             Event::Apply(coins) => Some(wake_of(coins)),
@@ -288,20 +291,19 @@ fn identity(event: Event<Guarded>) -> Event<PartialObjectMeta<DockerCoins>> {
 }
 
 /// Watches one kind of children, and notes which there are.
-fn child_wakes<K: Child>(
-    kind: &'static str,
+fn child_wakes<K: Kind>(
     client: &Client,
     scope: Option<&str>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
-    let watch = context.monitor.health.watch(kind, scope);
+    let watch = context.monitor.health.watch(kind_name::<K>(), scope);
     let events = watched::<K>(client, Arc::clone(&watch), Arc::clone(&context));
     let events = logged(watch, Arc::clone(&context), events);
     noted(events, context)
 }
 
 /// Notes what a watch of children brought.
-fn noted<K: Child>(
+fn noted<K: Kind>(
     events: impl Stream<Item = Result<Event<K>, ()>> + Send + 'static,
     context: Arc<Context>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
@@ -320,7 +322,7 @@ fn noted<K: Child>(
             Event::InitDone => Some(Some(listed::<K>())),
         };
         if wake.is_some() {
-            K::cache(&context.cluster).observe(event);
+            K::cache(&context.cluster.caches).observe(event);
         }
         futures::future::ready(wake.flatten())
     })
@@ -353,7 +355,11 @@ fn looked_for(
         while !context.cluster.coins.is_ready() {
             tokio::time::sleep(UNTIL_LOOKED_FOR).await;
         }
-        let is_empty = context.cluster.coins.in_namespace(&namespace).is_empty();
+        let is_empty = context
+            .cluster
+            .coins
+            .collect(Some(&namespace), |_| Some(()))
+            .is_empty();
         if is_empty && !context.cluster.may_exist(&namespace).await {
             warn!(
                 "there is no namespace {namespace}: create it, or mend --namespace. What is created there is served"

@@ -1,7 +1,4 @@
-//! What can go wrong in a reconcile: one variant for each thing that a person would mend differently.
-//!
-//! [`Error::reason`] is the one name by which conditions and events speak of it, and [`Error::needs_a_person`]
-//! decides between *stalled* and *still trying*.
+//! Why a reconcile could not do everything, one variant for each fix that a person would apply. Pure.
 
 use std::sync::Arc;
 
@@ -11,318 +8,187 @@ use resolver::{Failure, ResolveError};
 use crate::api::crd_check::UPGRADE;
 use crate::dockercoins::component::Component;
 use crate::dockercoins::desired::Invalid;
+use crate::dockercoins::reason::{Progress, Reason};
+use crate::runtime::error::ApiError;
+use crate::runtime::field_path::FieldPath;
+use crate::runtime::message::Message;
+use crate::runtime::object_key::ObjectKey;
 
 /// A failure, in words for the person who reads the condition.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The stored resource isn't one that this operator can read.
+    /// The stored resource does not fit this operator's types.
     #[error(
-        "the resource can't be read: {message}. It was stored under another schema: mend that field, or install the CRD that belongs to this operator"
+        "the resource cannot be read: {message}. Fix that field, or install the CRD that belongs to this operator"
     )]
     Undecodable {
         /// Which field, and what it should be.
-        message: String,
+        message: Message,
     },
 
     /// The spec contradicts itself.
     #[error("{}", join(.0))]
     Invalid(Vec<Invalid>),
 
-    /// Another DockerCoins has this namespace.
+    /// Another DockerCoins holds the names in this namespace.
     #[error(
-        "DockerCoins {holder} already has the names hasher, redis, rng, webui and worker in this namespace: delete one of the two, or move this one to a namespace of its own"
+        "DockerCoins {holder} already has the names hasher, redis, rng, webui and worker in this namespace: delete one of the two, or move this one to another namespace"
     )]
     NamesHeld {
         /// The other's name.
         holder: String,
     },
 
-    /// A tag has no digest yet.
+    /// A tag is not resolved yet.
     #[error("{component}: {error}{}", advice(error))]
     Unresolved {
         /// Whose image.
         component: Component,
-        /// What the registry said, or why it couldn't be asked.
+        /// Why the registry gave no digest.
         error: Arc<ResolveError>,
     },
 
-    /// An object with one of our names belongs to someone else.
-    #[error("{object} {}: delete it, or hand it over with `kubectl annotate {command} dockercoins.dev/adopt={name}`", belongs_to(.owner))]
+    /// An object with one of our names is not the resource's.
+    #[error("{object} {}: delete it, or hand it over with `kubectl annotate {} dockercoins.dev/adopt={resource}`", belongs_to(.controller.as_deref()), object.kubectl())]
     Foreign {
-        /// The object, such as `Service redis`.
-        object: String,
-        /// The object as kubectl names it, such as `service redis`.
-        command: String,
-        /// Who controls it, if anyone.
-        owner: Option<String>,
-        /// The resource to which it could be handed over.
-        name: String,
-    },
-
-    /// An object of ours, or of a resource that is gone, is being deleted; it is written again afterwards.
-    #[error("{object} is being deleted, and is created again when it is gone")]
-    Leaving {
         /// The object.
-        object: String,
+        object: ObjectKey,
+        /// The kind and name of its controller, if it has one.
+        controller: Option<String>,
+        /// The resource to which it could be handed over.
+        resource: String,
     },
 
-    /// The namespace is being deleted, and nothing new may be written there.
-    #[error("the namespace is being deleted, and everything in it with it")]
-    NamespaceLeaving,
+    /// An object with one of our names is being deleted.
+    #[error("{object} is being deleted; the operator creates it again when it is gone")]
+    AwaitsDeletion {
+        /// The object.
+        object: ObjectKey,
+    },
 
-    /// Someone undoes every heal.
-    #[error(
-        "{rival} keeps changing {field} of {object}, and the operator changes it back ever more slowly: stop that{}", or_set(.edit)
-    )]
+    /// Another manager undoes every apply.
+    #[error("{object}: {}", contention(.field.as_ref(), .manager.as_deref(), .edit.as_ref()))]
     Contended {
         /// The object.
-        object: String,
-        /// The field that is fought over.
-        field: String,
-        /// Who changes it.
-        rival: String,
-        /// The field of the resource that decides it, if any does.
-        edit: String,
+        object: ObjectKey,
+        /// The field that is fought over; `None` if the whole object is deleted.
+        field: Option<FieldPath>,
+        /// The other manager, if it is known.
+        manager: Option<String>,
+        /// The field of the resource that decides it, if one does.
+        edit: Option<FieldPath>,
     },
 
-    /// The API server doesn't take what we write.
-    #[error("the API server refused {what}: {message}")]
-    Rejected {
-        /// What was tried, such as `to apply Deployment rng`.
-        what: String,
-        /// Its answer.
-        message: String,
-    },
-
-    /// The operator lacks a permission.
+    /// Admission replaces a value that decides what runs.
     #[error(
-        "the operator may not do this: {what}: {message}. {}", permit(.message)
+        "{object}: admission sets {field} to another value than the operator applies. Change the admission webhook or policy, or the resource"
     )]
-    Forbidden {
-        /// What was tried.
-        what: String,
-        /// The API server's answer, which names verb and resource.
-        message: String,
+    ChangedByAdmission {
+        /// The object.
+        object: ObjectKey,
+        /// The field.
+        field: FieldPath,
     },
 
-    /// The cluster doesn't know a kind that the resource asks for.
+    /// The cluster does not serve a kind that the resource asks for.
     #[error("the cluster serves no {kind}{}", install(.kind))]
     NotServed {
         /// The kind.
         kind: String,
     },
 
-    /// The cluster's CRD doesn't keep what the operator must remember.
+    /// The cluster's CRD drops fields of the status that the operator must remember.
     #[error(
-        "the cluster's CRD is older than this operator, and drops {fields}: nothing new is rolled out, since it would be forgotten what. Upgrade it: {UPGRADE}"
+        "the cluster's CRD is older than this operator and drops {fields}: nothing new is rolled out, because a restart would forget it. Upgrade the CRD: {UPGRADE}"
     )]
-    Forgotten {
-        /// The fields that are dropped, such as `status.components[].digest`.
+    OutdatedCrd {
+        /// The fields, such as `status.components[].digest`.
         fields: String,
     },
 
-    /// The object isn't as it was when it was read, or isn't there any more.
-    #[error("the cluster changed meanwhile: {what}: {message}")]
-    Outdated {
-        /// What was tried.
-        what: String,
-        /// What came back.
-        message: String,
-    },
+    /// The resource changed while the operator worked on it.
+    #[error("the resource changed during the reconcile")]
+    Outdated,
 
-    /// The API server failed, or couldn't be reached.
-    #[error("the API server failed {what}: {message}")]
-    Api {
-        /// What was tried.
-        what: String,
-        /// What came back.
-        message: String,
-    },
-
-    /// The API server didn't answer in time.
-    #[error("the API server did not answer within {seconds} s when asked {what}")]
-    Timeout {
-        /// What was tried.
-        what: String,
-        /// The deadline.
-        seconds: u64,
-    },
-
-    /// Another replica leads, or may by now. It is no fault of the resource, and told nowhere.
-    #[error("it was left to the replica that leads {what}")]
-    Deposed {
-        /// What was to be done.
-        what: String,
-    },
+    /// A request to the API server failed.
+    #[error(transparent)]
+    Api(#[from] ApiError),
 
     /// A bug in the operator.
     #[error(
-        "the operator failed on this resource, which is a bug: {message}. Others are served on; please report it with the operator's log"
+        "the operator failed on this resource, which is a bug: {message}. Other resources are not affected; please report it with the operator's log"
     )]
     Panicked {
-        /// What the panic said.
-        message: String,
+        /// The panic's message.
+        message: Message,
     },
 }
 
 impl Error {
-    /// The stable name of this failure, for conditions and events.
-    pub fn reason(&self) -> &'static str {
-        match self {
+    /// The row of the table of reasons.
+    pub fn reason(&self) -> &'static Reason {
+        let name = match self {
             Self::Undecodable { .. } | Self::Invalid(_) => "InvalidSpec",
             Self::NamesHeld { .. } => "NamesHeld",
             Self::Unresolved { error, .. } => error.reason(),
             Self::Foreign { .. } => "ForeignObject",
-            Self::Leaving { .. } => "WaitingForDeletion",
-            Self::NamespaceLeaving => "NamespaceTerminating",
+            Self::AwaitsDeletion { .. } => "WaitingForDeletion",
             Self::Contended { .. } => "Contended",
-            Self::Rejected { .. } => "Rejected",
-            Self::Forbidden { .. } => "Forbidden",
+            Self::ChangedByAdmission { .. } => "ChangedByAdmission",
             Self::NotServed { .. } => "NotServed",
-            Self::Forgotten { .. } => "OutdatedCRD",
-            Self::Outdated { .. } => "Outdated",
-            Self::Api { .. } => "APIServerError",
-            Self::Timeout { .. } => "APIServerTimeout",
-            Self::Deposed { .. } => "Deposed",
+            Self::OutdatedCrd { .. } => "OutdatedCRD",
+            Self::Outdated => "Outdated",
+            Self::Api(error) => error.reason(),
             Self::Panicked { .. } => "InternalError",
+        };
+        Reason::named(name).expect("every reason is in the table, see the tests")
+    }
+
+    /// Whether it stays until a person changes something. A credential provider plugin that failed may recover.
+    pub fn is_stalled(&self) -> bool {
+        match self {
+            Self::Unresolved { error, .. } if !error.plugins.is_empty() => false,
+            _ => self.reason().progress == Progress::Stalled,
         }
+    }
+
+    /// Whether this replica is not the leader: such a failure is reported nowhere.
+    pub fn is_not_leading(&self) -> bool {
+        matches!(self, Self::Api(ApiError::NotLeading { .. }))
     }
 
     /// What it is about, where the same may happen to others: a component, or an object.
     pub fn subject(&self) -> Option<String> {
         match self {
             Self::Unresolved { component, .. } => Some(component.to_string()),
-            Self::Foreign { object, .. } | Self::Leaving { object } => Some(object.clone()),
+            Self::Foreign { object, .. } | Self::AwaitsDeletion { object } => {
+                Some(object.to_string())
+            }
             _ => None,
         }
     }
 
-    /// Whether what is said of this failure serves for the other, but for its subject.
+    /// Whether the text of this failure fits the other, except for its subject.
     pub fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Foreign { owner: a, .. }, Self::Foreign { owner: b, .. }) => a == b,
+            (Self::Foreign { controller: a, .. }, Self::Foreign { controller: b, .. }) => a == b,
             _ => self.subject().is_some() && self.reason() == other.reason(),
         }
     }
-
-    /// Whether it stays as it is until a person changes something. What isn't, is tried again and may pass by
-    /// itself.
-    pub fn needs_a_person(&self) -> bool {
-        match self {
-            Self::Undecodable { .. }
-            | Self::Invalid(_)
-            | Self::NamesHeld { .. }
-            | Self::Foreign { .. }
-            | Self::Contended { .. }
-            | Self::Rejected { .. }
-            | Self::Forbidden { .. }
-            | Self::NotServed { .. }
-            | Self::Forgotten { .. }
-            | Self::Panicked { .. } => true,
-            // A plugin that failed may succeed by itself.
-            Self::Unresolved { error, .. } if !error.plugins.is_empty() => false,
-            Self::Unresolved { error, .. } => matches!(
-                error.failure,
-                Failure::InvalidReference { .. }
-                    | Failure::AddressNotAllowed { .. }
-                    | Failure::AuthenticationFailed { .. }
-                    | Failure::NotFoundOrNoAccess { .. }
-                    | Failure::CertificateNotTrusted { .. }
-                    | Failure::CertificateAuthorityInvalid { .. }
-                    | Failure::RegistryConfigInvalid { .. }
-            ),
-            Self::Leaving { .. }
-            | Self::NamespaceLeaving
-            | Self::Outdated { .. }
-            | Self::Api { .. }
-            | Self::Timeout { .. }
-            | Self::Deposed { .. } => false,
-        }
-    }
-
-    /// Whether an event of the cluster wakes the resource when this has passed, so that no timer is needed.
-    pub fn is_woken(&self) -> bool {
-        matches!(
-            self,
-            Self::Undecodable { .. }
-                | Self::Invalid(_)
-                | Self::NamesHeld { .. }
-                | Self::Foreign { .. }
-                | Self::Leaving { .. }
-                | Self::NamespaceLeaving
-                | Self::Deposed { .. }
-        )
-    }
-
-    /// From a call to the API server.
-    ///
-    /// `what` says what was tried, as in "to apply Service rng".
-    pub fn from_api(what: String, error: kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status)
-                if status
-                    .details
-                    .iter()
-                    .flat_map(|details| &details.causes)
-                    .any(|cause| cause.reason == "NamespaceTerminating") =>
-            {
-                Self::NamespaceLeaving
-            }
-            kube::Error::Api(status) => {
-                let message = status.message.clone();
-                // Admission refuses with 403 too, in words of its own; these two are about the operator's role.
-                let is_about_role = ["is forbidden: User ", BLOCKS_DELETION]
-                    .iter()
-                    .any(|words| message.contains(words));
-                match status.code {
-                    // It looks up what an owner is in a list that it renews every few seconds.
-                    403 if message.contains("cannot find RESTMapping") => Self::Outdated {
-                        what,
-                        message: "the API server does not know the CRD in all its parts yet".into(),
-                    },
-                    403 if is_about_role => Self::Forbidden { what, message },
-                    404 | 409 => Self::Outdated { what, message },
-                    400 | 403 | 405 | 413 | 415 | 422 => Self::Rejected { what, message },
-                    _ => Self::Api { what, message },
-                }
-            }
-            other => Self::Api {
-                what,
-                message: with_sources(&other),
-            },
-        }
-    }
-}
-
-/// An error and what it came from, on one line.
-pub fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 fn join(faults: &[Invalid]) -> String {
-    faults
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
+    let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    texts.join("; ")
 }
 
-/// What an administrator of this operator can do, which the resolver can't know.
+/// What an administrator of this operator can do, which the resolver cannot know.
 fn advice(error: &ResolveError) -> String {
     match &error.failure {
         Failure::AddressNotAllowed { .. } => flag_of(&error.failure)
             .map_or_else(String::new, |flag| format!(". The operator's flag for that is {flag}")),
         Failure::CertificateNotTrusted { .. } => {
-            ". An authority of its own is named in spec.registry.certificateAuthority, or by the operator's administrator in hosts.toml".to_owned()
+            ". Name the registry's own authority in spec.registry.certificateAuthority, or have the operator's administrator name it in hosts.toml".to_owned()
         }
         _ => String::new(),
     }
@@ -343,38 +209,35 @@ pub fn flag_of(failure: &Failure) -> Option<String> {
     }
 }
 
-/// Where a kind comes from that the cluster doesn't know.
+/// How a cluster comes to serve a kind.
 fn install(kind: &str) -> &'static str {
     match kind {
         "HTTPRoute" => {
-            ": install Gateway API with a controller of Gateways, or take spec.webui.httpRoute out"
+            ": install Gateway API and a Gateway controller, or remove spec.webui.httpRoute"
         }
         _ => ": this Kubernetes is too old for what the resource asks for",
     }
 }
 
-/// How the API server says that an owner may not be named that way: it doesn't say by what right it may.
-const BLOCKS_DELETION: &str = "is forbidden: cannot set blockOwnerDeletion";
-
-fn permit(message: &str) -> &'static str {
-    match message.contains(BLOCKS_DELETION) {
-        true => "In its role, grant the verb update on dockercoins/finalizers",
-        false => "Grant it that permission in its role",
-    }
-}
-
-fn or_set(field: &str) -> String {
-    match field.starts_with("spec.") {
-        true => format!(", or set {field} instead"),
-        false => String::new(),
-    }
-}
-
-fn belongs_to(owner: &Option<String>) -> String {
-    match owner {
-        Some(owner) => format!("belongs to {owner}"),
+fn belongs_to(controller: Option<&str>) -> String {
+    match controller {
+        Some(controller) => format!("belongs to {controller}"),
         None => "is not the operator's".to_owned(),
     }
+}
+
+fn contention(
+    field: Option<&FieldPath>,
+    manager: Option<&str>,
+    edit: Option<&FieldPath>,
+) -> String {
+    let manager = manager.unwrap_or("someone");
+    let what = match field {
+        Some(field) => format!("keeps changing {field}, and the operator restores it"),
+        None => "keeps deleting it, and the operator creates it again".to_owned(),
+    };
+    let instead = edit.map_or_else(String::new, |edit| format!(", or set {edit} instead"));
+    format!("{manager} {what} with growing delays: stop that{instead}")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! What is worth an event: what was written, healed and pinned, and what began to fail or to work. Pure.
+//! Which events a reconcile publishes: for writes, heals and new digests, and for failures that begin or end. Pure.
 //!
-//! A failure that stays is told once, when it begins: the condition goes on telling it.
+//! A failure that stays has one event, when it begins: the condition keeps it.
 
 use std::collections::BTreeSet;
 
@@ -8,83 +8,96 @@ use serde_json::Value;
 
 use crate::api::{ComponentStatus, DockerCoinsStatus};
 use crate::dockercoins::component::Component;
-use crate::dockercoins::diff::{Drift, Verdict};
 use crate::dockercoins::images::remembered;
+use crate::dockercoins::reason::Reason;
+use crate::runtime::decide::Cause;
+use crate::runtime::event::Event;
+use crate::runtime::field_path::FieldPath;
+use crate::runtime::message::truncated;
+use crate::runtime::object_key::ObjectKey;
+use crate::runtime::observe::Drift;
 
-/// Something that people should see in `kubectl describe` and `kubectl events`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
-    /// Whether it is a warning.
-    pub warning: bool,
-    /// The stable name of what happened.
-    pub reason: String,
-    /// What the operator was doing.
-    pub action: &'static str,
-    /// What happened, for a person.
-    pub note: String,
+/// The longest value in a note, in bytes.
+const VALUE_MAX: usize = 160;
+
+/// An object that was applied.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The object.
+    pub object: ObjectKey,
+    /// Why; of drift, only the fields that the apply restored.
+    pub cause: Cause,
+    /// For each restored field, the field of the resource that decides it.
+    pub edits: Vec<Option<FieldPath>>,
 }
 
-/// What to tell of objects that were written, each with why.
-///
-/// `was_there` says whether an object had been written before, `field` which field of the resource decides
-/// what drifted.
-pub fn of_writes(
-    resource: &str,
-    written: &[(String, Verdict)],
-    was_there: impl Fn(&str) -> bool,
-    field: impl Fn(&str, &Drift) -> String,
-) -> Vec<News> {
+/// The events for objects that were applied.
+pub fn of_writes(resource: &str, written: &[Written]) -> Vec<Event> {
     let mut created = Vec::new();
     let mut updated = Vec::new();
-    let mut told = Vec::new();
-    for (title, verdict) in written {
-        match verdict {
-            Verdict::Create if was_there(title) => told.push(News {
-                warning: true,
-                reason: "Healed".into(),
+    let mut events = Vec::new();
+    for Written {
+        object,
+        cause,
+        edits,
+    } in written
+    {
+        match cause {
+            Cause::Create => created.push(object.to_string()),
+            Cause::Update => updated.push(object.to_string()),
+            Cause::Recreate => events.push(Event {
+                is_warning: true,
+                reason: "Healed",
                 action: "Heal",
-                note: format!("{title} had been deleted, and was created again. To stop the operator, set spec.suspend of DockerCoins {resource}"),
+                note: format!("{object} had been deleted, and was created again. To stop the operator, set spec.suspend of DockerCoins {resource}").into(),
             }),
-            Verdict::Create => created.push(title.as_str()),
-            Verdict::Update => updated.push(title.as_str()),
-            Verdict::Adopt => told.push(News {
-                warning: false,
-                reason: "Adopted".into(),
+            Cause::Adopt => events.push(Event {
+                is_warning: false,
+                reason: "Adopted",
                 action: "Adopt",
-                note: format!("{title} was handed over to DockerCoins {resource} by annotation, and now is as it says"),
+                note: format!("{object} was handed over to DockerCoins {resource} by its annotation, and now is as the resource says").into(),
             }),
-            Verdict::Heal(drift) => told.extend(drift.iter().map(|drift| News {
-                warning: true,
-                reason: "Healed".into(),
+            Cause::Heal(drift) => events.extend(drift.iter().zip(edits).map(|(drift, edit)| Event {
+                is_warning: true,
+                reason: "Healed",
                 action: "Heal",
-                note: healed(resource, title, drift, &field(title, drift)),
+                note: healed(resource, object, drift, edit.as_ref()).into(),
             })),
-            Verdict::Keep | Verdict::Leaving | Verdict::Foreign(_) => {}
         }
     }
-    for (titles, reason, what) in [
+    for (objects, reason, verb) in [
         (created, "Created", "created"),
         (updated, "Updated", "updated"),
     ] {
-        if !titles.is_empty() {
-            told.push(News {
-                warning: false,
-                reason: reason.into(),
+        if !objects.is_empty() {
+            events.push(Event {
+                is_warning: false,
+                reason,
                 action: "Apply",
-                note: format!("{what} {}", titles.join(", ")),
+                note: format!("{verb} {}", objects.join(", ")).into(),
             });
         }
     }
-    told
+    events
 }
 
-fn healed(resource: &str, title: &str, drift: &Drift, field: &str) -> String {
-    let by = drift.by.as_deref().unwrap_or("someone");
-    // People put passwords into variables, and everyone may read events.
-    let is_secret = drift.path.contains("].env");
+/// The event for an object that was deleted.
+pub fn of_deletion(object: &ObjectKey) -> Event {
+    Event {
+        is_warning: false,
+        reason: "Pruned",
+        action: "Prune",
+        note: format!("deleted {object}, which the resource no longer asks for").into(),
+    }
+}
+
+fn healed(resource: &str, object: &ObjectKey, drift: &Drift, edit: Option<&FieldPath>) -> String {
+    let manager = drift.manager.as_deref().unwrap_or("someone");
+    // Variables may hold passwords, and everyone may read events.
+    let is_secret = drift.path.names().contains(&"env");
     let shown = |value: &Value| match is_secret {
         true => "another value".to_owned(),
-        false => brief(value),
+        false => text_of(value),
     };
     let found = drift
         .found
@@ -92,33 +105,30 @@ fn healed(resource: &str, title: &str, drift: &Drift, field: &str) -> String {
         .map_or_else(|| "nothing".to_owned(), shown);
     let wanted = match is_secret {
         true => "what the resource says".to_owned(),
-        false => brief(&drift.wanted),
+        false => text_of(&drift.wanted),
     };
-    let advice = match field.starts_with("spec.") {
-        true => format!("To change it, set {field} of DockerCoins {resource}"),
-        false => "The operator decides this field".to_owned(),
+    let advice = match edit {
+        Some(field) => format!("To change it, set {field} of DockerCoins {resource}"),
+        None => "The operator decides this field".to_owned(),
     };
     format!(
-        "{title}: {by} had changed {} to {found}, and it was changed back to {wanted}. {advice}",
+        "{object}: {manager} had changed {} to {found}, and it was changed back to {wanted}. {advice}",
         drift.path
     )
 }
 
-/// A value as people would write it, cut short.
-fn brief(value: &Value) -> String {
+/// A value as people would write it.
+fn text_of(value: &Value) -> String {
     let text = match value {
         Value::Null => "nothing".to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    match text.char_indices().nth(160) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    truncated(text, VALUE_MAX)
 }
 
-/// What to tell of digests that are new.
-pub fn of_pins(before: &DockerCoinsStatus, after: &DockerCoinsStatus) -> Option<News> {
+/// The event for digests that are new.
+pub fn of_pins(before: &DockerCoinsStatus, after: &DockerCoinsStatus) -> Option<Event> {
     let changed: Vec<String> = Component::ALL
         .into_iter()
         .filter_map(|component| {
@@ -130,11 +140,11 @@ pub fn of_pins(before: &DockerCoinsStatus, after: &DockerCoinsStatus) -> Option<
         })
         .filter_map(|(now, then)| Some(pinned(now, then, now.digest.as_ref()?)))
         .collect();
-    (!changed.is_empty()).then(|| News {
-        warning: false,
-        reason: "Pinned".into(),
+    (!changed.is_empty()).then(|| Event {
+        is_warning: false,
+        reason: "Pinned",
         action: "Resolve",
-        note: changed.join(", "),
+        note: changed.join(", ").into(),
     })
 }
 
@@ -149,66 +159,56 @@ fn pinned(now: &ComponentStatus, then: Option<&ComponentStatus>, digest: &str) -
     }
 }
 
-/// As much of a digest as tells it from others.
+/// The algorithm and twelve digits of a digest.
 fn short(digest: &str) -> &str {
     digest.get(..19).unwrap_or(digest)
 }
 
-/// What to tell of conditions that changed: a failure that began, or the end of all of them.
-pub fn of_status(before: &DockerCoinsStatus, after: &DockerCoinsStatus) -> Vec<News> {
+/// The events for conditions that changed: a failure that began, or the end of all of them.
+pub fn of_status(before: &DockerCoinsStatus, after: &DockerCoinsStatus) -> Vec<Event> {
     let condition = |status: &DockerCoinsStatus, type_: &str| {
-        status
-            .conditions
-            .iter()
+        let mut conditions = status.conditions.iter();
+        conditions
             .find(|condition| condition.type_ == type_)
             .cloned()
     };
-    let mut told = Vec::new();
+    let mut events: Vec<Event> = Vec::new();
     for type_ in ["Ready", "ImagesResolved"] {
         let Some(now) = condition(after, type_) else {
             continue;
         };
-        let then = condition(before, type_);
-        let is_new = then.is_none_or(|then| {
+        let is_new = condition(before, type_).is_none_or(|then| {
             (then.status, then.reason) != (now.status.clone(), now.reason.clone())
         });
-        let is_quiet = [
-            "RolloutInProgress",
-            "Suspended",
-            "Resolved",
-            "NotRequired",
-            "WaitingForDeletion",
-            "NamespaceTerminating",
-            "Outdated",
-        ]
-        .contains(&now.reason.as_str());
-        // One failure is told once, though both conditions carry it.
-        let is_told = told
-            .iter()
-            .any(|news: &News| news.note == now.message || news.reason == now.reason);
-        if is_new && !is_quiet && !is_told && now.status != "Unknown" {
-            told.push(News {
-                warning: now.reason != "Ready",
-                reason: now.reason,
+        let Some(reason) = Reason::named(&now.reason).filter(|reason| reason.has_event) else {
+            continue;
+        };
+        // One failure has one event, although both conditions have its reason.
+        let is_published = events.iter().any(|event| event.reason == reason.name);
+        if is_new && !is_published && now.status != "Unknown" {
+            events.push(Event {
+                is_warning: reason.name != "Ready",
+                reason: reason.name,
                 action: "Reconcile",
-                note: now.message,
+                note: now.message.into(),
             });
         }
     }
-    told
+    events
 }
 
-/// What to tell of fields that are set and that this operator doesn't know.
-pub fn of_unknown(fields: &BTreeSet<String>) -> Option<News> {
+/// The event for fields that are set and that this operator does not know.
+pub fn of_unknown(fields: &BTreeSet<String>) -> Option<Event> {
     let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-    (!fields.is_empty()).then(|| News {
-        warning: true,
-        reason: "UnknownField".into(),
+    (!fields.is_empty()).then(|| Event {
+        is_warning: true,
+        reason: "UnknownField",
         action: "Read",
         note: format!(
-            "this operator is older than the cluster's CRD and doesn't know {}: the rest is served as ever. Upgrade the operator, or take them out",
+            "this operator is older than the cluster's CRD and ignores {}. Upgrade the operator, or remove these fields",
             fields.join(", ")
-        ),
+        )
+        .into(),
     })
 }
 

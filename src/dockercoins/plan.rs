@@ -12,110 +12,20 @@ mod store;
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use kube::core::ApiResource;
 use serde::Serialize;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::api::GROUP;
 use crate::dockercoins::component::Component;
 use crate::dockercoins::desired::{Desired, Store};
-use crate::dockercoins::gateway::HTTPRoute;
-
-/// The name under which the operator writes, and the value of the `app.kubernetes.io/managed-by` label.
-pub const MANAGER: &str = "dockercoins-operator";
-
-/// The annotation that keeps a hash of what was last written to an object. It tells a change of the resource
-/// from a change that someone else made to the object.
-pub const APPLIED: &str = "dockercoins.dev/applied";
-
-/// The annotation by which an object that isn't ours is handed over to the resource that it names.
-pub const ADOPT: &str = "dockercoins.dev/adopt";
+pub use crate::dockercoins::kinds::Plan;
+use crate::runtime::names::{APPLIED_HASH, MANAGER};
 
 /// What `kubectl apply` keeps of an object that it wrote. It wrote the resource, not its children, so that it would
 /// be untrue there.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
-/// All objects of one DockerCoins: nine where nothing more is asked for, and others by the fields that ask for them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
-    /// The claim of a volume for the coins.
-    pub claims: Vec<PersistentVolumeClaim>,
-    /// One Service for each component that listens.
-    pub services: Vec<Service>,
-    /// The address of a Redis elsewhere.
-    pub endpoint_slices: Vec<EndpointSlice>,
-    /// Who may reach the pods, for each component.
-    pub policies: Vec<NetworkPolicy>,
-    /// One Deployment for each component that has pods; `None` while there are no images to run, which leaves those
-    /// that exist alone.
-    pub deployments: Option<Vec<Deployment>>,
-    /// How many pods may be missing, for each component with several.
-    pub budgets: Vec<PodDisruptionBudget>,
-    /// Who decides how many pods there are.
-    pub autoscalers: Vec<HorizontalPodAutoscaler>,
-    /// The way to the web page through an ingress controller.
-    pub ingresses: Vec<Ingress>,
-    /// The way to the web page through a Gateway.
-    pub routes: Vec<HTTPRoute>,
-}
-
-impl Plan {
-    /// All of its objects as they are sent, in the order in which they are written.
-    pub fn objects(&self) -> Vec<Value> {
-        // By name, so that a new kind does not compile before it is here, and in `kinds`.
-        let Self {
-            claims,
-            services,
-            endpoint_slices,
-            policies,
-            deployments,
-            budgets,
-            autoscalers,
-            ingresses,
-            routes,
-        } = self;
-        let claims = claims.iter().map(to_value);
-        claims
-            .chain(services.iter().map(to_value))
-            .chain(endpoint_slices.iter().map(to_value))
-            .chain(policies.iter().map(to_value))
-            .chain(deployments.iter().flatten().map(to_value))
-            .chain(budgets.iter().map(to_value))
-            .chain(autoscalers.iter().map(to_value))
-            .chain(ingresses.iter().map(to_value))
-            .chain(routes.iter().map(to_value))
-            .collect()
-    }
-
-    /// Every kind of which a plan may have objects.
-    pub fn kinds() -> Vec<ApiResource> {
-        vec![
-            ApiResource::erase::<PersistentVolumeClaim>(&()),
-            ApiResource::erase::<Service>(&()),
-            ApiResource::erase::<EndpointSlice>(&()),
-            ApiResource::erase::<NetworkPolicy>(&()),
-            ApiResource::erase::<Deployment>(&()),
-            ApiResource::erase::<PodDisruptionBudget>(&()),
-            ApiResource::erase::<HorizontalPodAutoscaler>(&()),
-            ApiResource::erase::<Ingress>(&()),
-            ApiResource::erase::<HTTPRoute>(&()),
-        ]
-    }
-}
-
-/// An object as it is sent.
-pub(crate) fn to_value(object: &impl Serialize) -> Value {
-    serde_json::to_value(object).expect("a Kubernetes object is JSON")
-}
 
 /// The objects for what is wanted, with the images that are to run, in the order of [`Component::ALL`].
 pub fn plan(desired: &Desired, images: Option<&[String; 5]>) -> Plan {
@@ -127,13 +37,11 @@ pub fn plan(desired: &Desired, images: Option<&[String; 5]>) -> Plan {
         .into_iter()
         .filter_map(|component| Some((component, component.port()?)))
         .map(|(component, port)| service::service(desired, component, port));
-    let deployments = images.map(|images| {
-        running()
-            .map(|wanted| {
-                let image = &images[wanted.component as usize];
-                stamped(deployment::deployment(desired, wanted, image))
-            })
-            .collect()
+    let deployments = images.into_iter().flat_map(|images| {
+        running().map(move |wanted| {
+            let image = &images[wanted.component as usize];
+            deployment::deployment(desired, wanted, image)
+        })
     });
     let (claim, slice) = match &desired.store {
         Store::Memory => (None, None),
@@ -159,7 +67,7 @@ pub fn plan(desired: &Desired, images: Option<&[String; 5]>) -> Plan {
         services: all(services),
         endpoint_slices: all(slice),
         policies: all(policies),
-        deployments,
+        deployments: all(deployments),
         budgets: all(budgets),
         autoscalers: all(autoscalers),
         ingresses: all(ingress),
@@ -229,7 +137,7 @@ fn stamped<K: Resource + Serialize>(mut object: K) -> K {
         .meta_mut()
         .annotations
         .get_or_insert_default()
-        .insert(APPLIED.to_owned(), hash);
+        .insert(APPLIED_HASH.to_owned(), hash);
     object
 }
 

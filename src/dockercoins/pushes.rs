@@ -14,11 +14,12 @@ use kube::runtime::reflector::Store;
 use tokio::sync::mpsc::Receiver;
 use tracing::{info, warn};
 
+use crate::api::Guarded;
 use crate::api::{DockerCoins, ResolvePolicy};
 use crate::dockercoins::desired::Desired;
-use crate::dockercoins::error::Error;
-use crate::dockercoins::reconcile::{Context, Guarded};
+use crate::dockercoins::reconcile::Context;
 use crate::registry::webhook::payload::{Pushed, concerns};
+use crate::runtime::error::ApiError;
 
 /// How long pushes are collected: those of one build come close together, and are one request.
 const COLLECT: Duration = Duration::from_millis(500);
@@ -89,7 +90,7 @@ impl Scope {
                     info!(%resource, image, "it was pushed: the resource's tags are asked for again");
                 }
                 // It is gone, or another has taken its name.
-                Err(Error::Outdated { .. }) => {}
+                Err(ApiError::Conflict { .. }) => {}
                 Err(error) if tries < TRIES => {
                     warn!(%resource, image, "it was pushed, and is requested again soon: {error}");
                     self.concerned.push((coins, image, tries + 1));

@@ -1,11 +1,10 @@
-//! The story of one reconcile: validate, resolve, plan, compare, apply, prune, tell.
+//! One reconcile, step by step: validate, resolve, plan, apply, prune, report.
 //!
-//! `Case::pursue` goes as far as it can and stops at what it can't pass; [`reconcile`] then tells how it ended,
-//! whatever that was.
+//! [`Run::pursue`] goes as far as it can. Whatever stopped it, the status says how it ended.
 
-mod ask;
 mod context;
-mod tell;
+mod resolve;
+mod status;
 mod write;
 
 use std::any::Any;
@@ -15,46 +14,54 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span, debug, field, info_span, warn};
 
-use crate::api::{DockerCoins, DockerCoinsStatus};
-use crate::dockercoins::cluster::Sibling;
+use crate::api::{DockerCoins, DockerCoinsStatus, Guarded};
+use crate::dockercoins::cluster::{Sibling, hash_of_status};
 use crate::dockercoins::component::Component;
 use crate::dockercoins::desired::{Desired, Store};
 use crate::dockercoins::error::Error;
-use crate::dockercoins::events::{self, News};
+use crate::dockercoins::events;
 use crate::dockercoins::images::Images;
-use crate::dockercoins::memory::{Memory, Told, backoff};
+use crate::dockercoins::kinds::{Deployment, HTTPRoute, Listed, PersistentVolumeClaim};
+use crate::dockercoins::memory::ResourceMemory;
+use crate::dockercoins::observed::{ClaimState, DeploymentState};
 use crate::dockercoins::plan;
+use crate::dockercoins::reason::Wake;
 use crate::dockercoins::status::Outcome;
+use crate::runtime::api_client::reference_to;
+use crate::runtime::decide::{PATIENCE, PEACE};
+use crate::runtime::event::Event;
+use crate::runtime::field_path::FieldPath;
+use crate::runtime::object_key::ObjectKey;
+use crate::runtime::observe::controller_uid;
+use crate::runtime::requeue::Requeue;
+use crate::runtime::retry::{LAST_DELAY, Retry};
 use crate::runtime::worker_pool::Turn;
 use crate::telemetry::metrics::Ended;
 use crate::telemetry::traces;
 pub use context::Context;
 
-/// A resource as it comes from the API server, readable or not.
-pub type Guarded = DeserializeGuard<DockerCoins>;
+/// Longest retry delay after a missing permission or a missing kind: fixing those sends no event.
+const PERMISSION_RETRY: Duration = Duration::from_secs(60);
 
-/// How long a resource waits at most until it is tried again what the operator may not do, or the CRD doesn't keep:
-/// neither wakes anyone when it is mended.
-const UNTIL_ALLOWED: Duration = Duration::from_secs(60);
+/// The manager that is named when another operator writes the status.
+const OTHER_OPERATOR: &str = "another dockercoins-operator";
 
-/// A number from 0 to 1, for spreading things in time.
-fn chance() -> f64 {
+/// A number from 0 to 1, for jitter.
+fn random() -> f64 {
     fastrand::f64()
 }
 
-/// Brings the cluster closer to what the resource says, and says in its status how that went. Only whoever leads
-/// does; where that ends in the middle, so does this, as though the process had ended.
+/// Brings the cluster closer to the spec of one resource, and reports in its status how that went. Only the leader does;
+/// when it loses the lease in between, the reconcile ends as if the process had ended.
 ///
 /// # Errors
-/// Only where the status itself could not be written: every other failure is told there.
+/// Only if the status could not be written: every other failure is in the status.
 pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let uid = object.uid().unwrap_or_default();
     let woken_by = context.woken_by(&uid);
@@ -69,15 +76,16 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
         woken_by = woken_by.as_deref().unwrap_or("itself"),
         result = field::Empty,
     );
-    let leadership = &context.cluster.leadership;
+    let leadership = context.cluster.api.leadership();
     let work = leadership.while_leading(in_turn(object, &context));
     let (result, done) = match work.instrument(span.clone()).await {
-        // The next term begins with a look at everything.
-        None | Some(Err(Error::Deposed { .. })) => ("deposed", Ok(Action::await_change())),
+        // The next term begins with a reconcile of every resource.
+        None => ("deposed", Ok(Action::await_change())),
+        Some(Err(error)) if error.is_not_leading() => ("deposed", Ok(Action::await_change())),
         Some(Ok(action)) if action == Action::await_change() => ("success", Ok(action)),
         Some(Ok(action)) => ("requeue_after", Ok(action)),
         Some(Err(error)) => {
-            traces::failed(&span, error.reason());
+            traces::failed(&span, error.reason().name);
             ("error", Err(error))
         }
     };
@@ -85,7 +93,7 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
     done
 }
 
-/// Does it, when it is this resource's turn.
+/// Reconciles once a worker is free.
 async fn in_turn(object: Arc<Guarded>, context: &Context) -> Result<Action, Error> {
     let memory = context.memory(&object.uid().unwrap_or_default());
     let mut memory = memory.lock().await;
@@ -94,9 +102,9 @@ async fn in_turn(object: Arc<Guarded>, context: &Context) -> Result<Action, Erro
     }
     let unseen = match context.cluster.is_ready() {
         true => None,
-        // Before everything is listed, children would seem to be missing, and others' resources too.
+        // Before every list is read, children would seem to be missing, and others' objects too.
         false => match context.cluster.blind.why() {
-            // The end of the list wakes everyone.
+            // The end of the list wakes every resource.
             None => return Ok(Action::await_change()),
             why => why,
         },
@@ -105,50 +113,50 @@ async fn in_turn(object: Arc<Guarded>, context: &Context) -> Result<Action, Erro
     let began = Instant::now();
     let mut is_seen = true;
     let done = match (&object.0, unseen) {
-        // In a box, so that the many that wait for a turn take little room.
+        // In a box, because many wait here.
         (Ok(coins), None) => Box::pin(contained(serve(coins, &mut memory, context, turn))).await,
         (Ok(coins), Some(why)) => {
             is_seen = false;
-            contained(tell::unseen(coins, &mut memory, context, turn, why)).await
-        }
-        (Err(unreadable), _) => {
-            let error = Error::Undecodable {
-                message: unreadable.error.clone(),
-            };
-            tell::unreadable(
-                object.meta().generation,
-                &reference_to(object.as_ref()),
-                error,
+            contained(status::report_unseen(
+                coins,
                 &mut memory,
                 context,
-            )
+                turn,
+                why,
+            ))
             .await
         }
+        (Err(undecodable), _) => {
+            let error = Error::Undecodable {
+                message: undecodable.error.as_str().into(),
+            };
+            let (generation, reference) = (object.meta().generation, reference_to(object.as_ref()));
+            status::report_undecodable(generation, &reference, error, &mut memory, context).await
+        }
     };
-    if let Some(ended) = ended(&done, !is_seen || memory.failures > 0) {
+    if let Some(ended) = ended(&done, !is_seen || memory.has_failed()) {
         context.monitor.metrics.reconciled(ended, began.elapsed());
     }
-    match done {
-        // Someone else wrote meanwhile; the watch brings what they wrote, and with it the next reconcile.
-        Err(Error::Outdated { what, message }) => {
-            debug!(what, message, "outdated");
-            memory.failures += 1;
-            Ok(Action::requeue(backoff(memory.failures, chance())))
+    let Err(error) = done else { return done };
+    let retry = Retry::after(memory.retry, Instant::now(), random());
+    memory.retry = Some(retry);
+    match status::is_outdated(&error) {
+        // The watch brings what another wrote meanwhile, and wakes the resource.
+        true => {
+            debug!("outdated: {error}");
+            let mut requeue = Requeue::default();
+            requeue.at(retry.until);
+            Ok(requeue.action(Instant::now()))
         }
-        Err(error) => {
-            memory.failures += 1;
-            Err(error)
-        }
-        Ok(action) => Ok(action),
+        false => Err(error),
     }
 }
 
-/// How a reconcile ended, as it is counted: with an error if anything failed that is tried again (`has_failed`), told
-/// in status or not. One that was left to another replica is not counted.
+/// How metrics count a reconcile. One that another replica must do is not counted.
 fn ended(done: &Result<Action, Error>, has_failed: bool) -> Option<Ended> {
     match done {
-        Err(Error::Deposed { .. }) => None,
-        Err(Error::Outdated { .. }) => Some(Ended::RequeueAfter),
+        Err(error) if error.is_not_leading() => None,
+        Err(error) if status::is_outdated(error) => Some(Ended::RequeueAfter),
         Err(_) => Some(Ended::Error),
         Ok(_) if has_failed => Some(Ended::Error),
         Ok(action) if *action == Action::await_change() => Some(Ended::Success),
@@ -156,37 +164,15 @@ fn ended(done: &Result<Action, Error>, has_failed: bool) -> Option<Ended> {
     }
 }
 
-/// When to try again after an error that could not even be told.
+/// When to retry after a status that could not be written.
 pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
-    let uid = object.uid().unwrap_or_default();
-    let memory = {
-        let all = context.known();
-        all.get(&uid).map(|known| Arc::clone(&known.memory))
-    };
-    let failures = memory
-        .and_then(|memory| Some(memory.try_lock().ok()?.failures))
-        .unwrap_or(1);
-    let wait = wait_after(failures, [error]);
-    warn!(
-        wait_seconds = wait.as_secs(),
-        "the status could not be written: {error}"
-    );
-    Action::requeue(wait)
-}
-
-/// How long to wait after failures in a row, of which these are the last.
-fn wait_after<'a>(failures: u32, faults: impl IntoIterator<Item = &'a Error>) -> Duration {
-    let wait = backoff(failures, chance());
-    let is_granted = |fault: &Error| {
-        matches!(
-            fault,
-            Error::Forbidden { .. } | Error::NotServed { .. } | Error::Forgotten { .. }
-        )
-    };
-    match faults.into_iter().any(is_granted) {
-        true => wait.min(UNTIL_ALLOWED),
-        false => wait,
-    }
+    let memory = context.memory(&object.uid().unwrap_or_default());
+    let retry = memory.try_lock().ok().and_then(|memory| memory.retry);
+    let now = Instant::now();
+    let mut requeue = Requeue::default();
+    requeue.at(retry.map_or(now, |retry| retry.until));
+    warn!("the status could not be written: {error}");
+    requeue.action(now)
 }
 
 /// Turns a panic into an error, so that it ends one reconcile and nothing else.
@@ -200,116 +186,126 @@ async fn contained<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T,
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(result) => result,
         Err(panic) => Err(Error::Panicked {
-            message: text(panic),
+            message: text(panic).into(),
         }),
     }
 }
 
-/// A resource in the course of one reconcile.
-struct Case<'a> {
+/// One reconcile of one resource.
+struct Run<'a> {
     coins: &'a DockerCoins,
     reference: ObjectReference,
-    /// What was told before this reconcile.
-    started_with: DockerCoinsStatus,
-    /// What is told now.
-    before: DockerCoinsStatus,
-    memory: &'a mut Memory,
+    /// The status before this reconcile.
+    initial_status: DockerCoinsStatus,
+    /// The status as written last.
+    status: DockerCoinsStatus,
+    memory: &'a mut ResourceMemory,
+    /// Whether nothing was remembered of its objects.
+    is_first: bool,
     context: &'a Context,
-    /// The right to work, given back while a registry is waited for: one that is slow must not hold up others.
+    /// The permit to work, given back while a registry is waited for: a slow one must not hold up other resources.
     turn: Option<Turn<'a>>,
-    /// When something that waits may go ahead: a question to a registry, a heal.
-    wakes: Vec<Instant>,
-    news: Vec<News>,
+    /// The longest delay of a retry of what failed without a retry of its own.
+    retry_within: Option<Duration>,
+    requeue: Requeue,
+    events: Vec<Event>,
 }
 
 async fn serve(
     coins: &DockerCoins,
-    memory: &mut Memory,
+    memory: &mut ResourceMemory,
     context: &Context,
     turn: Turn<'_>,
 ) -> Result<Action, Error> {
-    memory.unreadable = None;
+    memory.undecodable = None;
     if memory.is_of_standby {
-        // Its watch may have fallen silent, and another has written meanwhile.
+        // The watch may be behind what another replica has written.
         context.cluster.is_current(&reference_to(coins)).await?;
         memory.is_of_standby = false;
     }
-    let mut case = Case::new(coins, memory, context, turn);
-    case.compare_fields();
+    let mut run = Run::new(coins, memory, context, turn);
+    run.report_unknown_fields();
     let mut outcome = Outcome::default();
-    if let Err(fault) = contained(case.pursue(&mut outcome)).await {
+    if let Err(fault) = contained(run.pursue(&mut outcome)).await {
+        run.retries(&fault);
         outcome.faults.push(fault);
     }
+    outcome.faults.extend(context.cluster.blind.why());
+    outcome.faults.extend(run.status_contention());
     let of_images = outcome.images.iter().flat_map(Images::failures);
     if let Some(fault) = outcome.faults.iter().cloned().chain(of_images).next() {
-        traces::failed(&Span::current(), fault.reason());
+        traces::failed(&Span::current(), fault.reason().name);
     }
-    outcome.faults.extend(context.cluster.blind.why());
-    case.see(&mut outcome);
-    // What is there of a kind that the resource asks for is about to be known: until then it would be told wrongly. The
-    // end of the list wakes everyone.
-    let told = match outcome.is_unlisted {
-        true => Ok(None),
-        false => case.tell(&outcome).await,
+    run.observe_children(&mut outcome);
+    // Until a kind that the resource asks for is listed, its status would be wrong. The end of the list wakes it.
+    let reported = match outcome.is_unlisted {
+        true => Ok(()),
+        false => run.report(&outcome).await,
     };
-    case.publish().await;
-    if told.is_err() {
-        case.memory.ask_again(Instant::now());
+    run.publish().await;
+    if let Err(error) = reported {
+        run.memory.refresh_now(Instant::now());
+        return Err(error);
     }
-    let pending = told?;
-    Ok(case.next(&outcome, pending))
+    Ok(run.finish())
 }
 
-impl<'a> Case<'a> {
-    /// The cached resource may be older than what was last written to it: the newer status counts.
+impl<'a> Run<'a> {
+    /// The cached resource may be older than the last write of its status: the newer status counts.
     fn new(
         coins: &'a DockerCoins,
-        memory: &'a mut Memory,
+        memory: &'a mut ResourceMemory,
         context: &'a Context,
         turn: Turn<'a>,
     ) -> Self {
         let mut reference = reference_to(coins);
-        let mut before = coins.status.clone().unwrap_or_default();
-        let number = |version: &Option<String>| {
-            version
-                .as_ref()
-                .and_then(|version| version.parse::<u64>().ok())
-        };
-        let is_newer = |told: &Told| match told.is_whole {
-            true => number(&told.version) > number(&coins.resource_version()),
-            // What was dropped of it is nowhere else, and would be written again and again.
-            false => number(&told.version) >= number(&coins.resource_version()),
-        };
-        match &memory.told {
-            Some(told) if is_newer(told) => {
-                before = told.status.clone();
-                reference.resource_version = told.version.clone();
+        let mut status = coins.status.clone().unwrap_or_default();
+        let number = |version: &Option<String>| version.as_ref()?.parse::<u64>().ok();
+        let cached = number(&coins.resource_version());
+        if let Some(last) = &mut memory.last_status {
+            let written = number(&last.version);
+            // An older CRD stored only a part, which would be written again and again.
+            let is_newer = written > cached || (!last.is_whole && written == cached);
+            match last.status.as_ref().filter(|_| is_newer) {
+                Some(newer) => {
+                    status = newer.clone();
+                    reference.resource_version.clone_from(&last.version);
+                }
+                None => {
+                    last.status = None;
+                    let stored = hash_of_status(&status);
+                    if last.is_whole && written < cached && stored != last.stored {
+                        memory.overwrites.count(Instant::now(), random());
+                    }
+                    last.stored = stored;
+                    last.version = coins.resource_version();
+                }
             }
-            // The watch has brought it, or something newer.
-            _ => memory.told = None,
         }
         Self {
             coins,
             reference,
-            started_with: before.clone(),
-            before,
+            initial_status: status.clone(),
+            status,
+            is_first: memory.objects.is_empty(),
             memory,
             context,
             turn: Some(turn),
-            wakes: Vec::new(),
-            news: Vec::new(),
+            retry_within: None,
+            requeue: Requeue::default(),
+            events: Vec::new(),
         }
     }
 
-    /// Tells, once for each generation, which fields are not looked at because this operator doesn't know them.
-    fn compare_fields(&mut self) {
+    /// Publishes, once for each generation, which fields this operator does not know.
+    fn report_unknown_fields(&mut self) {
         if self.context.compares(self.coins) {
             let unknown = self.context.fields.unknown(self.coins.managed_fields());
-            self.news.extend(events::of_unknown(&unknown));
+            self.events.extend(events::of_unknown(&unknown));
         }
     }
 
-    /// Goes from the resource to the cluster, step by step, and notes in `outcome` what came of it.
+    /// Goes from the resource to the cluster, and puts into `outcome` what each step found.
     async fn pursue(&mut self, outcome: &mut Outcome) -> Result<(), Error> {
         let desired = info_span!("validate").in_scope(|| self.validate())?;
         if let Store::Elsewhere(redis) = &desired.store {
@@ -320,89 +316,108 @@ impl<'a> Case<'a> {
             .instrument(info_span!("resolve"))
             .await?;
         let plan = info_span!("plan").in_scope(|| plan::plan(&desired, images.set.as_ref()));
-        let is_complete = images.are_complete();
         outcome.images = Some(images);
 
         if desired.suspend {
-            outcome.held_back = Some(self.held_back(&desired, &plan, is_complete, outcome));
+            let pending = self.pending_changes(&desired, &plan);
+            outcome.is_unlisted |= pending.is_unlisted;
+            outcome.pending_changes = Some(pending.objects);
             return Ok(());
         }
         self.store_pins(outcome).await?;
-        self.write(&desired, &plan, outcome).await;
-        self.prune(&desired, &plan, outcome)
-            .instrument(info_span!("prune"))
-            .await;
+        let writes = self.write(&desired, &plan).await;
+        outcome.is_unlisted |= writes.is_unlisted;
+        outcome.admission = writes.admission;
+        outcome.faults.extend(writes.faults);
+        let prune = self.prune(&desired, &plan).instrument(info_span!("prune"));
+        outcome.faults.extend(prune.await);
         Ok(())
     }
 
-    /// What is wanted, if it can be, and if this resource may have it.
+    /// What is wanted, if the spec is valid and the resource holds the names in its namespace.
     fn validate(&self) -> Result<Desired, Error> {
         let desired = Desired::from_resource(self.coins).map_err(Error::Invalid)?;
-        self.holds_the_names(&desired)?;
-        Ok(desired)
-    }
-
-    /// Whether the names in this namespace are this resource's: they are the owner's of the objects that
-    /// exist, else the oldest resource's.
-    fn holds_the_names(&self, desired: &Desired) -> Result<(), Error> {
-        let cluster = &self.context.cluster;
+        let siblings = self.context.cluster.siblings(&desired.namespace);
         let owners = self.owners(&desired.namespace);
-        let siblings = cluster.siblings(&desired.namespace);
         match holder(&siblings, &owners) {
             Some(holder) if holder.uid != desired.owner.uid => Err(Error::NamesHeld {
                 holder: holder.name.clone(),
             }),
-            _ => Ok(()),
+            _ => Ok(desired),
         }
     }
 
-    /// Notes how our Deployments are now, and the claim and the route beside them.
-    fn see(&self, outcome: &mut Outcome) {
-        let cluster = &self.context.cluster;
+    /// Reads the numbers of the children that the status reports.
+    fn observe_children(&self, outcome: &mut Outcome) {
+        let caches = &self.context.cluster.caches;
         let spec = &self.coins.spec;
         let namespace = self.coins.namespace().unwrap_or_default();
-        let uid = self.coins.uid().unwrap_or_default();
-        for component in Component::ALL {
-            let live = self
-                .context
-                .cluster
-                .deployments
-                .get(&namespace, component.name());
-            let is_ours = |live: &Arc<Deployment>| controller_uid(live.as_ref()) == Some(&uid);
-            match live.filter(|live| outcome.runs(component) && is_ours(live)) {
-                Some(live) => outcome.deployments.insert(component, live),
-                None => outcome.deployments.remove(&component),
-            };
-        }
-        let claim = cluster.claims.get(&namespace, Component::Redis.name());
-        outcome.claim = claim.filter(|_| spec.redis.storage.is_some());
-        let route = cluster.routes.get(&namespace, Component::Webui.name());
-        outcome.route = route.filter(|_| spec.webui.http_route.is_some());
+        let uid = self.coins.uid();
+        outcome.deployments = Component::ALL
+            .into_iter()
+            .filter(|component| outcome.runs(*component))
+            .filter_map(|component| {
+                let cache = Deployment::cache(caches);
+                let state = cache.read(&namespace, component.name(), |live| {
+                    let ours = live.filter(|live| controller_uid(*live) == uid.as_ref());
+                    ours.map(DeploymentState::from)
+                });
+                Some((component, state?))
+            })
+            .collect();
+        let claims = PersistentVolumeClaim::cache(caches);
+        outcome.claim = spec.redis.storage.as_ref().and_then(|_| {
+            let claim = Component::Redis.name();
+            claims.read(&namespace, claim, |live| live.map(ClaimState::from))
+        });
+        let routes = HTTPRoute::cache(caches);
+        outcome.route = spec.webui.http_route.as_ref().and_then(|_| {
+            let route = Component::Webui.name();
+            let remark = routes.read(&namespace, route, |live| live.and_then(HTTPRoute::remark));
+            remark.map(Into::into)
+        });
     }
 
-    /// When to come back without being woken: for a failure, a status that waits its turn, a refresh.
-    fn next(&mut self, outcome: &Outcome, pending: Option<Duration>) -> Action {
-        let now = Instant::now();
-        let is_retried =
-            |fault: &&Error| !fault.is_woken() && !matches!(fault, Error::Contended { .. });
-        self.memory.failures = match outcome.faults.iter().find(is_retried) {
-            Some(_) => self.memory.failures + 1,
-            None => 0,
-        };
-        let retry =
-            (self.memory.failures > 0).then(|| wait_after(self.memory.failures, &outcome.faults));
-        let wakes = self
-            .wakes
-            .iter()
-            .map(|at| at.saturating_duration_since(now));
-        let waits = [pending, retry];
-        match waits.into_iter().flatten().chain(wakes).min() {
-            Some(wait) => {
-                debug!(wait_seconds = wait.as_secs_f32(), "coming back");
-                Action::requeue(wait)
+    /// The fault to report while another operator keeps writing the status.
+    fn status_contention(&mut self) -> Option<Error> {
+        let overwrites = &self.memory.overwrites;
+        let over_at = overwrites.last_above(PATIENCE)? + PEACE;
+        (Instant::now() < over_at).then(|| {
+            self.requeue.at(over_at);
+            Error::Contended {
+                object: ObjectKey::of(self.coins),
+                field: Some(FieldPath::fields(["status"])),
+                manager: Some(OTHER_OPERATOR.to_owned()),
+                edit: None,
             }
-            None => Action::await_change(),
-        }
+        })
+    }
+
+    /// Notes a failure that has no retry of its own. The end of one that wakes the resource needs no timer.
+    fn retries(&mut self, fault: &Error) {
+        let longest = match fault.reason().wake {
+            // The registries' retry is in the memory of the resolve step.
+            Wake::Event | Wake::Registry => return,
+            Wake::Timer => LAST_DELAY,
+            Wake::ShortTimer => PERMISSION_RETRY,
+        };
+        let within = self
+            .retry_within
+            .map_or(longest, |within| within.min(longest));
+        self.retry_within = Some(within);
+    }
+
+    /// When to look at the resource again without an event: the one place that decides.
+    fn finish(&mut self) -> Action {
+        let now = Instant::now();
+        self.memory.retry = self.retry_within.map(|longest| {
+            let pending = self.memory.retry.filter(|retry| retry.is_pending(now));
+            let next = || Retry::after_at_most(self.memory.retry, longest, now, random());
+            pending.unwrap_or_else(next)
+        });
+        self.requeue
+            .extend(self.memory.retry.map(|retry| retry.until));
+        self.requeue.action(now)
     }
 }
 
@@ -412,22 +427,6 @@ fn holder<'a>(siblings: &'a [Sibling], owners: &[String]) -> Option<&'a Sibling>
         .iter()
         .find(|sibling| owners.contains(&sibling.uid))
         .or(siblings.first())
-}
-
-/// The resource in the state in which it was read, for a write that must not meet another.
-fn reference_to<K: kube::Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
-    ObjectReference {
-        resource_version: object.resource_version(),
-        ..object.object_ref(&())
-    }
-}
-
-fn controller_uid<K: kube::Resource>(object: &K) -> Option<&String> {
-    object
-        .owner_references()
-        .iter()
-        .find(|owner| owner.controller == Some(true))
-        .map(|owner| &owner.uid)
 }
 
 #[cfg(test)]
@@ -468,6 +467,6 @@ mod tests {
         let Err(Error::Panicked { message }) = result else {
             unreachable!("it panicked")
         };
-        assert_eq!(message, "the sky is falling");
+        assert_eq!(message.to_string(), "the sky is falling");
     }
 }

@@ -1,62 +1,63 @@
-//! What is told: from the outcome of a reconcile, whatever it was, to the resource's status. Pure.
+//! From the outcome of a reconcile, whatever it was, to the resource's status. Pure.
 //!
-//! Conditions follow kstatus, so that `kubectl wait`, Helm and Flux understand them: `Ready` and
-//! `ImagesResolved` are always there, `Reconciling` and `Stalled` only while they are True. What only a person
-//! can mend is Stalled; what is still being tried is Reconciling.
+//! The conditions follow kstatus, so that `kubectl wait`, Helm and Flux understand them. `Ready` and `ImagesResolved` are
+//! always present, `Reconciling` and `Stalled` only while they are True. A failure that only a person can end is Stalled;
+//! one that is retried is Reconciling.
 
 mod pods;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::{DockerCoinsStatus, ResolvePolicy};
 use crate::dockercoins::component::Component;
 use crate::dockercoins::error::Error;
-use crate::dockercoins::gateway::HTTPRoute;
 use crate::dockercoins::images::Images;
+use crate::dockercoins::observed::{ClaimState, DeploymentState};
 use crate::dockercoins::rollout::Rollout;
+use crate::runtime::message::{Message, TEXT_MAX, truncated};
+use crate::runtime::object_key::ObjectKey;
+use crate::runtime::observe::Drift;
 use pods::{component_rollout, component_status};
-
-/// The longest message that a condition takes, in bytes; the CRD's bound is in characters.
-const LONGEST_MESSAGE: usize = 1000;
 
 /// What is told where there is nothing more to say of the images.
 const RESOLVED: &str = "every image that is to be pinned is pinned to a digest";
 
+/// The most warnings in a status; the CRD's bound.
+const WARNINGS_MAX: usize = 32;
+
 /// How a reconcile ended.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// What is known of the images; `None` if it did not come to that.
+    /// The images; `None` if the reconcile failed before it knew them.
     pub images: Option<Images>,
-    /// What failed, most telling first.
+    /// What failed, the most telling first.
     pub faults: Vec<Error>,
-    /// What doesn't stop anything and should be known, such as a pull secret that isn't there; `None` while no
-    /// registry has been asked since the operator started, which leaves what was told before.
-    pub notes: Option<Vec<String>>,
+    /// What stops nothing and should be known, such as a missing pull secret; `None` if nothing was read, so that the
+    /// status keeps its warnings.
+    pub warnings: Option<Vec<String>>,
     /// Our Deployments as last seen.
-    pub deployments: BTreeMap<Component, Arc<Deployment>>,
+    pub deployments: BTreeMap<Component, DeploymentState>,
     /// When the registries are asked again for what they gave no digest of.
     pub next_attempt: Option<Timestamp>,
-    /// What was requested by annotation and has been done: every tag has been asked for again.
+    /// The request by annotation that is done: every tag was resolved again.
     pub handled_request: Option<String>,
-    /// Whether this is told before anything was written: new digests are stored before they run, and until then the
-    /// Deployments are done with what is no longer asked for.
-    pub is_ahead: bool,
-    /// The objects that differ from what is wanted and are left so, because the resource is suspended;
-    /// `None` if it isn't.
-    pub held_back: Option<Vec<String>>,
-    /// Where Redis is, if someone else runs it.
+    /// Whether nothing is written yet: new digests are stored before they run, and until then the Deployments have
+    /// rolled out an older spec.
+    pub before_rollout: bool,
+    /// The objects that differ from the spec and stay so, because the resource is suspended; `None` if it is not.
+    pub pending_changes: Option<Vec<ObjectKey>>,
+    /// The address of an external Redis.
     pub elsewhere: Option<String>,
     /// The claim of the volume for the coins, if one is asked for.
-    pub claim: Option<Arc<PersistentVolumeClaim>>,
-    /// The web page's HTTPRoute, if one is asked for.
-    pub route: Option<Arc<HTTPRoute>>,
-    /// Whether a kind that the resource asks for is still being listed, so that nothing is known of its objects.
+    pub claim: Option<ClaimState>,
+    /// What the Gateway says about the web page's HTTPRoute.
+    pub route: Option<Message>,
+    /// Fields that admission sets to other values than the operator applies, and that do not decide what runs.
+    pub admission: Vec<(ObjectKey, Drift)>,
+    /// Whether a kind that the resource asks for is still being listed, so that its objects are unknown.
     pub is_unlisted: bool,
 }
 
@@ -95,13 +96,18 @@ pub fn status(
             .into_iter()
             .map(|c| component_status(c, before, outcome))
             .collect(),
-        replicas: Some(
-            worker
-                .and_then(|d| d.status.as_ref()?.replicas)
-                .unwrap_or(0),
-        ),
+        warnings: bounded(warnings(before, outcome)),
+        replicas: Some(worker.map_or(0, |worker| worker.pods)),
         selector: Some(format!("app={}", Component::Worker)),
     }
+}
+
+/// The warnings as the CRD takes them.
+fn bounded(warnings: Vec<String>) -> Vec<String> {
+    let warnings = warnings.into_iter().take(WARNINGS_MAX);
+    warnings
+        .map(|warning| truncated(warning, TEXT_MAX))
+        .collect()
 }
 
 /// The conditions of a resource that can't be read, which has no status to speak of: the rest of what is
@@ -114,14 +120,14 @@ pub fn unreadable(
 ) -> Vec<Condition> {
     let message = error.to_string();
     [
-        Told::new("Ready", "False", error.reason(), message.clone()),
-        Told::new(
+        ConditionDraft::new("Ready", "False", error.reason().name, message.clone()),
+        ConditionDraft::new(
             "ImagesResolved",
             "Unknown",
-            error.reason(),
+            error.reason().name,
             "the resource can't be read".into(),
         ),
-        Told::new("Stalled", "True", error.reason(), message),
+        ConditionDraft::new("Stalled", "True", error.reason().name, message),
     ]
     .map(|told| told.at(generation, before, now))
     .into()
@@ -146,39 +152,29 @@ pub fn unseen(
     }
 }
 
-/// Whether something was told of the pull secrets beside images that are all resolved: no registry is asked then,
-/// so that no one would notice that it was mended.
-pub fn has_notes(status: &DockerCoinsStatus) -> bool {
-    let known = status.components.iter().filter(|c| !c.platforms.is_empty());
-    let unserved: Vec<_> = known
-        .filter_map(|c| {
-            Some((
-                Component::named(&c.name)?.name(),
-                c.unserved_platforms.clone(),
-            ))
-        })
-        .collect();
-    let clean = resolved_as(&unserved);
-    status.conditions.iter().any(|told| {
-        told.type_ == "ImagesResolved" && told.reason == "Resolved" && told.message != clean
-    })
+/// True if warnings are shown although all images are resolved. Nothing else would re-read the Secrets then.
+pub fn has_warnings(status: &DockerCoinsStatus) -> bool {
+    let is_resolved = |condition: &Condition| {
+        condition.type_ == "ImagesResolved" && condition.reason == "Resolved"
+    };
+    !status.warnings.is_empty() && status.conditions.iter().any(is_resolved)
 }
 
 /// A condition without its times.
-struct Told {
+struct ConditionDraft {
     type_: &'static str,
     status: &'static str,
     reason: String,
     message: String,
 }
 
-impl Told {
+impl ConditionDraft {
     fn new(type_: &'static str, status: &'static str, reason: &str, message: String) -> Self {
         Self {
             type_,
             status,
             reason: reason.to_owned(),
-            message: clipped(message),
+            message: truncated(message, TEXT_MAX),
         }
     }
 
@@ -198,29 +194,13 @@ impl Told {
     }
 }
 
-/// A text cut to what a condition, or an event, takes.
-pub fn clipped(message: String) -> String {
-    if message.len() <= LONGEST_MESSAGE {
-        return message;
-    }
-    let mut end = LONGEST_MESSAGE;
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", &message[..end])
-}
-
 /// `Ready`, and `Reconciling` or `Stalled` if it isn't.
-fn ready(outcome: &Outcome) -> (Told, Option<Told>) {
-    let not_ready = |reason: &str, message: String, needs_a_person: bool| {
-        let type_ = if needs_a_person {
-            "Stalled"
-        } else {
-            "Reconciling"
-        };
+fn ready(outcome: &Outcome) -> (ConditionDraft, Option<ConditionDraft>) {
+    let not_ready = |reason: &str, message: String, is_stalled: bool| {
+        let type_ = if is_stalled { "Stalled" } else { "Reconciling" };
         (
-            Told::new("Ready", "False", reason, message.clone()),
-            Some(Told::new(type_, "True", reason, message)),
+            ConditionDraft::new("Ready", "False", reason, message.clone()),
+            Some(ConditionDraft::new(type_, "True", reason, message)),
         )
     };
 
@@ -231,7 +211,7 @@ fn ready(outcome: &Outcome) -> (Told, Option<Told>) {
     let faults: Vec<&Error> = outcome.faults.iter().chain(&image_faults).collect();
     let worst = faults
         .iter()
-        .find(|fault| fault.needs_a_person())
+        .find(|fault| fault.is_stalled())
         .or(faults.first());
     if let Some(worst) = worst {
         let mut told = vec![told_once(faults.iter().copied())];
@@ -239,20 +219,35 @@ fn ready(outcome: &Outcome) -> (Told, Option<Told>) {
             told.push(meanwhile(outcome).to_owned());
         }
         return not_ready(
-            worst.reason(),
+            worst.reason().name,
             sentences(told.into_iter()),
-            worst.needs_a_person(),
+            worst.is_stalled(),
         );
     }
-    if let Some(held_back) = outcome.held_back.as_ref().filter(|held| !held.is_empty()) {
+    if let Some(pending) = outcome
+        .pending_changes
+        .as_ref()
+        .filter(|changes| !changes.is_empty())
+    {
+        let mut names: Vec<String> = pending.iter().map(ToString::to_string).collect();
+        if outcome
+            .images
+            .as_ref()
+            .is_some_and(|images| !images.are_complete())
+        {
+            names.push("images that no registry has been asked for".to_owned());
+        }
         let message = format!(
             "suspended, and these are not as wanted: {}. Set spec.suspend to false to have them written",
-            held_back.join(", ")
+            names.join(", ")
         );
-        return (Told::new("Ready", "False", "Suspended", message), None);
+        return (
+            ConditionDraft::new("Ready", "False", "Suspended", message),
+            None,
+        );
     }
 
-    if outcome.is_ahead {
+    if outcome.before_rollout {
         let message = "new images are about to be rolled out".to_owned();
         return not_ready("RolloutInProgress", message, false);
     }
@@ -292,20 +287,31 @@ fn ready(outcome: &Outcome) -> (Told, Option<Told>) {
     let elsewhere = outcome.elsewhere.as_ref().map(|address| {
         format!("Redis is run by someone else, at {address}: whether it is there, and well, was not looked at")
     });
-    let route = outcome.route.as_ref().and_then(|route| route.remark());
+    let route = outcome.route.as_ref().map(ToString::to_string);
+    let admission = outcome.admission.iter().map(|(object, drift)| {
+        let path = &drift.path;
+        format!("admission sets {path} of {object} to another value than the operator applies")
+    });
     let told = ["every component runs as asked for".to_owned()];
-    let told = sentences(told.into_iter().chain(elsewhere).chain(route));
-    (Told::new("Ready", "True", "Ready", told), None)
+    let told = told
+        .into_iter()
+        .chain(elsewhere)
+        .chain(route)
+        .chain(admission);
+    let told = sentences(told);
+    (ConditionDraft::new("Ready", "True", "Ready", told), None)
 }
 
-fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
+fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> ConditionDraft {
     let told = |status, reason: &str, message: String| {
-        let message =
-            sentences(std::iter::once(message).chain(outcome.notes.iter().flatten().cloned()));
-        Told::new("ImagesResolved", status, reason, message)
+        let message = sentences(std::iter::once(message).chain(warnings(before, outcome)));
+        ConditionDraft::new("ImagesResolved", status, reason, message)
     };
     let Some(images) = &outcome.images else {
-        let reason = outcome.faults.first().map_or("Unknown", Error::reason);
+        let reason = outcome
+            .faults
+            .first()
+            .map_or("Outdated", |fault| fault.reason().name);
         let message = match before.components.iter().any(|c| c.pinned.is_some()) {
             true => "the last images run on; what is asked for now is not known",
             false => "it did not come to asking for images",
@@ -313,7 +319,9 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
         return told("Unknown", reason, message.into());
     };
     let failures: Vec<Error> = images.failures().collect();
-    let reason = failures.first().map_or("Unresolved", Error::reason);
+    let worst = failures.iter().find(|failure| failure.is_stalled());
+    let reason = worst.or(failures.first());
+    let reason = reason.map_or("Suspended", |failure| failure.reason().name);
     let failed = told_once(&failures);
     if !images.are_complete() {
         if failures.is_empty() {
@@ -358,20 +366,17 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
         .all(|image| image.policy == ResolvePolicy::Never)
     {
         let message = "tags are used as written".into();
-        return Told::new("ImagesResolved", "True", "NotRequired", message);
+        return ConditionDraft::new("ImagesResolved", "True", "NotRequired", message);
     }
-    let resolved = |condition: &&Condition| {
-        condition.type_ == "ImagesResolved" && condition.reason == "Resolved"
-    };
-    match before
-        .conditions
-        .iter()
-        .find(resolved)
-        .filter(|_| outcome.notes.is_none())
-    {
-        Some(before) => told("True", "Resolved", before.message.clone()),
-        None => told("True", "Resolved", resolved_as(&platforms_of(images))),
-    }
+    told("True", "Resolved", resolved_as(&platforms_of(images)))
+}
+
+/// The warnings of this reconcile, or those of the status where nothing was read.
+fn warnings(before: &DockerCoinsStatus, outcome: &Outcome) -> Vec<String> {
+    outcome
+        .warnings
+        .clone()
+        .unwrap_or_else(|| before.warnings.clone())
 }
 
 /// What is told where there is nothing more to say of the images than on which nodes they can run.

@@ -1,10 +1,10 @@
-//! What has been seen of one kind of object, by watching and by writing.
+//! The objects of one kind, by watching and by writing.
 //!
-//! An answer to a write is newer than what the watch has brought so far. Both are kept here, and the newest
-//! counts, so that a reconcile never decides on what it has itself just changed.
+//! An answer to a write is newer than the watch. The newest version counts, so that a reconcile never decides on an
+//! object that it has itself just changed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use kube::ResourceExt;
 use kube::runtime::watcher;
@@ -15,7 +15,7 @@ pub struct Cache<K> {
 }
 
 struct Seen<K> {
-    by_namespace: HashMap<String, BTreeMap<String, Arc<K>>>,
+    by_namespace: HashMap<String, BTreeMap<String, K>>,
     /// While a list is being read: what it has named so far. The rest is gone when it ends.
     listed: Option<HashSet<(String, String)>>,
     /// Whether a list has been read whole at least once.
@@ -39,45 +39,49 @@ impl<K> Default for Cache<K> {
 }
 
 impl<K: ResourceExt> Cache<K> {
-    /// The object with this name, as last seen.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        let seen = self.seen.read().expect("no panic while held");
-        seen.by_namespace.get(namespace)?.get(name).cloned()
+    /// What `read` makes of the object with this name; it gets `None` if there is none. The cache hands out no objects,
+    /// so that what it keeps of them is its own affair.
+    pub fn read<T>(&self, namespace: &str, name: &str, read: impl FnOnce(Option<&K>) -> T) -> T {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let here = seen.by_namespace.get(namespace);
+        read(here.and_then(|here| here.get(name)))
     }
 
-    /// All objects of a namespace, by name.
-    pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
-        let seen = self.seen.read().expect("no panic while held");
-        seen.by_namespace
-            .get(namespace)
-            .map(|here| here.values().cloned().collect())
-            .unwrap_or_default()
+    /// What `read` makes of the objects of a namespace, or of all of them, by name.
+    pub fn collect<T>(
+        &self,
+        namespace: Option<&str>,
+        mut read: impl FnMut(&K) -> Option<T>,
+    ) -> Vec<T> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let namespaces: Vec<_> = match namespace {
+            Some(namespace) => seen.by_namespace.get(namespace).into_iter().collect(),
+            None => seen.by_namespace.values().collect(),
+        };
+        let objects = namespaces.into_iter().flat_map(BTreeMap::values);
+        objects.filter_map(&mut read).collect()
     }
 
-    /// All objects, in every namespace.
-    pub fn everywhere(&self) -> Vec<Arc<K>> {
-        let seen = self.seen.read().expect("no panic while held");
-        let here = seen.by_namespace.values();
-        here.flat_map(|here| here.values().cloned()).collect()
-    }
-
-    /// Whether a list has been read whole, so that what is not here isn't there.
+    /// Whether a list was read to its end, so that an object that is not here does not exist.
     pub fn is_ready(&self) -> bool {
-        self.seen.read().expect("no panic while held").is_complete
+        self.seen
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_complete
     }
 
-    /// Takes note of what the API server answered to a write, unless the watch has come past it: then the
-    /// object may have been deleted since, and nothing would ever take it out again.
+    /// Takes the answer to a write, unless the watch is newer: the object may have been deleted since, and no event would
+    /// remove it again.
     pub fn wrote(&self, object: K) {
-        let mut seen = self.seen.write().expect("no panic while held");
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         if version(&object).is_none_or(|version| version > seen.watched_to) {
             seen.keep(object);
         }
     }
 
-    /// Takes note of an event of the watch.
+    /// Takes an event of the watch.
     pub fn observe(&self, event: watcher::Event<K>) {
-        let mut seen = self.seen.write().expect("no panic while held");
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         if let watcher::Event::Apply(object)
         | watcher::Event::Delete(object)
         | watcher::Event::InitApply(object) = &event
@@ -107,7 +111,7 @@ impl<K: ResourceExt> Seen<K> {
             .get(&name)
             .is_none_or(|known| !is_older(&object, known))
         {
-            here.insert(name, Arc::new(object));
+            here.insert(name, object);
         }
     }
 
@@ -175,8 +179,8 @@ mod tests {
     }
 
     fn versions(cache: &Cache<Service>) -> Vec<(String, String)> {
-        let version = |s: &Arc<Service>| (s.name_any(), s.resource_version().unwrap());
-        cache.in_namespace("demo").iter().map(version).collect()
+        let version = |s: &Service| Some((s.name_any(), s.resource_version().unwrap()));
+        cache.collect(Some("demo"), version)
     }
 
     #[test]

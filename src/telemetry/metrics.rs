@@ -20,7 +20,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use resolver::{Asking, Observer};
 
-use crate::dockercoins::error::Error;
+use crate::runtime::api_client::WriteObserver;
+use crate::runtime::error::Verb;
 use bounded::Bounded;
 pub use text::Format;
 
@@ -54,19 +55,6 @@ pub enum Ended {
     Error,
     /// Nothing failed, and it comes back by itself: to ask registries again, or to write what waits its turn.
     RequeueAfter,
-}
-
-/// What writes to the API server are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// A server-side apply.
-    Apply,
-    /// A merge patch.
-    Patch,
-    /// A deletion.
-    Delete,
-    /// A creation, of an event.
-    Create,
 }
 
 /// The counters.
@@ -264,31 +252,6 @@ impl Metrics {
             .set(i64::from(is_leader));
     }
 
-    /// Counts a write to the API server.
-    pub fn wrote<T>(&self, kind: &str, verb: Verb, result: &Result<T, Error>) {
-        let verb = match verb {
-            Verb::Apply => "apply",
-            Verb::Patch => "patch",
-            Verb::Delete => "delete",
-            Verb::Create => "create",
-        };
-        let result = match result {
-            Ok(_) => "ok",
-            Err(Error::Outdated { .. }) => "conflict",
-            Err(Error::Forbidden { .. }) => "forbidden",
-            Err(Error::Timeout { .. }) => "timeout",
-            // It was not asked for, or another does it now.
-            Err(Error::Deposed { .. }) => return,
-            Err(_) => "error",
-        };
-        let labels = [
-            ("kind", Cow::Owned(kind.to_owned())),
-            ("verb", verb.into()),
-            ("result", result.into()),
-        ];
-        self.writes.get_or_create(&labels).inc();
-    }
-
     /// Counts an object that was put right.
     pub fn healed(&self, kind: &str) {
         self.heals.get_or_create(&of_kind(kind)).inc();
@@ -309,6 +272,23 @@ impl Metrics {
     /// Everything, in this format.
     pub fn render(&self, now: &Now, format: Format) -> String {
         text::write(&[&self.registry, &now.registry()], format)
+    }
+}
+
+impl WriteObserver for Metrics {
+    fn written(&self, kind: &str, verb: Verb, result: &'static str) {
+        let verb = match verb {
+            Verb::Apply => "apply",
+            Verb::Create => "create",
+            Verb::Delete => "delete",
+            _ => "patch",
+        };
+        let labels = [
+            ("kind", Cow::Owned(kind.to_owned())),
+            ("verb", verb.into()),
+            ("result", result.into()),
+        ];
+        self.writes.get_or_create(&labels).inc();
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::api::DockerCoins;
-use crate::dockercoins::reconcile::Guarded;
+use crate::api::Guarded;
 use crate::runtime::health::Health;
 use crate::runtime::leader::Leadership;
 use crate::telemetry::listener::{self, Bounds};

@@ -67,7 +67,7 @@ async fn without_gateway_api_it_is_told_and_all_else_is_there_and_when_it_comes_
     let coins = wants.until_told(COINS, "Ready", "False", "NotServed").await;
     assert!(
         message_of(&coins, "Ready").starts_with(
-            "the cluster serves no HTTPRoute: install Gateway API with a controller of Gateways, or take spec.webui.httpRoute out"
+            "the cluster serves no HTTPRoute: install Gateway API and a Gateway controller, or remove spec.webui.httpRoute"
         ),
         "{}",
         message_of(&coins, "Ready")

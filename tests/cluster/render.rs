@@ -1,6 +1,7 @@
 //! `render`: what it prints is what an operator writes, and works where there is none.
 
-use dockercoins_operator::dockercoins::plan::{APPLIED, MANAGER, Plan};
+use dockercoins_operator::dockercoins::plan::Plan;
+use dockercoins_operator::runtime::names::{APPLIED_HASH, MANAGER};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt as _;
@@ -129,7 +130,7 @@ async fn written(namespace: &Namespace, object: &Value) -> Value {
     let is_owned = metadata.remove("ownerReferences").is_some();
     assert_eq!(is_owned, object["kind"] != "PersistentVolumeClaim");
     let annotations = metadata["annotations"].as_object_mut().unwrap();
-    assert!(annotations.remove(APPLIED).is_some());
+    assert!(annotations.remove(APPLIED_HASH).is_some());
     if annotations.is_empty() {
         metadata.remove("annotations");
     }
@@ -258,7 +259,7 @@ async fn what_is_rendered_is_applied_by_kubectl_without_an_operator_and_a_second
         .collect();
     assert_eq!(values, texts);
     assert_eq!(worker.owner_references(), []);
-    assert_eq!(worker.annotations().get(APPLIED), None);
+    assert_eq!(worker.annotations().get(APPLIED_HASH), None);
 
     let versions = async || {
         let mut versions = Vec::new();

@@ -9,8 +9,13 @@ use dockercoins_operator::dockercoins::component::Component;
 use dockercoins_operator::dockercoins::desired::{Desired, Invalid};
 use dockercoins_operator::dockercoins::error::Error;
 use dockercoins_operator::dockercoins::images::{Answers, Images, settle};
+use dockercoins_operator::dockercoins::kinds::{Deployment, Service};
+use dockercoins_operator::dockercoins::observed::DeploymentState;
 use dockercoins_operator::dockercoins::status::{Outcome, status};
-use k8s_openapi::api::apps::v1::Deployment;
+use dockercoins_operator::runtime::error::{ApiError, Request, Verb};
+use dockercoins_operator::runtime::field_path::FieldPath;
+use dockercoins_operator::runtime::message::Message;
+use dockercoins_operator::runtime::object_key::ObjectKey;
 use k8s_openapi::jiff::Timestamp;
 use resolver::address::Forbidden;
 use resolver::{Digest, Failure, PluginFailure, Reference, ResolveError};
@@ -24,13 +29,14 @@ const DEGRADED: (&str, &str) = ("Failed", "Degraded");
 const SUSPENDED: (&str, &str) = ("InProgress", "Suspended");
 
 /// What kstatus and Argo CD's check say to each reason of docs/conditions.md.
-const HEALTH: [(&str, (&str, &str)); 36] = [
+const HEALTH: [(&str, (&str, &str)); 37] = [
     ("APIServerError", PROGRESSING),
     ("APIServerTimeout", PROGRESSING),
     ("AddressNotAllowed", DEGRADED),
     ("AuthenticationFailed", DEGRADED),
     ("CertificateAuthorityInvalid", DEGRADED),
     ("CertificateNotTrusted", DEGRADED),
+    ("ChangedByAdmission", DEGRADED),
     ("ConnectionFailed", PROGRESSING),
     ("Contended", DEGRADED),
     ("CredentialProviderFailed", PROGRESSING),
@@ -137,7 +143,7 @@ fn outcomes() -> Vec<(&'static str, DockerCoinsStatus)> {
         .into_iter()
         .map(|error| {
             let faults = vec![error];
-            (faults[0].reason(), tell(&Outcome { faults, ..well() }))
+            (faults[0].reason().name, tell(&Outcome { faults, ..well() }))
         })
         .collect();
 
@@ -172,7 +178,7 @@ fn outcomes() -> Vec<(&'static str, DockerCoinsStatus)> {
         (
             "Suspended",
             tell(&Outcome {
-                held_back: Some(vec!["Deployment worker".into()]),
+                pending_changes: Some(vec![ObjectKey::new::<Deployment>("worker")]),
                 ..well()
             }),
         ),
@@ -183,7 +189,9 @@ fn outcomes() -> Vec<(&'static str, DockerCoinsStatus)> {
 /// One error for each reason.
 fn errors() -> Vec<Error> {
     let text = || "no".to_owned();
-    let what = || "to apply Service rng".to_owned();
+    let message = || Message::from("no");
+    let object = || ObjectKey::new::<Service>("rng");
+    let request = || Request::about(Verb::Apply, "Service", "demo", "rng");
     let host = || "registry.example.com".to_owned();
     let refused = || Failure::AuthenticationFailed {
         by: host(),
@@ -257,44 +265,49 @@ fn errors() -> Vec<Error> {
         }]),
         Error::NamesHeld { holder: text() },
         Error::Foreign {
-            object: text(),
-            command: text(),
-            owner: None,
-            name: text(),
+            object: object(),
+            controller: None,
+            resource: text(),
         },
-        Error::Leaving { object: text() },
-        Error::NamespaceLeaving,
+        Error::AwaitsDeletion { object: object() },
+        ApiError::NamespaceTerminating.into(),
         Error::Contended {
-            object: text(),
-            field: text(),
-            rival: text(),
-            edit: text(),
+            object: object(),
+            field: None,
+            manager: None,
+            edit: None,
         },
-        Error::Rejected {
-            what: what(),
-            message: text(),
+        Error::ChangedByAdmission {
+            object: object(),
+            field: FieldPath::dotted("spec.selector"),
         },
-        Error::Forbidden {
-            what: what(),
-            message: text(),
-        },
+        ApiError::Rejected {
+            request: request(),
+            message: message(),
+        }
+        .into(),
+        ApiError::Forbidden {
+            request: request(),
+            message: message(),
+            blocks_deletion: false,
+        }
+        .into(),
         Error::NotServed {
             kind: "HTTPRoute".into(),
         },
-        Error::Forgotten { fields: text() },
-        Error::Outdated {
-            what: what(),
-            message: text(),
-        },
-        Error::Api {
-            what: what(),
-            message: text(),
-        },
-        Error::Timeout {
-            what: what(),
+        Error::OutdatedCrd { fields: text() },
+        Error::Outdated,
+        ApiError::Failed {
+            request: request(),
+            message: message(),
+        }
+        .into(),
+        ApiError::Timeout {
+            request: request(),
             seconds: 1,
-        },
-        Error::Panicked { message: text() },
+        }
+        .into(),
+        Error::Panicked { message: message() },
     ]);
     errors
 }
@@ -347,14 +360,14 @@ fn deployed(type_: &str, reason: &str) -> Outcome {
         },
     }))
     .unwrap();
-    let deployment = Arc::new(deployment);
+    let deployment = DeploymentState::from(&deployment);
     Outcome {
         images: Some(images(
             json!({}),
             &DockerCoinsStatus::default(),
             Answers::new(),
         )),
-        notes: Some(Vec::new()),
+        warnings: Some(Vec::new()),
         deployments: Component::ALL
             .map(|component| (component, deployment.clone()))
             .into(),

@@ -13,8 +13,7 @@ use tokio::time::Instant;
 
 use super::Cluster;
 use crate::dockercoins::desired::AuthorityAt;
-use crate::dockercoins::error::Error;
-use crate::runtime::leader::Leadership;
+use crate::runtime::error::{ApiError, Request, Verb};
 
 /// How long what was seen of the nodes will do.
 const NODES_KEPT: Duration = Duration::from_secs(60);
@@ -26,11 +25,11 @@ impl Cluster {
     /// Whether a namespace may exist: one that does has the ServiceAccount `default`. Where there is no answer, it
     /// may. Whoever stands by may ask too.
     pub async fn may_exist(&self, namespace: &str) -> bool {
-        let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
-        let what = format!("to read ServiceAccount {namespace}/default");
+        let api: Api<ServiceAccount> = Api::namespaced(self.api.client(), namespace);
+        let request = Request::about(Verb::Read, "ServiceAccount", namespace, "default");
         let why = "a namespace that exists has it";
-        let request = api.get_opt("default");
-        let account = self.send_as(&Leadership::alone(), what, why, request).await;
+        let sent = api.get_opt("default");
+        let account = self.api.for_any_replica().send(request, why, sent).await;
         !matches!(account, Ok(None))
     }
 
@@ -107,20 +106,20 @@ impl Cluster {
     }
 
     /// An object of a namespace by its name, if it is there.
-    async fn read<K>(&self, namespace: &str, name: &str, why: &str) -> Result<Option<K>, Error>
+    async fn read<K>(&self, namespace: &str, name: &str, why: &str) -> Result<Option<K>, ApiError>
     where
         K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
             + Debug
             + DeserializeOwned,
     {
-        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        let what = format!("to read {} {namespace}/{name}", K::kind(&()));
-        self.send(what, why, api.get_opt(name)).await
+        let api: Api<K> = Api::namespaced(self.api.client(), namespace);
+        let request = Request::about(Verb::Read, K::kind(&()), namespace, name);
+        self.api.send(request, why, api.get_opt(name)).await
     }
 
     /// The pull secrets of pods that name none and run as no ServiceAccount of their own.
-    async fn default_pull_secrets(&self, namespace: &str) -> Result<Vec<String>, Error> {
+    async fn default_pull_secrets(&self, namespace: &str) -> Result<Vec<String>, ApiError> {
         let why = "its pull secrets are those of pods that name none";
         let account = self
             .read::<ServiceAccount>(namespace, "default", why)
@@ -143,7 +142,7 @@ impl Cluster {
             let nodes = match self.list_nodes().await {
                 Ok(nodes) => Some(nodes),
                 // That says nothing of the nodes, and is not kept.
-                Err(Error::Deposed { .. }) => return None,
+                Err(ApiError::NotLeading { .. }) => return None,
                 Err(error) => {
                     tracing::info!("the platforms of the nodes are not known: {error}");
                     None
@@ -161,15 +160,19 @@ impl Cluster {
         Some(fit.map(|node| node.platform.clone()).collect())
     }
 
-    async fn list_nodes(&self) -> Result<Vec<NodeGist>, Error> {
-        let api: Api<Node> = Api::all(self.client.clone());
+    async fn list_nodes(&self) -> Result<Vec<NodeGist>, ApiError> {
+        let api: Api<Node> = Api::all(self.api.client());
         let mut nodes = Vec::new();
         let mut params = ListParams::default().limit(100);
         loop {
             let why = "an image may not be there for their platforms";
-            let page = self
-                .send("to list nodes".into(), why, api.list(&params))
-                .await?;
+            let request = Request {
+                verb: Verb::List,
+                kind: "Node".into(),
+                namespace: None,
+                name: None,
+            };
+            let page = self.api.send(request, why, api.list(&params)).await?;
             nodes.extend(page.items.into_iter().filter_map(NodeGist::of));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = params.continue_token(&token),
@@ -180,9 +183,9 @@ impl Cluster {
 }
 
 /// Why something could not be read that images are asked for without, for the resource to tell.
-fn noted(error: &Error) -> String {
+fn noted(error: &ApiError) -> String {
     // Whoever leads asks now, and will say so.
-    if !matches!(error, Error::Deposed { .. }) {
+    if !matches!(error, ApiError::NotLeading { .. }) {
         tracing::warn!("images are asked for without it: {error}");
     }
     error.to_string()

@@ -14,9 +14,10 @@ use tracing::{debug, info, warn};
 
 use crate::api::crd_check::UPGRADE;
 use crate::dockercoins::cluster::Cluster;
-use crate::dockercoins::error::{Error, with_sources};
-use crate::dockercoins::memory::backoff;
+use crate::dockercoins::error::Error;
+use crate::runtime::error::{ApiError, Request, Verb, with_sources};
 use crate::runtime::health::Watch;
+use crate::runtime::retry::backoff;
 
 /// The longest wait between two tries: whoever grants a permission sees it used within this time.
 const LAST_RETRY: Duration = Duration::from_secs(10);
@@ -75,9 +76,9 @@ impl Faults {
         }
         self.forbidden(error).or_else(|| {
             let is_unlisted = matches!(error, watcher::Error::InitialListFailed(_));
-            (is_unlisted && !is_passing(error)).then(|| Error::Api {
-                what: format!("to list {}", self.watch.what()),
-                message: with_sources(error),
+            (is_unlisted && !is_passing(error)).then(|| {
+                let (request, message) = (self.request(Verb::List), with_sources(error).into());
+                ApiError::Failed { request, message }.into()
             })
         })
     }
@@ -114,13 +115,22 @@ impl Faults {
     /// The failure, if it is a permission that is missing.
     fn forbidden(&self, error: &watcher::Error) -> Option<Error> {
         let verb = match error {
-            watcher::Error::InitialListFailed(_) => "list",
-            _ => "watch",
+            watcher::Error::InitialListFailed(_) => Verb::List,
+            _ => Verb::Watch,
         };
         let status = answer(error)?;
-        let what = format!("to {verb} {}", self.watch.what());
-        let error = Error::from_api(what, kube::Error::Api(Box::new(status.clone())));
-        matches!(error, Error::Forbidden { .. }).then_some(error)
+        let error = kube::Error::Api(Box::new(status.clone()));
+        let error = ApiError::new(self.request(verb), error);
+        matches!(error, ApiError::Forbidden { .. }).then(|| error.into())
+    }
+
+    fn request(&self, verb: Verb) -> Request {
+        Request {
+            verb,
+            kind: self.watch.kind().into(),
+            namespace: self.watch.namespace().map(str::to_owned),
+            name: None,
+        }
     }
 }
 

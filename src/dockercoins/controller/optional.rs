@@ -12,20 +12,20 @@ use kube::Client;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 
-use crate::dockercoins::cluster::Child;
+use crate::dockercoins::kinds::Kind;
 use crate::dockercoins::reconcile::Context;
 
 use super::faults::{Waits, is_refusal};
 use super::watched::{logged, watched_as};
-use super::{Wake, noted};
+use super::{Wake, kind_name, noted};
 
 /// Watches such a kind, and notes what there is of it.
-pub(super) fn optional_wakes<K: Child>(
-    kind: &'static str,
+pub(super) fn optional_wakes<K: Kind>(
     client: &Client,
     scope: Option<&str>,
     context: &Arc<Context>,
 ) -> BoxStream<'static, Wake> {
+    let kind = kind_name::<K>();
     let watch = context.monitor.health.optional_watch(kind, scope);
     let rounds = {
         let (client, context, watch) = (client.clone(), Arc::clone(context), Arc::clone(&watch));

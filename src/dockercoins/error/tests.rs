@@ -1,17 +1,24 @@
 use std::time::Duration;
 
-use kube::core::Status;
-use kube::core::response::{StatusCause, StatusDetails};
 use resolver::Reference;
 
 use super::*;
+use crate::runtime::error::{Request, Verb};
 
-fn message() -> String {
-    "no".to_owned()
+fn message() -> Message {
+    "no".into()
 }
 
-fn what() -> String {
-    "to apply Service rng".to_owned()
+fn request() -> Request {
+    Request::about(Verb::Apply, "Service", "demo", "rng")
+}
+
+fn object(text: &str) -> ObjectKey {
+    let (kind, name) = text.split_once(' ').unwrap();
+    ObjectKey {
+        kind: kind.to_owned().into(),
+        name: name.to_owned(),
+    }
 }
 
 /// What is told of rng's image after this failure.
@@ -28,19 +35,18 @@ fn unresolved(failure: Failure) -> Error {
 
 fn foreign(object: &str, owner: Option<&str>) -> Error {
     Error::Foreign {
-        object: object.into(),
-        command: object.to_lowercase(),
-        owner: owner.map(str::to_owned),
-        name: "dockercoins".into(),
+        object: self::object(object),
+        controller: owner.map(str::to_owned),
+        resource: "dockercoins".into(),
     }
 }
 
-fn contended(edit: &str) -> Error {
+fn contended(edit: Option<&str>) -> Error {
     Error::Contended {
-        object: "Deployment rng".into(),
-        field: "spec.replicas".into(),
-        rival: "hpa".into(),
-        edit: edit.into(),
+        object: object("Deployment rng"),
+        field: Some(FieldPath::dotted("spec.replicas")),
+        manager: Some("hpa".into()),
+        edit: edit.map(FieldPath::dotted),
     }
 }
 
@@ -62,8 +68,7 @@ fn each_failure_has_its_reason_its_words_and_someone_to_wait_for() {
             Error::Undecodable { message: message() },
             "InvalidSpec",
             Until::Mended,
-            "the resource can't be read: no. It was stored under another schema: mend that field, or install the CRD \
-             that belongs to this operator",
+            "the resource cannot be read: no. Fix that field, or install the CRD that belongs to this operator",
         ),
         (
             Error::Invalid(vec![invalid("spec.tag"), invalid("spec.rng.image")]),
@@ -78,7 +83,7 @@ fn each_failure_has_its_reason_its_words_and_someone_to_wait_for() {
             "NamesHeld",
             Until::Mended,
             "DockerCoins other already has the names hasher, redis, rng, webui and worker in this namespace: delete \
-             one of the two, or move this one to a namespace of its own",
+             one of the two, or move this one to another namespace",
         ),
         (
             foreign("Service redis", None),
@@ -88,109 +93,139 @@ fn each_failure_has_its_reason_its_words_and_someone_to_wait_for() {
              dockercoins.dev/adopt=dockercoins`",
         ),
         (
-            Error::Leaving {
-                object: "Service redis".into(),
+            Error::AwaitsDeletion {
+                object: object("Service redis"),
             },
             "WaitingForDeletion",
             Until::TriedAgain,
-            "Service redis is being deleted, and is created again when it is gone",
+            "Service redis is being deleted; the operator creates it again when it is gone",
         ),
         (
-            contended("spec.rng.replicas"),
+            contended(Some("spec.rng.replicas")),
             "Contended",
             Until::Mended,
-            "hpa keeps changing spec.replicas of Deployment rng, and the operator changes it back ever more slowly: \
-             stop that, or set spec.rng.replicas instead",
+            "Deployment rng: hpa keeps changing spec.replicas, and the operator restores it with growing delays: stop \
+             that, or set spec.rng.replicas instead",
         ),
         (
-            contended("nothing: the operator decides this field"),
+            contended(None),
             "Contended",
             Until::Mended,
-            "hpa keeps changing spec.replicas of Deployment rng, and the operator changes it back ever more slowly: \
-             stop that",
+            "Deployment rng: hpa keeps changing spec.replicas, and the operator restores it with growing delays: stop that",
         ),
         (
-            Error::Rejected {
-                what: what(),
-                message: message(),
+            Error::ChangedByAdmission {
+                object: object("Deployment rng"),
+                field: FieldPath::dotted("spec.selector"),
             },
+            "ChangedByAdmission",
+            Until::Mended,
+            "Deployment rng: admission sets spec.selector to another value than the operator applies. Change the \
+             admission webhook or policy, or the resource",
+        ),
+        (
+            ApiError::Rejected {
+                request: request(),
+                message: message(),
+            }
+            .into(),
             "Rejected",
             Until::Mended,
-            "the API server refused to apply Service rng: no",
+            "the API server refused to apply Service demo/rng: no",
         ),
         (
-            Error::Forbidden {
-                what: what(),
+            ApiError::Forbidden {
+                request: request(),
                 message: message(),
-            },
+                blocks_deletion: false,
+            }
+            .into(),
             "Forbidden",
             Until::Mended,
-            "the operator may not do this: to apply Service rng: no. Grant it that permission in its role",
+            "the operator may not apply Service demo/rng: no. Grant this permission in the operator's role",
         ),
         (
-            Error::Forbidden {
-                what: what(),
-                message: "services \"rng\" is forbidden: cannot set blockOwnerDeletion".into(),
-            },
+            ApiError::Forbidden {
+                request: request(),
+                message: message(),
+                blocks_deletion: true,
+            }
+            .into(),
             "Forbidden",
             Until::Mended,
-            "the operator may not do this: to apply Service rng: services \"rng\" is forbidden: cannot set blockOwnerDeletion. In its role, grant the verb update on dockercoins/finalizers",
+            "the operator may not apply Service demo/rng: no. In the operator's role, grant the verb update on \
+             dockercoins/finalizers",
         ),
         (
-            Error::Forgotten {
+            Error::OutdatedCrd {
                 fields: "status.components[].digest".into(),
             },
             "OutdatedCRD",
             Until::Mended,
-            "the cluster's CRD is older than this operator, and drops status.components[].digest: nothing new is rolled out, since it would be forgotten what. Upgrade it: `helm upgrade` with crds.enabled=true (and `--force-conflicts`, if it was changed by hand), or `dockercoins-operator crd | kubectl apply --server-side --force-conflicts --filename -`",
+            "the cluster's CRD is older than this operator and drops status.components[].digest: nothing new is rolled out, because a restart would forget it. Upgrade the CRD: `helm upgrade` with crds.enabled=true (and `--force-conflicts`, if it was changed by hand), or `dockercoins-operator crd | kubectl apply --server-side --force-conflicts --filename -`",
         ),
         (
-            Error::Outdated {
-                what: what(),
+            ApiError::Conflict {
+                request: request(),
                 message: message(),
-            },
+            }
+            .into(),
             "Outdated",
             Until::TriedAgain,
-            "the cluster changed meanwhile: to apply Service rng: no",
+            "the object changed before the operator could apply Service demo/rng: no",
         ),
         (
-            Error::Api {
-                what: what(),
+            Error::Outdated,
+            "Outdated",
+            Until::TriedAgain,
+            "the resource changed during the reconcile",
+        ),
+        (
+            ApiError::Failed {
+                request: request(),
                 message: message(),
-            },
+            }
+            .into(),
             "APIServerError",
             Until::TriedAgain,
-            "the API server failed to apply Service rng: no",
+            "the API server failed to apply Service demo/rng: no",
         ),
         (
-            Error::Timeout {
-                what: what(),
+            ApiError::Timeout {
+                request: request(),
                 seconds: 15,
-            },
+            }
+            .into(),
             "APIServerTimeout",
             Until::TriedAgain,
-            "the API server did not answer within 15 s when asked to apply Service rng",
+            "the API server did not answer within 15 s when asked to apply Service demo/rng",
         ),
         (
-            Error::Deposed { what: what() },
+            ApiError::NamespaceTerminating.into(),
+            "NamespaceTerminating",
+            Until::TriedAgain,
+            "the namespace is being deleted, and everything in it with it",
+        ),
+        (
+            ApiError::NotLeading { request: request() }.into(),
             "Deposed",
             Until::TriedAgain,
-            "it was left to the replica that leads to apply Service rng",
+            "another replica leads, so this one did not apply Service demo/rng",
         ),
         (
             Error::Panicked { message: message() },
             "InternalError",
             Until::Mended,
-            "the operator failed on this resource, which is a bug: no. Others are served on; please report it with \
-             the operator's log",
+            "the operator failed on this resource, which is a bug: no. Other resources are not affected; please report \
+             it with the operator's log",
         ),
     ] {
-        let waits = match error.needs_a_person() {
+        let waits = match error.is_stalled() {
             true => Until::Mended,
             false => Until::TriedAgain,
         };
         assert_eq!(
-            (error.reason(), waits, error.to_string().as_str()),
+            (error.reason().name, waits, error.to_string().as_str()),
             (reason, until, words)
         );
     }
@@ -273,12 +308,8 @@ fn of_what_a_registry_says_only_what_stays_as_it_is_waits_for_a_person() {
         ),
     ] {
         let error = unresolved(failure.clone());
-        assert_eq!(
-            error.needs_a_person(),
-            waits == Until::Mended,
-            "{failure:?}"
-        );
-        assert_eq!(error.reason(), failure.reason());
+        assert_eq!(error.is_stalled(), waits == Until::Mended, "{failure:?}");
+        assert_eq!(error.reason().name, failure.reason());
     }
 }
 
@@ -302,7 +333,7 @@ fn an_address_that_is_not_allowed_comes_with_the_flag_that_allows_it() {
             address: address.parse().unwrap(),
             forbidden: resolver::address::Forbidden::Loopback,
         });
-        assert!(error.needs_a_person());
+        assert!(error.is_stalled());
         let words = error.to_string();
         let advice = format!(". The operator's flag for that is --allow-registry-network {flag}");
         assert!(words.ends_with(&advice), "{words}");
@@ -316,7 +347,7 @@ fn an_address_in_a_network_that_is_denied_comes_with_the_flag_that_denies_it() {
         address: "10.1.2.3".parse().unwrap(),
         forbidden: resolver::address::Forbidden::Denied("10.0.0.0/8".parse().unwrap()),
     });
-    assert!(error.needs_a_person());
+    assert!(error.is_stalled());
     assert_eq!(
         error.to_string(),
         "rng: registry.example.com/rng:v9: `registry.example.com:443` is at 10.1.2.3, in the network 10.0.0.0/8: no connection is made there, since an administrator has denied that network to registries. The operator's flag for that is --deny-registry-network 10.0.0.0/8"
@@ -332,9 +363,9 @@ fn what_is_said_of_one_foreign_object_serves_for_another_of_the_same_owner_alone
     );
     assert!(a.is_like(&b));
     assert!(!a.is_like(&foreign("Service redis", None)));
-    let rejected = || Error::Rejected {
-        what: what(),
-        message: message(),
+    let rejected = || {
+        let (request, message) = (request(), message());
+        Error::Api(ApiError::Rejected { request, message })
     };
     assert!(
         !rejected().is_like(&rejected()),
@@ -344,106 +375,5 @@ fn what_is_said_of_one_foreign_object_serves_for_another_of_the_same_owner_alone
         a.to_string(),
         "Service rng belongs to Helm chart: delete it, or hand it over with `kubectl annotate service rng \
          dockercoins.dev/adopt=dockercoins`"
-    );
-}
-
-/// What is made of an answer of the API server's.
-fn answered(code: u16, message: &str) -> Error {
-    let status = Status::failure(message, "").with_code(code);
-    Error::from_api(what(), kube::Error::Api(status.boxed()))
-}
-
-#[test]
-fn a_namespace_that_is_being_deleted_is_told_so_and_waits_for_its_end() {
-    let cause = StatusCause {
-        reason: "NamespaceTerminating".into(),
-        message: "namespace demo is being terminated".into(),
-        field: "metadata.namespace".into(),
-    };
-    let mut status = Status::failure("unable to create new content", "Forbidden").with_code(403);
-    status.details = Some(StatusDetails {
-        name: "rng".into(),
-        group: String::new(),
-        kind: "services".into(),
-        uid: String::new(),
-        causes: vec![cause],
-        retry_after_seconds: 0,
-    });
-    let error = Error::from_api(what(), kube::Error::Api(status.boxed()));
-    assert_eq!(
-        (error.reason(), error.needs_a_person(), error.is_woken()),
-        ("NamespaceTerminating", false, true)
-    );
-}
-
-#[test]
-fn an_answer_of_the_api_server_is_told_apart_by_what_helps() {
-    let lacks = r#"services "rng" is forbidden: User "operator" cannot patch resource "services" in API group """#;
-    let quota = r#"services "rng" is forbidden: exceeded quota: few, requested: services=1"#;
-    for (code, message, reason) in [
-        (400, "the body is no JSON", "Rejected"),
-        (401, "Unauthorized", "APIServerError"),
-        (403, lacks, "Forbidden"),
-        (
-            403,
-            r#"services "rng" is forbidden: cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on"#,
-            "Forbidden",
-        ),
-        (403, quota, "Rejected"),
-        (
-            403,
-            r#"admission webhook "policy.example.com" denied the request: an image cannot be of this registry"#,
-            "Rejected",
-        ),
-        (404, r#"namespaces "demo" not found"#, "Outdated"),
-        (409, "the object has been modified", "Outdated"),
-        (413, "the body is too large", "Rejected"),
-        (422, r#"Service "rng" is invalid"#, "Rejected"),
-        (429, "too many requests", "APIServerError"),
-        (500, "etcd has no leader", "APIServerError"),
-        (504, "took too long", "APIServerError"),
-    ] {
-        let error = answered(code, message);
-        assert_eq!(error.reason(), reason, "{code} {message}");
-        assert!(error.to_string().contains(message), "{error}");
-        assert!(
-            error.to_string().contains("to apply Service rng"),
-            "{error}"
-        );
-    }
-}
-
-#[test]
-fn a_crd_that_the_api_server_has_not_looked_up_yet_is_no_missing_permission() {
-    let message = r#"services "rng" is forbidden: cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion dockercoins.dev/v1alpha1 Kind DockerCoins: no matches for kind "DockerCoins""#;
-    let error = answered(403, message);
-    assert_eq!(
-        (error.reason(), error.to_string().as_str()),
-        (
-            "Outdated",
-            "the cluster changed meanwhile: to apply Service rng: the API server does not know the CRD in all its \
-             parts yet"
-        )
-    );
-}
-
-#[test]
-fn what_an_error_came_from_is_told_on_one_line_and_once() {
-    #[derive(Debug, thiserror::Error)]
-    #[error("{text}")]
-    struct Layer {
-        text: &'static str,
-        source: Option<Box<Layer>>,
-    }
-    let layer = |text, source: Option<Layer>| Layer {
-        text,
-        source: source.map(Box::new),
-    };
-    let cause = layer("connection refused", None);
-    let error = layer("can't connect: connection refused", Some(cause));
-    let error = layer("the request failed", Some(error));
-    assert_eq!(
-        with_sources(&error),
-        "the request failed: can't connect: connection refused"
     );
 }

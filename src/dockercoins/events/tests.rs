@@ -2,43 +2,52 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
 
 use super::*;
+use crate::runtime::field_path::Step;
 
-/// What is told, as `kubectl events` shows it: W or N, the reason, the note.
-fn shown(news: impl IntoIterator<Item = News>) -> Vec<String> {
-    let line = |news: News| {
-        format!(
-            "{} {}: {}",
-            if news.warning { "W" } else { "N" },
-            news.reason,
-            news.note
-        )
+/// Events as `kubectl events` shows them: W or N, the reason, the note.
+fn shown(events: impl IntoIterator<Item = Event>) -> Vec<String> {
+    let line = |event: Event| {
+        let type_ = if event.is_warning { "W" } else { "N" };
+        format!("{type_} {}: {}", event.reason, event.note)
     };
-    news.into_iter().map(line).collect()
+    events.into_iter().map(line).collect()
 }
 
-fn writes(written: &[(&str, Verdict)], there_before: &str) -> Vec<String> {
-    let written: Vec<_> = written
-        .iter()
-        .map(|(title, verdict)| ((*title).to_owned(), verdict.clone()))
-        .collect();
-    let news = of_writes(
-        "dockercoins",
-        &written,
-        |title| title == there_before,
-        |_, _| "spec.tag".into(),
-    );
-    shown(news)
+fn object(kind: &'static str, name: &str) -> ObjectKey {
+    let (kind, name) = (kind.into(), name.to_owned());
+    ObjectKey { kind, name }
+}
+
+fn written(kind: &'static str, name: &str, cause: Cause) -> Written {
+    Written {
+        object: object(kind, name),
+        cause,
+        edits: vec![Some(FieldPath::dotted("spec.tag"))],
+    }
+}
+
+fn writes(written: &[Written]) -> Vec<String> {
+    shown(of_writes("dockercoins", written))
+}
+
+/// The path of a field of the worker's container.
+fn of_container(fields: &[&str]) -> FieldPath {
+    let mut path = FieldPath::fields(["spec", "template", "spec", "containers"]);
+    path.0.push(Step::Item("name", json!("worker")));
+    let fields = fields.iter().map(|field| Step::Field((*field).to_owned()));
+    path.0.extend(fields);
+    path
 }
 
 #[test]
-fn what_was_created_and_updated_is_told_in_one_line_each() {
+fn creations_and_updates_have_one_event_each() {
     let written = [
-        ("Service rng", Verdict::Create),
-        ("Deployment rng", Verdict::Update),
-        ("Deployment worker", Verdict::Create),
+        written("Service", "rng", Cause::Create),
+        written("Deployment", "rng", Cause::Update),
+        written("Deployment", "worker", Cause::Create),
     ];
     assert_eq!(
-        writes(&written, ""),
+        writes(&written),
         [
             "N Created: created Service rng, Deployment worker",
             "N Updated: updated Deployment rng"
@@ -47,15 +56,15 @@ fn what_was_created_and_updated_is_told_in_one_line_each() {
 }
 
 #[test]
-fn a_heal_tells_who_changed_what_and_the_field_to_edit() {
+fn a_heal_names_the_manager_and_the_field_to_edit() {
     let drift = Drift {
-        path: "spec.template.spec.containers[worker].image".into(),
+        path: of_container(&["image"]),
         found: Some(json!("nginx")),
         wanted: json!("worker:v0.1@sha256:abc"),
-        by: Some("kubectl-set".into()),
+        manager: Some("kubectl-set".into()),
     };
     assert_eq!(
-        writes(&[("Deployment worker", Verdict::Heal(vec![drift]))], ""),
+        writes(&[written("Deployment", "worker", Cause::Heal(vec![drift]))]),
         [
             "W Healed: Deployment worker: kubectl-set had changed spec.template.spec.containers[worker].image to nginx, \
              and it was changed back to worker:v0.1@sha256:abc. To change it, set spec.tag of DockerCoins dockercoins"
@@ -64,16 +73,18 @@ fn a_heal_tells_who_changed_what_and_the_field_to_edit() {
 }
 
 #[test]
-fn the_value_of_a_variable_is_never_told_since_it_may_be_a_password() {
+fn the_value_of_a_variable_is_never_shown() {
+    let mut path = of_container(&["env"]);
+    path.0.push(Step::Item("name", json!("TOKEN")));
+    path.0.push(Step::Field("value".into()));
     let drift = Drift {
-        path: "spec.template.spec.containers[worker].env[TOKEN].value".into(),
+        path,
         found: Some(json!("hunter2")),
         wanted: json!("hunter1"),
-        by: None,
+        manager: None,
     };
-    let told = writes(&[("Deployment worker", Verdict::Heal(vec![drift]))], "");
     assert_eq!(
-        told,
+        writes(&[written("Deployment", "worker", Cause::Heal(vec![drift]))]),
         [
             "W Healed: Deployment worker: someone had changed spec.template.spec.containers[worker].env[TOKEN].value to \
              another value, and it was changed back to what the resource says. To change it, set spec.tag of DockerCoins \
@@ -83,9 +94,9 @@ fn the_value_of_a_variable_is_never_told_since_it_may_be_a_password() {
 }
 
 #[test]
-fn an_object_that_had_been_there_was_deleted_and_that_is_told() {
+fn a_deleted_object_is_healed() {
     assert_eq!(
-        writes(&[("Service rng", Verdict::Create)], "Service rng"),
+        writes(&[written("Service", "rng", Cause::Recreate)]),
         [
             "W Healed: Service rng had been deleted, and was created again. To stop the operator, set spec.suspend of \
              DockerCoins dockercoins"
@@ -94,48 +105,49 @@ fn an_object_that_had_been_there_was_deleted_and_that_is_told() {
 }
 
 #[test]
-fn a_heal_of_what_the_resource_can_t_set_says_so_and_long_values_are_cut_between_characters() {
-    let heal = |found: Option<Value>| Drift {
-        path: "spec.selector".into(),
-        found,
-        wanted: json!({ "app": "rng" }),
-        by: None,
-    };
-    let told = |drift: Drift| {
-        let written = [("Service rng".to_owned(), Verdict::Heal(vec![drift]))];
-        let field = |_: &str, _: &Drift| "nothing: the operator decides this field".to_owned();
-        shown(of_writes("dockercoins", &written, |_| true, field))
+fn a_field_that_no_setting_decides_says_so_and_long_values_are_cut() {
+    let healed = |found: Option<Value>| {
+        let drift = Drift {
+            path: FieldPath::dotted("spec.selector"),
+            found,
+            wanted: json!({ "app": "rng" }),
+            manager: None,
+        };
+        let written = Written {
+            edits: vec![None],
+            ..written("Service", "rng", Cause::Heal(vec![drift]))
+        };
+        writes(&[written])
     };
     assert_eq!(
-        told(heal(None)),
+        healed(None),
         [
             "W Healed: Service rng: someone had changed spec.selector to nothing, and it was changed back to \
              {\"app\":\"rng\"}. The operator decides this field"
         ]
     );
     assert_eq!(
-        told(heal(Some(json!("é".repeat(161))))),
+        healed(Some(json!("é".repeat(81)))),
         [format!(
             "W Healed: Service rng: someone had changed spec.selector to {}…, and it was changed back to \
              {{\"app\":\"rng\"}}. The operator decides this field",
-            "é".repeat(160)
+            "é".repeat(80)
         )]
     );
 }
 
 #[test]
-fn an_object_that_was_handed_over_is_told_and_what_is_not_written_is_not() {
-    let written = [
-        ("Service redis", Verdict::Adopt),
-        ("Service rng", Verdict::Keep),
-        ("Service webui", Verdict::Leaving),
-        ("Service hasher", Verdict::Foreign(None)),
-    ];
+fn an_adoption_and_a_deletion_have_an_event() {
     assert_eq!(
-        writes(&written, ""),
+        writes(&[written("Service", "redis", Cause::Adopt)]),
         [
-            "N Adopted: Service redis was handed over to DockerCoins dockercoins by annotation, and now is as it says"
+            "N Adopted: Service redis was handed over to DockerCoins dockercoins by its annotation, and now is as the \
+             resource says"
         ]
+    );
+    assert_eq!(
+        shown([of_deletion(&object("Ingress", "webui"))]),
+        ["N Pruned: deleted Ingress webui, which the resource no longer asks for"]
     );
 }
 
@@ -162,7 +174,7 @@ fn status(ready: &str, reason: &str, digest: Option<&str>) -> DockerCoinsStatus 
 }
 
 #[test]
-fn a_failure_is_told_once_when_it_begins_though_both_conditions_carry_it() {
+fn a_failure_in_two_conditions_has_one_event() {
     let (fine, failed) = (
         status("True", "Ready", None),
         status("False", "RateLimited", None),
@@ -176,7 +188,7 @@ fn a_failure_is_told_once_when_it_begins_though_both_conditions_carry_it() {
 }
 
 #[test]
-fn a_rollout_that_begins_is_no_news() {
+fn a_rollout_that_begins_has_no_event() {
     let (fine, moving) = (
         status("True", "Ready", None),
         status("False", "RolloutInProgress", None),
@@ -185,7 +197,7 @@ fn a_rollout_that_begins_is_no_news() {
 }
 
 #[test]
-fn a_new_digest_is_told_and_one_that_moved_with_the_old_one() {
+fn a_new_digest_has_an_event_with_the_old_one() {
     let none = status("True", "Ready", None);
     let first = status("True", "Ready", Some("sha256:aaaaaaaaaaaaaaaa"));
     let second = status("True", "Ready", Some("sha256:bbbbbbbbbbbbbbbb"));
@@ -201,7 +213,7 @@ fn a_new_digest_is_told_and_one_that_moved_with_the_old_one() {
 }
 
 #[test]
-fn another_tag_is_a_new_image_and_not_one_that_moved() {
+fn another_tag_is_a_new_image() {
     let before = status("True", "Ready", Some("sha256:aaaaaaaaaaaaaaaa"));
     let mut after = status("True", "Ready", Some("sha256:bbbbbbbbbbbbbbbb"));
     after.components[0].image = Some("a/rng:v2".into());
@@ -214,7 +226,7 @@ fn another_tag_is_a_new_image_and_not_one_that_moved() {
 }
 
 #[test]
-fn a_failure_that_turns_into_another_is_told_again() {
+fn a_failure_that_becomes_another_has_an_event() {
     let limited = status("False", "RateLimited", None);
     let missing = status("False", "NotFoundOrNoAccess", None);
     assert_eq!(

@@ -12,7 +12,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use crate::dockercoins::component::Component;
 use crate::dockercoins::desired::{Claim, Desired, Elsewhere, Host};
 
-use super::{ADOPT, metadata};
+use super::metadata;
+use crate::runtime::names::{ADOPT, MANAGER};
 
 /// The claim. One that is to outlive the resource has no owner, and is handed over in advance to the next resource of
 /// this name.
@@ -46,7 +47,7 @@ pub(super) fn endpoint_slice(desired: &Desired, redis: &Elsewhere) -> Option<End
     };
     let mut metadata = metadata(desired, Component::Redis, BTreeMap::new());
     let service = ("kubernetes.io/service-name", Component::Redis.name());
-    let by = ("endpointslice.kubernetes.io/managed-by", super::MANAGER);
+    let by = ("endpointslice.kubernetes.io/managed-by", MANAGER);
     let labels = metadata.labels.get_or_insert_default();
     labels.extend([service, by].map(|(key, value)| (key.to_owned(), value.to_owned())));
     Some(EndpointSlice {

@@ -1,10 +1,12 @@
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::PodSpec;
+use kube::core::ApiResource;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::api::DockerCoins;
+use crate::runtime::names::ADOPT;
 
 /// A DockerCoins with these settings.
 fn desired(spec: Value) -> Desired {
@@ -26,7 +28,7 @@ fn pinned() -> [String; 5] {
 }
 
 fn pods(desired: &Desired, images: &[String; 5]) -> Vec<PodSpec> {
-    let deployments = plan(desired, Some(images)).deployments.unwrap();
+    let deployments = plan(desired, Some(images)).deployments;
     deployments
         .into_iter()
         .map(|d| d.spec.template.spec.unwrap())
@@ -109,7 +111,6 @@ fn a_redis_elsewhere_is_a_service_that_leads_there_and_no_pod() {
             .collect();
         let names: Vec<_> = plan
             .deployments
-            .unwrap()
             .into_iter()
             .map(|d| d.metadata.name.unwrap())
             .collect();
@@ -152,7 +153,7 @@ fn each_field_brings_its_objects_and_no_others() {
         ]
     );
     let scaled = plan(&desired(scaled(2)), Some(&pinned()));
-    assert_eq!(scaled.deployments.unwrap()[4].spec.replicas, None);
+    assert_eq!(scaled.deployments[4].spec.replicas, None);
     assert_eq!(
         others(json!({ "redis": { "storage": { "size": "1Gi" } } })),
         ["PersistentVolumeClaim redis"]
@@ -189,12 +190,12 @@ fn a_claim_belongs_to_the_resource_unless_it_is_to_be_retained() {
 
 #[test]
 fn the_ingress_s_annotations_can_t_say_what_the_operator_s_own_say() {
-    let annotations = json!({ APPLIED: "mine", "example.com/a": "b" });
+    let annotations = json!({ APPLIED_HASH: "mine", "example.com/a": "b" });
     let ingress = json!({ "host": "coins.example.com", "annotations": annotations });
     let plan = plan(&desired(json!({ "webui": { "ingress": ingress } })), None);
     let written = plan.ingresses[0].metadata.annotations.clone().unwrap();
     assert_eq!(written["example.com/a"], "b");
-    assert_ne!(written[APPLIED], "mine");
+    assert_ne!(written[APPLIED_HASH], "mine");
 }
 
 #[test]
@@ -245,14 +246,14 @@ fn without_images_there_are_services_and_no_deployments() {
         .map(|s| s.metadata.name.clone().unwrap())
         .collect();
     assert_eq!(names, ["hasher", "redis", "rng", "webui"]);
-    assert_eq!(plan.deployments, None);
+    assert_eq!(plan.deployments, []);
 }
 
 #[test]
 fn the_operator_s_labels_win_over_the_user_s_and_others_stay() {
     let labels = json!({ "app": "mine", "app.kubernetes.io/managed-by": "me", "team": "blue" });
     let desired = desired(json!({ "rng": { "podLabels": labels } }));
-    let deployment = &plan(&desired, Some(&pinned())).deployments.unwrap()[2];
+    let deployment = &plan(&desired, Some(&pinned())).deployments[2];
     let labels = deployment
         .spec
         .template
@@ -280,7 +281,7 @@ fn the_operator_s_labels_win_over_the_user_s_and_others_stay() {
 
 #[test]
 fn the_service_s_annotations_can_t_say_what_the_operator_s_own_say() {
-    let annotations = json!({ APPLIED: "mine", ADOPT: "mine", "example.com/a": "b" });
+    let annotations = json!({ APPLIED_HASH: "mine", ADOPT: "mine", "example.com/a": "b" });
     let plan = plan(
         &desired(json!({ "webui": { "service": { "annotations": annotations } } })),
         None,
@@ -288,7 +289,7 @@ fn the_service_s_annotations_can_t_say_what_the_operator_s_own_say() {
     let written = plan.services[3].metadata.annotations.clone().unwrap();
     assert_eq!(written["example.com/a"], "b");
     assert!(!written.contains_key(ADOPT));
-    assert_ne!(written[APPLIED], "mine");
+    assert_ne!(written[APPLIED_HASH], "mine");
 }
 
 #[test]
@@ -333,11 +334,8 @@ fn an_image_with_a_digest_is_pulled_once_and_one_without_each_time() {
 #[test]
 fn the_stamp_is_the_same_for_the_same_object_and_another_for_any_change() {
     let stamp = |spec: Value| {
-        let deployment = plan(&desired(spec), Some(&pinned()))
-            .deployments
-            .unwrap()
-            .remove(4);
-        deployment.metadata.annotations.unwrap()[APPLIED].clone()
+        let deployment = plan(&desired(spec), Some(&pinned())).deployments.remove(4);
+        deployment.metadata.annotations.unwrap()[APPLIED_HASH].clone()
     };
     assert_eq!(stamp(json!({})), stamp(json!({ "rng": { "replicas": 3 } })));
     assert_ne!(
@@ -349,7 +347,7 @@ fn the_stamp_is_the_same_for_the_same_object_and_another_for_any_change() {
 #[test]
 fn redis_is_recreated_and_the_others_roll_unless_the_resource_says_otherwise() {
     let strategies = |spec: Value| {
-        let deployments = plan(&desired(spec), Some(&pinned())).deployments.unwrap();
+        let deployments = plan(&desired(spec), Some(&pinned())).deployments;
         deployments
             .into_iter()
             .map(|d| d.spec.strategy.unwrap().type_.unwrap())

@@ -1,15 +1,14 @@
 //! What reconciles share: the API server, the registries, and what is kept of each resource between two of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kube::{Resource as _, ResourceExt as _};
+use kube::{Resource as _, ResourceExt};
 use tokio::time::Instant;
 
-use super::Guarded;
-use crate::api::{DockerCoins, Known, REQUESTED_AT};
+use crate::api::{DockerCoins, Guarded, Known, REQUESTED_AT};
 use crate::dockercoins::cluster::Cluster;
-use crate::dockercoins::memory::Memory;
+use crate::dockercoins::memory::ResourceMemory;
 use crate::runtime::worker_pool::Turn;
 use crate::telemetry::monitor::Monitor;
 
@@ -22,7 +21,7 @@ pub struct Context {
     /// Who may work at a resource now, and what is counted of that.
     pub monitor: Arc<Monitor>,
     /// What is kept of each resource, by its uid.
-    known: Mutex<BTreeMap<String, Kept>>,
+    known: Mutex<BTreeMap<String, ResourceState>>,
     /// The request that was last written to resources, because of a push, and when.
     written: Mutex<Option<(String, Instant)>>,
     /// The fields that this operator knows.
@@ -31,9 +30,9 @@ pub struct Context {
 
 /// What is kept of one resource.
 #[derive(Default)]
-pub(super) struct Kept {
-    pub(super) memory: Arc<tokio::sync::Mutex<Memory>>,
-    sight: Option<Sight>,
+pub(super) struct ResourceState {
+    pub(super) memory: Arc<tokio::sync::Mutex<ResourceMemory>>,
+    first_seen: Option<FirstSeen>,
     /// What woke it since it was last looked at; the first of several.
     woken_by: Option<String>,
     /// The generation whose fields were last compared with those that this operator knows.
@@ -41,7 +40,7 @@ pub(super) struct Kept {
 }
 
 /// When a resource was first seen to say what it says.
-struct Sight {
+struct FirstSeen {
     generation: Option<i64>,
     requested: Option<String>,
     at: Instant,
@@ -62,22 +61,22 @@ impl Context {
 
     /// Notes what a resource was seen to say, as soon as the watch brings it: what a registry answers from now on
     /// is new enough for it.
-    pub fn sight(&self, coins: &Guarded) {
+    pub fn seen(&self, coins: &Guarded) {
         let generation = coins.meta().generation;
         let requested = coins.annotations().get(REQUESTED_AT).cloned();
         let uid = coins.uid().unwrap_or_default();
         let mut all = self.known();
         let known = all.entry(uid).or_default();
         let is_same =
-            |sight: &Sight| (sight.generation, &sight.requested) == (generation, &requested);
-        if !known.sight.as_ref().is_some_and(is_same) {
-            let written = self.written.lock().expect("no panic while held");
+            |seen: &FirstSeen| (seen.generation, &seen.requested) == (generation, &requested);
+        if !known.first_seen.as_ref().is_some_and(is_same) {
+            let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
             let at = match &*written {
                 // What was written to many at once is one question for all of them.
                 Some((value, at)) if requested.as_ref() == Some(value) => *at,
                 _ => Instant::now(),
             };
-            known.sight = Some(Sight {
+            known.first_seen = Some(FirstSeen {
                 generation,
                 requested,
                 at,
@@ -87,18 +86,18 @@ impl Context {
 
     /// Notes that a request is about to be written to resources.
     pub fn requests(&self, value: &str) {
-        let mut written = self.written.lock().expect("no panic while held");
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         *written = Some((value.to_owned(), Instant::now()));
     }
 
-    pub(super) fn known(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
-        self.known.lock().expect("no panic while held")
+    pub(super) fn known(&self) -> MutexGuard<'_, BTreeMap<String, ResourceState>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn seen_at(&self, uid: &str) -> Instant {
+    pub(super) fn first_seen_at(&self, uid: &str) -> Instant {
         let all = self.known();
-        let sight = all.get(uid).and_then(|known| known.sight.as_ref());
-        sight.map_or_else(Instant::now, |sight| sight.at)
+        let seen = all.get(uid).and_then(|known| known.first_seen.as_ref());
+        seen.map_or_else(Instant::now, |seen| seen.at)
     }
 
     /// Notes what wakes a resource.
@@ -126,7 +125,7 @@ impl Context {
     /// Forgets all timing, as a restart would: another may have led meanwhile, and status is the memory.
     pub fn begin_anew(&self) {
         for known in self.known().values_mut() {
-            known.memory = Arc::new(tokio::sync::Mutex::new(Memory::of_standby()));
+            known.memory = Arc::new(tokio::sync::Mutex::new(ResourceMemory::of_standby()));
         }
     }
 
@@ -141,12 +140,12 @@ impl Context {
 
     /// Forgets all that are gone, of which a list doesn't tell one by one.
     pub fn forget_the_gone(&self) {
-        let there = self.cluster.coins.everywhere();
-        let there: BTreeSet<String> = there.iter().filter_map(|coins| coins.uid()).collect();
+        let there = self.cluster.coins.collect(None, ResourceExt::uid);
+        let there: BTreeSet<String> = there.into_iter().collect();
         self.known().retain(|uid, _| there.contains(uid));
     }
 
-    pub(super) fn memory(&self, uid: &str) -> Arc<tokio::sync::Mutex<Memory>> {
+    pub(super) fn memory(&self, uid: &str) -> Arc<tokio::sync::Mutex<ResourceMemory>> {
         let mut all = self.known();
         Arc::clone(&all.entry(uid.to_owned()).or_default().memory)
     }

@@ -1,449 +1,406 @@
-//! The writing part of a reconcile: compare each object with what is there, write what differs, delete what
-//! is no longer wanted.
+//! The writing steps: apply each object that differs, and delete those that the resource no longer asks for.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use futures::future::join_all;
-use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt as _;
 use tokio::time::Instant;
 use tracing::{Instrument as _, field, info_span};
 
-use crate::dockercoins::cluster::{Child, Sight};
+use super::{Run, random};
+use crate::dockercoins::cluster::Sight;
 use crate::dockercoins::component::Component;
 use crate::dockercoins::desired::Desired;
-use crate::dockercoins::diff::{self, Drift, Verdict, judge};
 use crate::dockercoins::error::Error;
-use crate::dockercoins::events::{self, News};
+use crate::dockercoins::events::{self, Written};
 use crate::dockercoins::images;
-use crate::dockercoins::plan::{APPLIED, MANAGER, Plan};
-use crate::dockercoins::status::Outcome;
+use crate::dockercoins::kinds::{
+    Deployment, Kind, Listed as _, Plan, Service, each_kind, each_kind_in_reverse, for_each_kind,
+    for_each_kind_in_reverse,
+};
+use crate::runtime::child::slim_child;
+use crate::runtime::decide::{self, Action, Cause, decide};
+use crate::runtime::field_path::FieldPath;
+use crate::runtime::names::MANAGER;
+use crate::runtime::object_key::ObjectKey;
+use crate::runtime::observe::{Drift, Observed, Ownership, controller_uid, hash_of, observe_child};
 
-use super::{Case, chance, controller_uid};
+/// What came of the writes of one reconcile.
+#[derive(Default)]
+pub(super) struct Writes {
+    /// The objects that could not be written or deleted, and why.
+    pub(super) faults: Vec<Error>,
+    /// The fields that admission sets to other values, and that do not decide what runs.
+    pub(super) admission: Vec<(ObjectKey, Drift)>,
+    /// Whether a kind is still being listed.
+    pub(super) is_unlisted: bool,
+    written: Vec<Written>,
+    /// The objects that exist as the resource's.
+    ours: BTreeSet<ObjectKey>,
+}
 
-/// An object to write, what is there in its place, how the two differ, and why it is written.
-type Write<'a, K> = (&'a K, Option<Arc<K>>, Verdict, String);
+/// An object to apply.
+struct Write<'a, K> {
+    wanted: &'a K,
+    object: ObjectKey,
+    observed: Option<Observed>,
+    cause: Cause,
+}
 
-impl Case<'_> {
-    /// Applies the plan: Services first, so that a new pod finds the names that it looks up.
-    ///
-    /// An object that can't be written stops none of the others.
-    pub(super) async fn write(&mut self, desired: &Desired, plan: &Plan, outcome: &mut Outcome) {
-        // By name, so that a new kind in the plan does not compile before it is written here.
-        let Plan {
-            claims,
-            services,
-            endpoint_slices,
-            policies,
-            deployments,
-            budgets,
-            autoscalers,
-            ingresses,
-            routes,
-        } = plan;
-        let ours = self.memory.ours.clone();
-        let mut written = self.write_optional(desired, claims, outcome).await;
-        written.extend(self.write_kind(desired, services, outcome).await);
-        written.extend(self.write_optional(desired, endpoint_slices, outcome).await);
-        // Before the pods that they close.
-        written.extend(self.write_optional(desired, policies, outcome).await);
-        let is_claimed = claims.iter().all(|claim| self.is_ours(desired, claim));
-        // A pod that mounted a stranger's claim would write to a stranger's volume.
-        let may_run = |it: &&Deployment| is_claimed || it.name_any() != Component::Redis.name();
-        let deployments = deployments.iter().flatten().filter(may_run);
-        written.extend(self.write_kind(desired, deployments, outcome).await);
-        written.extend(self.write_optional(desired, budgets, outcome).await);
-        written.extend(self.write_optional(desired, autoscalers, outcome).await);
-        written.extend(self.write_optional(desired, ingresses, outcome).await);
-        written.extend(self.write_optional(desired, routes, outcome).await);
-        let field = |object: &str, drift: &Drift| edit_field(desired, object, drift);
-        let was_there = |title: &str| match ours.is_empty() {
-            true => self.is_remembered(title),
-            false => ours.contains(title),
-        };
-        for (title, verdict) in &written {
-            let is_heal = match verdict {
-                Verdict::Heal(_) => true,
-                Verdict::Create => was_there(title),
-                _ => false,
-            };
-            if is_heal && let Some((kind, _)) = title.split_once(' ') {
-                self.context.monitor.metrics.healed(kind);
+impl Run<'_> {
+    /// Applies the plan, kind by kind. An object that cannot be written stops none of the others.
+    pub(super) async fn write(&mut self, desired: &Desired, plan: &Plan) -> Writes {
+        let mut writes = Writes::default();
+        for_each_kind!(K => {
+            self.write_kind::<K>(desired, plan, &mut writes).await;
+        });
+        for Written { object, cause, .. } in &writes.written {
+            if matches!(cause, Cause::Heal(_) | Cause::Recreate) {
+                self.context.monitor.metrics.healed(&object.kind);
             }
         }
-        let told = events::of_writes(&desired.name, &written, was_there, field);
-        self.news.extend(told);
-    }
-
-    /// Writes the objects of a kind that few resources ask for, as far as what is there of it can be seen.
-    async fn write_optional<K: Child>(
-        &mut self,
-        desired: &Desired,
-        wanted: &[K],
-        outcome: &mut Outcome,
-    ) -> Vec<(String, Verdict)> {
-        if wanted.is_empty() {
-            return Vec::new();
-        }
-        match self.context.cluster.sight::<K>() {
-            Sight::Seen => return self.write_kind(desired, wanted, outcome).await,
-            Sight::Unlisted => outcome.is_unlisted = true,
-            Sight::Unseen(fault) => {
-                self.context.cluster.optional.ask(&K::kind(&()));
-                outcome.faults.push(fault);
-            }
-        }
-        Vec::new()
-    }
-
-    /// Whether an object that is wanted is there, and the resource's.
-    fn is_ours<K: Child>(&self, desired: &Desired, wanted: &K) -> bool {
-        let cluster = &self.context.cluster;
-        let live = K::cache(cluster).get(&desired.namespace, &wanted.name_any());
-        let verdict = self.judge(desired, wanted, live.as_deref());
-        matches!(
-            verdict,
-            Verdict::Keep | Verdict::Update | Verdict::Heal(_) | Verdict::Adopt
-        )
-    }
-
-    /// Writes the objects of one kind side by side, and gives those that were written, each with why.
-    async fn write_kind<'k, K: Child>(
-        &mut self,
-        desired: &Desired,
-        wanted: impl IntoIterator<Item = &'k K>,
-        outcome: &mut Outcome,
-    ) -> Vec<(String, Verdict)> {
-        let writes = self.differences(desired, wanted, outcome);
-        let cluster = &self.context.cluster;
-        let done = join_all(writes.iter().map(|(object, live, _, why)| {
-            let (kind, name) = (K::kind(&()), object.name_any());
-            cluster
-                .apply(*object, live.as_deref(), why)
-                .instrument(info_span!("apply", %kind, name))
-        }));
-        let mut written = Vec::new();
-        for ((object, _, verdict, _), result) in writes.iter().zip(done.await) {
-            match result {
-                Ok(()) => {
-                    let title = object.title();
-                    if self.is_heal(&title, verdict) {
-                        self.memory.healed(&title, Instant::now());
-                    }
-                    self.memory.accepted(&title);
-                    self.memory.ours.insert(title);
-                    written.push((object.title(), verdict.clone()));
-                }
-                Err(fault) => {
-                    if matches!(fault, Error::Rejected { .. }) {
-                        let (stamp, error) = (stamp_of(*object), fault.clone());
-                        let now = Instant::now();
-                        self.memory
-                            .rejected(&object.title(), stamp, error, now, chance());
-                    }
-                    outcome.faults.push(fault);
-                }
-            }
-        }
-        written
-    }
-
-    /// Compares the objects of one kind with what is there, and gives those that must be written, each with why.
-    fn differences<'k, K: Child>(
-        &mut self,
-        desired: &Desired,
-        wanted: impl IntoIterator<Item = &'k K>,
-        outcome: &mut Outcome,
-    ) -> Vec<Write<'k, K>> {
-        let span = info_span!("diff", kind = %K::kind(&()), differing = field::Empty).entered();
-        let cluster = &self.context.cluster;
-        let mut writes = Vec::new();
-        for object in wanted {
-            let live = K::cache(cluster).get(&desired.namespace, &object.name_any());
-            let verdict = self.judge(desired, object, live.as_deref());
-            match self.why(desired, object, &verdict) {
-                Ok(Some(why)) => writes.push((object, live, verdict, why)),
-                Ok(None) => {
-                    self.memory.ours.insert(object.title());
-                    self.memory.accepted(&object.title());
-                }
-                Err(fault) => outcome.faults.push(fault),
-            }
-        }
-        span.record("differing", writes.len() as i64);
+        self.events
+            .extend(events::of_writes(&desired.name, &writes.written));
         writes
     }
 
-    fn judge<K: Child>(&self, desired: &Desired, object: &K, live: Option<&K>) -> Verdict {
-        let siblings = self.context.cluster.siblings(&desired.namespace);
-        judge(object, live, &desired.owner, |uid| {
+    /// Applies the objects of one kind side by side.
+    async fn write_kind<K: Kind>(&mut self, desired: &Desired, plan: &Plan, writes: &mut Writes) {
+        if K::planned(plan).is_empty() {
+            return;
+        }
+        match self.context.cluster.sight::<K>() {
+            Sight::Seen => {}
+            Sight::Unlisted => {
+                writes.is_unlisted = true;
+                return;
+            }
+            Sight::Unseen(fault) => {
+                self.context.cluster.optional.ask(&K::kind(&()));
+                self.retries(&fault);
+                writes.faults.push(fault);
+                return;
+            }
+        }
+        let differing = self.differing::<K>(desired, plan, writes);
+        let api = &self.context.cluster.api;
+        let answers = join_all(differing.iter().map(|write| {
+            let ObjectKey { kind, name } = &write.object;
+            api.apply(write.wanted, write.observed.as_ref(), why(&write.cause))
+                .instrument(info_span!("apply", %kind, name))
+        }));
+        for (write, answer) in differing.iter().zip(answers.await) {
+            let now = Instant::now();
+            let hash = hash_of(write.wanted);
+            match answer {
+                Ok(answer) => {
+                    self.memory(&write.object).written(hash, now, random());
+                    let after = self.observe(desired, write.wanted, &answer);
+                    writes.written.extend(restored::<K>(desired, write, &after));
+                    writes.changed_by_admission::<K>(&write.object, after.admission);
+                    writes.ours.insert(write.object.clone());
+                    let mut answer = answer;
+                    slim_child(&mut answer);
+                    K::cache(&self.context.cluster.caches).wrote(answer);
+                }
+                Err(error) => {
+                    let memory = self.memory(&write.object);
+                    memory.failed(hash.clone(), error.clone(), now, random());
+                    let pending = memory.pending_failure(hash.as_deref(), now);
+                    let due = pending.map(|(_, until)| until);
+                    self.requeue.extend(due);
+                    writes.faults.push(error.into());
+                }
+            }
+        }
+    }
+
+    /// The objects of one kind that must be applied now.
+    fn differing<'p, K: Kind>(
+        &mut self,
+        desired: &Desired,
+        plan: &'p Plan,
+        writes: &mut Writes,
+    ) -> Vec<Write<'p, K>> {
+        let span = info_span!("diff", kind = %K::kind(&()), differing = field::Empty).entered();
+        let mut differing = Vec::new();
+        for wanted in K::planned(plan) {
+            let object = ObjectKey::of(wanted);
+            let is_blocked = |needed: &ObjectKey| !writes.ours.contains(needed);
+            if K::needs(plan, &object.name)
+                .as_ref()
+                .is_some_and(is_blocked)
+            {
+                continue;
+            }
+            let observed = self.observed(desired, wanted);
+            if let Some(observed) = &observed
+                && observed.ownership == Ownership::Ours
+                && !observed.is_terminating
+            {
+                writes.ours.insert(object.clone());
+            }
+            match self.decide(wanted, &object, observed.as_ref()) {
+                Action::Keep => {
+                    self.memory(&object).kept(hash_of(wanted));
+                    let admission = observed.map(|observed| observed.admission);
+                    writes.changed_by_admission::<K>(&object, admission.unwrap_or_default());
+                }
+                Action::Write(cause) => differing.push(Write {
+                    wanted,
+                    object,
+                    observed,
+                    cause,
+                }),
+                Action::AwaitDeletion => writes.faults.push(Error::AwaitsDeletion { object }),
+                Action::Leave(controller) => writes.faults.push(Error::Foreign {
+                    object,
+                    controller,
+                    resource: desired.name.clone(),
+                }),
+                Action::BackOff(until) => {
+                    self.requeue.at(until);
+                    let hash = hash_of(wanted);
+                    let memory = self.memory(&object);
+                    let pending = memory.pending_failure(hash.as_deref(), Instant::now());
+                    let fault = pending.map(|(error, _)| error.clone().into());
+                    writes.faults.extend(fault);
+                }
+                Action::Contend(until, cause) => {
+                    self.requeue.at(until);
+                    writes.faults.push(contended::<K>(desired, object, &cause));
+                }
+            }
+        }
+        span.record("differing", differing.len() as i64);
+        differing
+    }
+
+    fn decide<K: Kind>(
+        &mut self,
+        wanted: &K,
+        object: &ObjectKey,
+        observed: Option<&Observed>,
+    ) -> Action {
+        let hash = hash_of(wanted);
+        let memory = self.memory(object);
+        decide(observed, hash.as_deref(), memory, Instant::now())
+    }
+
+    /// What is observed of the object in the place of a wanted one; `None` if there is none.
+    fn observed<K: Kind>(&self, desired: &Desired, wanted: &K) -> Option<Observed> {
+        let cache = K::cache(&self.context.cluster.caches);
+        cache.read(&desired.namespace, &wanted.name_any(), |live| {
+            live.map(|live| self.observe(desired, wanted, live))
+        })
+    }
+
+    fn observe<K: Kind>(&self, desired: &Desired, wanted: &K, live: &K) -> Observed {
+        observe_child(wanted, live, &desired.owner, |uid| {
+            let siblings = self.context.cluster.siblings(&desired.namespace);
             siblings.iter().any(|sibling| sibling.uid == uid)
         })
     }
 
-    /// Why an object is written; `None` if it needn't be.
-    fn why<K: Child>(
-        &mut self,
-        desired: &Desired,
-        object: &K,
-        verdict: &Verdict,
-    ) -> Result<Option<String>, Error> {
-        let title = object.title();
-        let now = Instant::now();
-        let stamp = stamp_of(object);
-        let standing = self.memory.standing_rejection(&title, stamp.as_ref(), now);
-        match verdict {
-            Verdict::Keep | Verdict::Leaving | Verdict::Foreign(_) => {}
-            Verdict::Create | Verdict::Update | Verdict::Adopt | Verdict::Heal(_) => {
-                if let Some((error, until)) = standing {
-                    self.wakes.push(until);
-                    return Err(error);
+    /// What is remembered of an object. After a restart the status is all that is known: a component that had pods had
+    /// its Service and Deployment.
+    fn memory(&mut self, object: &ObjectKey) -> &mut decide::Memory {
+        let was_there = (object.is::<Service>() || object.is::<Deployment>())
+            && Component::named(&object.name)
+                .and_then(|component| images::remembered(&self.initial_status, component))
+                .is_some_and(|status| status.replicas > 0 || status.ready_replicas > 0);
+        let is_known = self.is_first && was_there;
+        self.memory
+            .objects
+            .entry(object.clone())
+            .or_insert_with(|| match is_known {
+                true => decide::Memory::of_known(),
+                false => decide::Memory::default(),
+            })
+    }
+
+    /// The objects that would be written if the resource were not suspended.
+    pub(super) fn pending_changes(&mut self, desired: &Desired, plan: &Plan) -> Pending {
+        let mut pending = Pending::default();
+        for_each_kind!(K => {
+            let sight = self.context.cluster.sight::<K>();
+            for wanted in K::planned(plan) {
+                let object = ObjectKey::of(wanted);
+                match sight {
+                    Sight::Seen => {
+                        let observed = self.observed(desired, wanted);
+                        if self.decide(wanted, &object, observed.as_ref()) != Action::Keep {
+                            pending.objects.push(object);
+                        }
+                    }
+                    Sight::Unlisted => pending.is_unlisted = true,
+                    Sight::Unseen(_) => pending.objects.push(object),
+                }
+            }
+        });
+        pending
+    }
+
+    /// The uids of the resources that control objects with our names in a namespace.
+    pub(super) fn owners(&self, namespace: &str) -> Vec<String> {
+        let mut owners = Vec::new();
+        for_each_kind!(K => {
+            if K::IS_REQUIRED {
+                let cache = K::cache(&self.context.cluster.caches);
+                owners.extend(cache.collect(Some(namespace), |live| controller_uid(live).cloned()));
+            }
+        });
+        owners
+    }
+
+    /// Deletes the objects that the resource controls and no longer asks for.
+    pub(super) async fn prune(&mut self, desired: &Desired, plan: &Plan) -> Vec<Error> {
+        let mut faults = Vec::new();
+        for_each_kind_in_reverse!(K => {
+            faults.extend(self.prune_kind::<K>(desired, plan).await);
+        });
+        faults
+    }
+
+    async fn prune_kind<K: Kind>(&mut self, desired: &Desired, plan: &Plan) -> Vec<Error> {
+        let cluster = &self.context.cluster;
+        let unwanted = match cluster.sight::<K>() {
+            Sight::Seen => K::cache(&cluster.caches).collect(Some(&desired.namespace), |live| {
+                let is_ours = controller_uid(live) == Some(&desired.owner.uid)
+                    && live
+                        .labels()
+                        .get("app.kubernetes.io/managed-by")
+                        .is_some_and(|by| by == MANAGER);
+                let is_unwanted = is_ours
+                    && live.meta().deletion_timestamp.is_none()
+                    && !K::is_wanted(desired, plan, &live.name_any());
+                is_unwanted.then(|| (ObjectKey::of(live), live.uid()))
+            }),
+            Sight::Unlisted | Sight::Unseen(_) => Vec::new(),
+        };
+        // An object that is asked for again later was not deleted by someone else.
+        self.memory.objects.retain(|object, _| {
+            !object.is::<K>()
+                || K::is_wanted(desired, plan, &object.name)
+                || unwanted.iter().any(|(unwanted, _)| unwanted == object)
+        });
+        let mut faults = Vec::new();
+        for (object, uid) in unwanted {
+            let now = Instant::now();
+            if let Some((error, until)) = self.memory(&object).pending_failure(None, now) {
+                faults.push(error.clone().into());
+                self.requeue.at(until);
+                continue;
+            }
+            let why = "the resource no longer asks for it";
+            let api = &self.context.cluster.api;
+            match api
+                .delete::<K>(&desired.namespace, &object.name, uid, why)
+                .await
+            {
+                Ok(()) => {
+                    self.memory.objects.remove(&object);
+                    self.events.push(events::of_deletion(&object));
+                }
+                Err(error) => {
+                    let memory = self.memory(&object);
+                    memory.failed(None, error.clone(), Instant::now(), random());
+                    let pending = memory.pending_failure(None, now);
+                    let due = pending.map(|(_, until)| until);
+                    self.requeue.extend(due);
+                    faults.push(error.into());
                 }
             }
         }
-        match verdict {
-            Verdict::Keep => Ok(None),
-            Verdict::Create if self.is_heal(&title, verdict) => {
-                let Some(until) = self.memory.heal_waits_until(&title, now, chance()) else {
-                    return Ok(Some("someone deleted it".into()));
-                };
-                self.wakes.push(until);
-                Err(Error::Contended {
-                    field: "the existence".into(),
-                    rival: "someone".into(),
-                    edit: "spec.suspend".into(),
-                    object: title,
-                })
-            }
-            Verdict::Create => Ok(Some("it isn't there".into())),
-            Verdict::Update => Ok(Some("the resource changed".into())),
-            Verdict::Adopt => Ok(Some("it was handed over by annotation".into())),
-            Verdict::Leaving => Err(Error::Leaving { object: title }),
-            Verdict::Foreign(owner) => Err(Error::Foreign {
-                object: title,
-                command: object.command(),
-                owner: owner.clone(),
-                name: desired.name.clone(),
-            }),
-            Verdict::Heal(drift) => {
-                let Some(until) = self.memory.heal_waits_until(&title, now, chance()) else {
-                    let paths: Vec<&str> = drift.iter().map(|drift| drift.path.as_str()).collect();
-                    return Ok(Some(format!("someone changed {}", paths.join(", "))));
-                };
-                self.wakes.push(until);
-                let first = drift.first();
-                let rival = first.and_then(|drift| drift.by.clone());
-                Err(Error::Contended {
-                    field: first.map(|drift| drift.path.clone()).unwrap_or_default(),
-                    rival: rival.unwrap_or_else(|| "someone".into()),
-                    edit: first
-                        .map(|drift| edit_field(desired, &title, drift))
-                        .unwrap_or_default(),
-                    object: title,
-                })
-            }
-        }
+        faults
     }
+}
 
-    /// Whether a write undoes what someone did to the object, by changing or by deleting it.
-    fn is_heal(&self, title: &str, verdict: &Verdict) -> bool {
-        match verdict {
-            Verdict::Heal(_) => true,
-            Verdict::Create => self.memory.ours.contains(title),
-            _ => false,
-        }
-    }
+/// The objects that differ while a resource is suspended.
+#[derive(Default)]
+pub(super) struct Pending {
+    pub(super) objects: Vec<ObjectKey>,
+    pub(super) is_unlisted: bool,
+}
 
-    /// Whether status tells of a time when this object was there, which is all that is known after a restart: a
-    /// component that had pods had its Service too.
-    fn is_remembered(&self, title: &str) -> bool {
-        let (kind, name) = title.split_once(' ').unwrap_or_default();
-        Component::named(name)
-            .filter(|_| ["Service", "Deployment"].contains(&kind))
-            .and_then(|component| images::remembered(&self.started_with, component))
-            .is_some_and(|memory| memory.replicas > 0 || memory.ready_replicas > 0)
-    }
-
-    /// What would be written if the resource weren't suspended.
-    pub(super) fn held_back(
-        &self,
-        desired: &Desired,
-        plan: &Plan,
-        is_complete: bool,
-        outcome: &mut Outcome,
-    ) -> Vec<String> {
-        let Plan {
-            claims,
-            services,
-            endpoint_slices,
-            policies,
-            deployments,
-            budgets,
-            autoscalers,
-            ingresses,
-            routes,
-        } = plan;
-        let mut held = self.differing_optional(desired, claims, outcome);
-        held.extend(self.differing(desired, services));
-        held.extend(self.differing_optional(desired, endpoint_slices, outcome));
-        held.extend(self.differing_optional(desired, policies, outcome));
-        held.extend(self.differing(desired, deployments.as_deref().unwrap_or_default()));
-        held.extend(self.differing_optional(desired, budgets, outcome));
-        held.extend(self.differing_optional(desired, autoscalers, outcome));
-        held.extend(self.differing_optional(desired, ingresses, outcome));
-        held.extend(self.differing_optional(desired, routes, outcome));
-        if !is_complete {
-            held.push("images that no registry has been asked for".to_owned());
-        }
-        held
-    }
-
-    /// Those of a kind that few resources ask for. Where it can't be seen, nothing is known of them.
-    fn differing_optional<K: Child>(
-        &self,
-        desired: &Desired,
-        wanted: &[K],
-        outcome: &mut Outcome,
-    ) -> Vec<String> {
-        match self.context.cluster.sight::<K>() {
-            _ if wanted.is_empty() => Vec::new(),
-            Sight::Seen => self.differing(desired, wanted),
-            Sight::Unlisted => {
-                outcome.is_unlisted = true;
-                Vec::new()
-            }
-            Sight::Unseen(_) => wanted.iter().map(Child::title).collect(),
-        }
-    }
-
-    fn differing<K: Child>(&self, desired: &Desired, wanted: &[K]) -> Vec<String> {
-        let cache = K::cache(&self.context.cluster);
-        let differs = |object: &&K| {
-            let live = cache.get(&desired.namespace, &object.name_any());
-            self.judge(desired, *object, live.as_deref()) != Verdict::Keep
-        };
-        wanted.iter().filter(differs).map(Child::title).collect()
-    }
-
-    /// Who controls the objects with our names in a namespace.
-    pub(super) fn owners(&self, namespace: &str) -> Vec<String> {
-        let cluster = &self.context.cluster;
-        let services = cluster.services.in_namespace(namespace);
-        let deployments = cluster.deployments.in_namespace(namespace);
-        let of_services = services
-            .iter()
-            .filter_map(|object| controller_uid(object.as_ref()));
-        let of_deployments = deployments
-            .iter()
-            .filter_map(|object| controller_uid(object.as_ref()));
-        of_services.chain(of_deployments).cloned().collect()
-    }
-
-    /// Deletes what the resource controls and doesn't ask for: its field is gone, or an older operator wrote it.
-    pub(super) async fn prune(&mut self, desired: &Desired, plan: &Plan, outcome: &mut Outcome) {
-        let Plan {
-            claims,
-            services,
-            endpoint_slices,
-            policies,
-            // Without images there are none in the plan, and those that there are run on.
-            deployments: _,
-            budgets,
-            autoscalers,
-            ingresses,
-            routes,
-        } = plan;
-        let has_pods = |name: &str| Component::named(name).is_some_and(|it| desired.runs(it));
-        self.prune_kind::<Deployment>(desired, outcome, has_pods)
-            .await;
-        self.prune_others(desired, services, outcome).await;
-        self.prune_others(desired, endpoint_slices, outcome).await;
-        self.prune_others(desired, policies, outcome).await;
-        self.prune_others(desired, budgets, outcome).await;
-        self.prune_others(desired, autoscalers, outcome).await;
-        self.prune_others(desired, ingresses, outcome).await;
-        self.prune_others(desired, routes, outcome).await;
-        // After the pod that has it.
-        self.prune_others(desired, claims, outcome).await;
-    }
-
-    /// Deletes what there is of a kind beside what is wanted.
-    async fn prune_others<K: Child>(
-        &mut self,
-        desired: &Desired,
-        wanted: &[K],
-        outcome: &mut Outcome,
-    ) {
-        let is_wanted = |name: &str| wanted.iter().any(|object| object.name_any() == name);
-        self.prune_kind::<K>(desired, outcome, is_wanted).await;
-    }
-
-    async fn prune_kind<K: Child>(
-        &mut self,
-        desired: &Desired,
-        outcome: &mut Outcome,
-        is_wanted: impl Fn(&str) -> bool,
-    ) {
-        // What is asked for again later isn't something that someone had deleted.
-        self.memory.ours.retain(|title| {
-            let (kind, name) = title.split_once(' ').unwrap_or_default();
-            kind != K::kind(&()) || is_wanted(name)
-        });
-        let cluster = &self.context.cluster;
-        if !matches!(cluster.sight::<K>(), Sight::Seen) {
-            return;
-        }
-        for live in K::cache(cluster).in_namespace(&desired.namespace) {
-            let is_wanted = is_wanted(&live.name_any());
-            let is_ours = controller_uid(live.as_ref()) == Some(&desired.owner.uid)
-                && live
-                    .labels()
-                    .get("app.kubernetes.io/managed-by")
-                    .is_some_and(|by| by == MANAGER);
-            if is_wanted || !is_ours || live.meta().deletion_timestamp.is_some() {
-                continue;
-            }
-            match cluster
-                .delete(live.as_ref(), "DockerCoins has no such object any more")
-                .await
-            {
-                Ok(()) => self.news.push(News {
-                    warning: false,
-                    reason: "Pruned".into(),
-                    action: "Prune",
-                    note: format!(
-                        "{} is no part of DockerCoins any more, and was deleted",
-                        live.title()
-                    ),
+impl Writes {
+    /// Takes the fields that admission changed. Those that decide what runs are faults.
+    fn changed_by_admission<K: Kind>(&mut self, object: &ObjectKey, changed: Vec<Drift>) {
+        for drift in changed {
+            match K::is_critical(&drift.path) {
+                true => self.faults.push(Error::ChangedByAdmission {
+                    object: object.clone(),
+                    field: drift.path,
                 }),
-                Err(fault) => outcome.faults.push(fault),
+                false => self.admission.push((object.clone(), drift)),
             }
         }
     }
 }
 
-/// The hash of what is to be written.
-fn stamp_of<K: Child>(object: &K) -> Option<String> {
-    object.annotations().get(APPLIED).cloned()
+/// What an apply did, by its answer: a field that still differs was not restored.
+fn restored<K: Kind>(desired: &Desired, write: &Write<'_, K>, after: &Observed) -> Option<Written> {
+    let still_differs = |drift: &Drift| {
+        let mut differing = after.drift.iter().chain(&after.admission);
+        differing.any(|after| after.path == drift.path)
+    };
+    let cause = match &write.cause {
+        Cause::Heal(drift) => {
+            let drift: Vec<Drift> = drift
+                .iter()
+                .filter(|drift| !still_differs(drift))
+                .cloned()
+                .collect();
+            if drift.is_empty() {
+                return None;
+            }
+            Cause::Heal(drift)
+        }
+        cause => cause.clone(),
+    };
+    let edits = match &cause {
+        Cause::Heal(drift) => drift
+            .iter()
+            .map(|drift| K::owning_field(desired, &write.object.name, &drift.path))
+            .collect(),
+        _ => Vec::new(),
+    };
+    Some(Written {
+        object: write.object.clone(),
+        cause,
+        edits,
+    })
 }
 
-/// The field of the resource that decides what drifted.
-fn edit_field(desired: &Desired, title: &str, drift: &Drift) -> String {
-    let (kind, name) = title.split_once(' ').unwrap_or_default();
-    let whole = match kind {
-        "PersistentVolumeClaim" => Some("spec.redis.storage".to_owned()),
-        "EndpointSlice" => Some("spec.redis.external".to_owned()),
-        "NetworkPolicy" => Some("spec.networkPolicy".to_owned()),
-        "PodDisruptionBudget" => Some(format!("spec.{name}.replicas")),
-        "HorizontalPodAutoscaler" => Some(format!("spec.{name}.autoscaling")),
-        "Ingress" => Some("spec.webui.ingress".to_owned()),
-        "HTTPRoute" => Some("spec.webui.httpRoute".to_owned()),
+/// The fault for an object whose every apply is undone.
+fn contended<K: Kind>(desired: &Desired, object: ObjectKey, cause: &Cause) -> Error {
+    let first = match cause {
+        Cause::Heal(drift) => drift.first(),
         _ => None,
     };
-    if let Some(field) = whole {
-        return field;
+    let field = match cause {
+        Cause::Heal(_) => first.map(|drift| drift.path.clone()),
+        Cause::Create | Cause::Recreate => None,
+        Cause::Update | Cause::Adopt => Some(FieldPath::fields(["metadata"])),
+    };
+    let edit = match first {
+        Some(drift) => K::owning_field(desired, &object.name, &drift.path),
+        None => Some(FieldPath::fields(["spec", "suspend"])),
+    };
+    Error::Contended {
+        object,
+        field,
+        manager: first.and_then(|drift| drift.manager.clone()),
+        edit,
     }
-    let image_field =
-        Component::named(name).map(|component| desired.component(component).image_field.as_str());
-    diff::field_to_edit(name, drift, image_field.unwrap_or_default())
+}
+
+fn why(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::Create => "it does not exist",
+        Cause::Recreate => "someone deleted it",
+        Cause::Update => "the resource changed",
+        Cause::Heal(_) => "someone changed it",
+        Cause::Adopt => "its annotation hands it over",
+    }
 }

@@ -1,24 +1,25 @@
 //! What is told of a component's pods: how far their Deployment has come, and what keeps it.
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{ComponentStatus, DockerCoinsStatus};
 use crate::dockercoins::component::Component;
 use crate::dockercoins::images::remembered;
-use crate::dockercoins::rollout::{Rollout, rollout};
+use crate::dockercoins::observed::ClaimState;
+use crate::dockercoins::rollout::Rollout;
+use crate::runtime::message::{TEXT_MAX, truncated};
 
-use super::{Outcome, clipped};
+use super::Outcome;
 
 /// How far a component has come.
 pub(super) fn component_rollout(component: Component, outcome: &Outcome) -> Rollout {
     let rollout = match outcome.deployments.get(&component) {
-        Some(deployment) => rollout(deployment),
+        Some(deployment) => deployment.rollout.clone(),
         None => Rollout::Moving("it has no Deployment yet".to_owned()),
     };
     let claim = outcome.claim.as_ref();
     let claim = claim.filter(|_| component == Component::Redis);
-    match (rollout, claim.and_then(|claim| unbound(claim))) {
+    match (rollout, claim.and_then(unbound)) {
         (Rollout::Moving(why), Some(claim)) => Rollout::Moving(format!("{why}; {claim}")),
         (Rollout::Stuck(why), Some(claim)) => Rollout::Stuck(format!("{why}; {claim}")),
         (rollout, _) => rollout,
@@ -26,16 +27,9 @@ pub(super) fn component_rollout(component: Component, outcome: &Outcome) -> Roll
 }
 
 /// What keeps a claim from having its volume; `None` if it has it.
-fn unbound(claim: &PersistentVolumeClaim) -> Option<String> {
-    let phase = claim
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref());
-    let class = claim
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.storage_class_name.as_deref());
-    match (phase.unwrap_or("Pending"), class) {
+fn unbound(claim: &ClaimState) -> Option<String> {
+    let class = claim.storage_class.as_deref();
+    match (claim.phase.as_str(), class) {
         ("Bound", _) => None,
         ("Lost", _) => Some("its PersistentVolumeClaim redis has lost its volume, and the coins with it: delete the claim for a new one".to_owned()),
         (_, Some(class)) if !class.is_empty() => Some(format!(
@@ -82,25 +76,26 @@ pub(super) fn component_status(
         let failed = image.failure.as_ref();
         told.next_attempt = failed.and(outcome.next_attempt).map(Time);
         // What is held back doesn't run, and must not pass for what did.
-        if let Some(set) = images.set.as_ref().filter(|_| outcome.held_back.is_none()) {
+        if let Some(set) = images
+            .set
+            .as_ref()
+            .filter(|_| outcome.pending_changes.is_none())
+        {
             told.pinned = Some(set[index].clone());
         }
         told.message = image
             .failure
             .as_ref()
-            .map(|failure| clipped(failure.to_string()));
+            .map(|failure| truncated(failure.to_string(), TEXT_MAX));
     }
     let deployment = outcome.deployments.get(&component);
-    let pods = deployment
-        .and_then(|deployment| deployment.status.clone())
-        .unwrap_or_default();
-    told.replicas = deployment.map_or(0, |deployment| deployment.spec.replicas.unwrap_or(1));
-    told.ready_replicas = pods.ready_replicas.unwrap_or(0);
+    told.replicas = deployment.map_or(0, |deployment| deployment.wanted);
+    told.ready_replicas = deployment.map_or(0, |deployment| deployment.ready);
     if told.message.is_none()
         && deployment.is_some()
         && let Rollout::Moving(why) | Rollout::Stuck(why) = component_rollout(component, outcome)
     {
-        told.message = Some(clipped(why));
+        told.message = Some(truncated(why, TEXT_MAX));
     }
     told
 }

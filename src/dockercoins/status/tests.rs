@@ -4,10 +4,14 @@ use k8s_openapi::jiff::ToSpan as _;
 use resolver::{Digest, Failure, Reference, ResolveError};
 use serde_json::{Value, json};
 
+use std::sync::Arc;
+
 use super::*;
 use crate::api::{ComponentStatus, DockerCoins};
 use crate::dockercoins::desired::{Desired, Invalid};
 use crate::dockercoins::images::{self, Answers};
+use crate::dockercoins::kinds::{Deployment, HTTPRoute, PersistentVolumeClaim, Service};
+use crate::runtime::error::{ApiError, Request, Verb};
 
 fn now() -> Timestamp {
     "2026-11-24T08:00:00Z".parse().unwrap()
@@ -16,6 +20,17 @@ fn now() -> Timestamp {
 fn error(failure: Failure) -> Arc<ResolveError> {
     let image = Reference::parse("registry.example.com/rng:v9").unwrap();
     Arc::new(ResolveError::new(image, None, failure))
+}
+
+fn request(verb: Verb, kind: &'static str) -> Request {
+    Request::about(verb, kind, "demo", "rng")
+}
+
+fn rejected(kind: &'static str, message: &str) -> Error {
+    Error::Api(ApiError::Rejected {
+        request: request(Verb::Apply, kind),
+        message: message.into(),
+    })
 }
 
 fn missing() -> Arc<ResolveError> {
@@ -42,7 +57,11 @@ fn images(spec: Value, before: &DockerCoinsStatus, answers: Answers) -> Images {
     images::settle(&desired, before, &all, now())
 }
 
-fn deployment(available: i32, condition: Value) -> Arc<Deployment> {
+fn deployment(available: i32, condition: Value) -> DeploymentState {
+    DeploymentState::from(&live_deployment(available, condition))
+}
+
+fn live_deployment(available: i32, condition: Value) -> Deployment {
     let deployment = json!({
         "metadata": { "generation": 1 },
         "spec": { "replicas": 1, "selector": {}, "template": {} },
@@ -51,7 +70,7 @@ fn deployment(available: i32, condition: Value) -> Arc<Deployment> {
             "readyReplicas": available, "availableReplicas": available, "conditions": [condition],
         },
     });
-    Arc::new(serde_json::from_value(deployment).unwrap())
+    serde_json::from_value(deployment).unwrap()
 }
 
 /// Everything resolved, every Deployment as it should be.
@@ -68,7 +87,7 @@ fn well() -> Outcome {
             &DockerCoinsStatus::default(),
             Answers::new(),
         )),
-        notes: Some(Vec::new()),
+        warnings: Some(Vec::new()),
         deployments: Component::ALL.map(done).into(),
         ..Outcome::default()
     }
@@ -136,7 +155,7 @@ fn status_tells_the_whole_of_what_is_known() {
 #[test]
 fn before_new_digests_run_the_resource_is_not_ready_though_its_deployments_are() {
     let outcome = Outcome {
-        is_ahead: true,
+        before_rollout: true,
         ..well()
     };
     assert_eq!(
@@ -190,12 +209,11 @@ fn a_component_without_a_deployment_is_not_ready() {
 
 #[test]
 fn what_a_person_must_mend_is_stalled_and_what_is_tried_again_is_reconciling() {
-    let (what, message) = ("to apply Service rng".to_owned(), "no".to_owned());
-    let refused = Error::Rejected {
-        what: what.clone(),
-        message: message.clone(),
-    };
-    let failed = Error::Api { what, message };
+    let refused = rejected("Service", "no");
+    let failed = Error::Api(ApiError::Failed {
+        request: request(Verb::Apply, "Service"),
+        message: "no".into(),
+    });
     for (fault, type_, reason) in [
         (refused, "Stalled", "Rejected"),
         (failed, "Reconciling", "APIServerError"),
@@ -218,10 +236,11 @@ fn what_a_person_must_mend_is_stalled_and_what_is_tried_again_is_reconciling() {
 #[test]
 fn what_is_not_seen_leaves_all_that_was_told_but_the_conditions() {
     let before = status(Some(1), &DockerCoinsStatus::default(), &well(), now());
-    let why = Error::Forbidden {
-        what: "to list Deployment in namespace demo".into(),
+    let why = Error::Api(ApiError::Forbidden {
+        request: request(Verb::List, "Deployment"),
         message: "no".into(),
-    };
+        blocks_deletion: false,
+    });
     let after = unseen(Some(2), &before, why, now());
     let conditions: Vec<_> = after
         .conditions
@@ -246,14 +265,11 @@ fn what_is_not_seen_leaves_all_that_was_told_but_the_conditions() {
 
 #[test]
 fn of_several_failures_the_one_for_a_person_gives_the_reason_and_all_are_told() {
-    let timeout = Error::Timeout {
-        what: "to apply Service rng".into(),
+    let timeout = Error::Api(ApiError::Timeout {
+        request: request(Verb::Apply, "Service"),
         seconds: 15,
-    };
-    let rejected = Error::Rejected {
-        what: "to apply Deployment rng".into(),
-        message: "no".into(),
-    };
+    });
+    let rejected = rejected("Deployment", "no");
     let outcome = Outcome {
         faults: vec![timeout, rejected],
         ..well()
@@ -264,8 +280,8 @@ fn of_several_failures_the_one_for_a_person_gives_the_reason_and_all_are_told() 
             "Ready".into(),
             "False".into(),
             "Rejected".into(),
-            "the API server did not answer within 15 s when asked to apply Service rng. \
-             the API server refused to apply Deployment rng: no"
+            "the API server did not answer within 15 s when asked to apply Service demo/rng. \
+             the API server refused to apply Deployment demo/rng: no"
                 .into()
         )
     );
@@ -273,13 +289,16 @@ fn of_several_failures_the_one_for_a_person_gives_the_reason_and_all_are_told() 
 
 #[test]
 fn what_is_true_of_many_is_told_once() {
-    let foreign = |object: &str| Error::Foreign {
-        object: object.into(),
-        command: object.to_lowercase(),
-        owner: None,
-        name: "dockercoins".into(),
+    let foreign = |object: ObjectKey| Error::Foreign {
+        object,
+        controller: None,
+        resource: "dockercoins".into(),
     };
-    let objects = ["Service hasher", "Service redis", "Deployment rng"];
+    let objects = [
+        ObjectKey::new::<Service>("hasher"),
+        ObjectKey::new::<Service>("redis"),
+        ObjectKey::new::<Deployment>("rng"),
+    ];
     let outcome = Outcome {
         faults: objects.map(foreign).into(),
         ..well()
@@ -387,12 +406,12 @@ fn never_needs_no_registry() {
 #[test]
 fn suspended_is_ready_as_long_as_everything_is_as_wanted() {
     let outcome = Outcome {
-        held_back: Some(Vec::new()),
+        pending_changes: Some(Vec::new()),
         ..well()
     };
     assert_eq!(gist(&outcome)[0], ["Ready", "True", "Ready"]);
     let outcome = Outcome {
-        held_back: Some(vec!["Service rng".into()]),
+        pending_changes: Some(vec![ObjectKey::new::<Service>("rng")]),
         ..well()
     };
     assert_eq!(
@@ -411,7 +430,7 @@ fn suspended_is_ready_as_long_as_everything_is_as_wanted() {
 #[test]
 fn what_is_to_be_known_of_pull_secrets_stands_beside_the_images_and_survives_a_restart() {
     let outcome = Outcome {
-        notes: Some(vec!["pull secret x is not in this namespace".into()]),
+        warnings: Some(vec!["pull secret x is not in this namespace".into()]),
         ..well()
     };
     let before = status(Some(1), &DockerCoinsStatus::default(), &outcome, now());
@@ -422,7 +441,7 @@ fn what_is_to_be_known_of_pull_secrets_stands_beside_the_images_and_survives_a_r
     );
 
     let restarted = Outcome {
-        notes: None,
+        warnings: None,
         ..well()
     };
     assert_eq!(told_after(&before, &restarted)[1].3, message);
@@ -473,13 +492,10 @@ fn a_condition_keeps_its_time_until_its_status_changes() {
 #[test]
 fn a_message_is_cut_where_the_schema_would_refuse_it_and_between_characters() {
     let message = "é".repeat(2000);
-    let faults = vec![Error::Rejected {
-        what: "x".into(),
-        message,
-    }];
+    let faults = vec![rejected("Service", &message)];
     let cut = &told(&Outcome { faults, ..well() })[0].3;
     assert!(
-        cut.len() <= LONGEST_MESSAGE + "…".len() && cut.ends_with('…'),
+        cut.len() <= TEXT_MAX + "…".len() && cut.ends_with('…'),
         "{}",
         cut.len()
     );

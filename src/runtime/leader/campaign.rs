@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 
 use super::lease::{Act, Holder, Pace, View};
 use super::{Leadership, Standing};
-use crate::dockercoins::error::{Error, with_sources};
+use crate::runtime::error::{ApiError, with_sources};
 use crate::runtime::leader::Leases;
 
 /// How long it may take to give the lease back, with the process about to be killed.
@@ -188,8 +188,8 @@ impl Runner {
                 self.look();
                 false
             }
-            Err(Error::Outdated { what, message }) => {
-                debug!(what, message, "the lease is not as it was seen");
+            Err(ApiError::Conflict { message, .. }) => {
+                debug!(%message, "the lease is not as it was seen");
                 self.view.is_outdated();
                 true
             }
@@ -276,7 +276,7 @@ impl Runner {
             let free = self.view.release(Timestamp::now());
             match self.leases.write(&free, self.pace.attempt()).await {
                 Ok(_) => return info!(lease = %self.leases, "released the lease"),
-                Err(Error::Outdated { .. }) => {
+                Err(ApiError::Conflict { .. }) => {
                     if let Ok(lease) = self.leases.read(self.pace.attempt()).await {
                         self.view.see(lease, self.began.elapsed());
                     }

@@ -10,8 +10,8 @@ use kube::api::{Api, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 
-use crate::dockercoins::error::Error;
-use crate::dockercoins::plan::MANAGER;
+use crate::runtime::error::{ApiError, Request, Verb};
+use crate::runtime::names::MANAGER;
 
 /// One Lease of one namespace.
 pub struct Leases {
@@ -36,15 +36,16 @@ impl Leases {
     }
 
     /// What it says, if it is there.
-    pub async fn read(&self, limit: Duration) -> Result<Option<Lease>, Error> {
-        self.send("read", limit, self.api.get_opt(&self.name)).await
+    pub async fn read(&self, limit: Duration) -> Result<Option<Lease>, ApiError> {
+        self.send(Verb::Read, limit, self.api.get_opt(&self.name))
+            .await
     }
 
     /// Writes it, if it is still in the version that `lease` has; creates it where that has none.
     ///
     /// # Errors
-    /// [`Error::Outdated`] if it isn't.
-    pub async fn write(&self, lease: &Lease, limit: Duration) -> Result<Lease, Error> {
+    /// [`ApiError::Conflict`] if it isn't.
+    pub async fn write(&self, lease: &Lease, limit: Duration) -> Result<Lease, ApiError> {
         let params = PostParams {
             field_manager: Some(MANAGER.to_owned()),
             ..PostParams::default()
@@ -52,11 +53,11 @@ impl Leases {
         match lease.resource_version() {
             Some(_) => {
                 let request = self.api.replace(&self.name, &params, lease);
-                self.send("update", limit, request).await
+                self.send(Verb::Update, limit, request).await
             }
             None => {
                 let request = self.api.create(&params, lease);
-                self.send("create", limit, request).await
+                self.send(Verb::Create, limit, request).await
             }
         }
     }
@@ -68,21 +69,25 @@ impl Leases {
 
     async fn send<T>(
         &self,
-        verb: &str,
+        verb: Verb,
         limit: Duration,
-        request: impl Future<Output = Result<T, kube::Error>>,
-    ) -> Result<T, Error> {
-        let what = format!("to {verb} {self}");
-        match tokio::time::timeout(limit, request).await {
+        sent: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, ApiError> {
+        let request = Request::about(verb, "Lease", &self.namespace, &self.name);
+        match tokio::time::timeout(limit, sent).await {
             Ok(Ok(answer)) => Ok(answer),
-            // What a new lease could miss is its namespace.
-            Ok(Err(kube::Error::Api(status))) if verb == "create" && status.code == 404 => {
-                let message = format!("{}: name one with --lease-namespace", status.message);
-                Err(Error::Api { what, message })
+            // A new lease can only lack its namespace.
+            Ok(Err(kube::Error::Api(status))) if verb == Verb::Create && status.code == 404 => {
+                let message = format!(
+                    "{}: set --lease-namespace to one that exists",
+                    status.message
+                );
+                let message = message.into();
+                Err(ApiError::Failed { request, message })
             }
-            Ok(Err(error)) => Err(Error::from_api(what, error)),
-            Err(_) => Err(Error::Timeout {
-                what,
+            Ok(Err(error)) => Err(ApiError::new(request, error)),
+            Err(_) => Err(ApiError::Timeout {
+                request,
                 seconds: limit.as_secs().max(1),
             }),
         }

@@ -10,7 +10,7 @@ fn everything() -> (Metrics, Now) {
     metrics.reconciled(Ended::Success, Duration::from_millis(20));
     metrics.reconciled(Ended::Error, Duration::from_secs(2));
     metrics.leads("dockercoins-operator", true);
-    metrics.wrote("Service", Verb::Apply, &Ok(()));
+    metrics.written("Service", Verb::Apply, "ok");
     metrics.healed("Deployment");
     metrics.watch_failed("Service");
     metrics.notified("taken");
@@ -208,23 +208,17 @@ fn both_formats_hold_the_same_and_openmetrics_has_its_own_heads_and_its_end() {
 #[test]
 fn what_becomes_of_a_write_has_five_names() {
     let metrics = Metrics::new();
-    let (what, message) = (String::new(), String::new());
-    let outdated = Error::Outdated {
-        what: what.clone(),
-        message: message.clone(),
-    };
-    let forbidden = Error::Forbidden {
-        what: what.clone(),
-        message: message.clone(),
-    };
-    let timeout = Error::Timeout { what, seconds: 15 };
-    let rejected = Error::NamespaceLeaving;
-    let verbs = [Verb::Apply, Verb::Patch, Verb::Delete, Verb::Create];
-    for verb in verbs {
-        metrics.wrote("Service", verb, &Ok(()));
+    for verb in [
+        Verb::Apply,
+        Verb::Patch,
+        Verb::PatchStatus,
+        Verb::Delete,
+        Verb::Create,
+    ] {
+        metrics.written("Service", verb, "ok");
     }
-    for error in [outdated, forbidden, timeout, rejected] {
-        metrics.wrote::<()>("Service", Verb::Apply, &Err(error));
+    for result in ["conflict", "forbidden", "timeout", "error"] {
+        metrics.written("Service", Verb::Apply, result);
     }
     let text = metrics.render(&Now::default(), Format::Text);
     let writes: BTreeSet<&str> = text
@@ -239,7 +233,7 @@ fn what_becomes_of_a_write_has_five_names() {
         r#"verb="apply",result="timeout"} 1"#,
         r#"verb="create",result="ok"} 1"#,
         r#"verb="delete",result="ok"} 1"#,
-        r#"verb="patch",result="ok"} 1"#,
+        r#"verb="patch",result="ok"} 2"#,
     ];
     assert_eq!(writes, expected.into());
 }

@@ -17,7 +17,7 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use tokio::runtime::Handle;
 
 use super::counts::Counts;
-use crate::dockercoins::error::with_sources;
+use crate::runtime::error::with_sources;
 
 /// How long one request may take, as the specification of OTLP has it where nothing else is said.
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -1,7 +1,7 @@
 //! The seven kinds beside the nine: for each what asks for it, and what may happen to it.
 
-use dockercoins_operator::dockercoins::cluster::Child;
 use dockercoins_operator::dockercoins::gateway::HTTPRoute;
+use dockercoins_operator::runtime::child::Child;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::discovery::v1::EndpointSlice;

@@ -2,16 +2,17 @@
 
 use super::*;
 
-fn claim(phase: &str, class: Option<&str>) -> Arc<PersistentVolumeClaim> {
+fn claim(phase: &str, class: Option<&str>) -> ClaimState {
     let claim = json!({
         "metadata": { "name": "redis" },
         "spec": { "storageClassName": class },
         "status": { "phase": phase },
     });
-    Arc::new(serde_json::from_value(claim).unwrap())
+    let claim: PersistentVolumeClaim = serde_json::from_value(claim).unwrap();
+    ClaimState::from(&claim)
 }
 
-fn with_claim(condition: Value, claim: Arc<PersistentVolumeClaim>) -> Outcome {
+fn with_claim(condition: Value, claim: ClaimState) -> Outcome {
     let mut outcome = well();
     let redis = deployment(0, condition);
     outcome.deployments.insert(Component::Redis, redis);
@@ -88,7 +89,7 @@ fn a_redis_elsewhere_is_not_waited_for_and_it_is_told_that_no_one_looks_at_it() 
     assert!(status.components[0].pinned.is_some());
 }
 
-fn route(status: Value) -> Arc<HTTPRoute> {
+fn route(status: Value) -> HTTPRoute {
     let route = json!({
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
@@ -96,14 +97,14 @@ fn route(status: Value) -> Arc<HTTPRoute> {
         "spec": { "parentRefs": [{ "name": "public" }] },
         "status": status,
     });
-    Arc::new(serde_json::from_value(route).unwrap())
+    serde_json::from_value(route).unwrap()
 }
 
 #[test]
 fn what_gateways_say_of_the_route_is_told_beside_ready() {
     let ready = |status: Value| {
         let mut outcome = well();
-        outcome.route = Some(route(status));
+        outcome.route = route(status).remark().map(Into::into);
         let (_, status, _, message) = told(&outcome).remove(0);
         assert_eq!(status, "True");
         let rest = message.strip_prefix("every component runs as asked for");
@@ -133,7 +134,7 @@ fn a_kind_that_the_cluster_does_not_serve_is_for_a_person_to_mend() {
         ..well()
     };
     let told = told(&outcome);
-    let message = "the cluster serves no HTTPRoute: install Gateway API with a controller of Gateways, or take spec.webui.httpRoute out";
+    let message = "the cluster serves no HTTPRoute: install Gateway API and a Gateway controller, or remove spec.webui.httpRoute";
     let text = |s: &str| s.to_owned();
     assert_eq!(
         told[0],

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use crate::dockercoins::plan::APPLIED;
+use crate::runtime::names::APPLIED_HASH;
 
 /// Takes from an object what only the operator can give it, and a namespace that isn't known.
 pub fn without_owner(object: &mut Value) {
@@ -26,7 +26,7 @@ pub(crate) fn without_stamp(object: &mut Value) {
         && let Some(annotations) = metadata.get_mut("annotations")
         && let Some(all) = annotations.as_object_mut()
     {
-        all.remove(APPLIED);
+        all.remove(APPLIED_HASH);
         if all.is_empty() {
             metadata.remove("annotations");
         }
@@ -62,7 +62,7 @@ mod tests {
             "metadata": {
                 "name": "webui",
                 "namespace": "",
-                "annotations": { APPLIED: "0123456789abcdef", "example.com/team": "training" },
+                "annotations": { APPLIED_HASH: "0123456789abcdef", "example.com/team": "training" },
                 "ownerReferences": [{ "uid": "" }],
             },
         });
@@ -72,7 +72,7 @@ mod tests {
             json!({ "kind": "Service", "metadata": { "name": "webui", "annotations": { "example.com/team": "training" } } })
         );
         let mut bare =
-            json!({ "metadata": { "namespace": "demo", "annotations": { APPLIED: "0" } } });
+            json!({ "metadata": { "namespace": "demo", "annotations": { APPLIED_HASH: "0" } } });
         without_owner(&mut bare);
         assert_eq!(bare, json!({ "metadata": { "namespace": "demo" } }));
     }

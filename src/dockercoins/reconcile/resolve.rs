@@ -1,4 +1,4 @@
-//! The asking part of a reconcile: from tags to digests, with status and patience.
+//! The resolve step: from tags to digests, by the status where it has them, else by the registries.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
@@ -12,13 +12,13 @@ use crate::dockercoins::component::Component;
 use crate::dockercoins::desired::Desired;
 use crate::dockercoins::error::Error;
 use crate::dockercoins::images::{self, Answered, Answers, Images};
-use crate::dockercoins::memory::Occasion;
+use crate::dockercoins::memory::Trigger;
 use crate::dockercoins::status::{self, Outcome};
 use crate::telemetry::traces;
 
-use super::{Case, chance};
+use super::{Run, random};
 
-impl Case<'_> {
+impl Run<'_> {
     /// Finds the digests of the images, in status where it has them, at the registries where it doesn't.
     pub(super) async fn resolve(
         &mut self,
@@ -41,34 +41,30 @@ impl Case<'_> {
                 answers
             }
         };
-        outcome.notes = self.memory.notes.clone();
+        outcome.warnings = self.memory.warnings.clone();
         outcome.next_attempt = self.memory.next_attempt();
         let now = Timestamp::now();
-        Ok(images::settle(desired, &self.before, &answers, now))
+        Ok(images::settle(desired, &self.status, &answers, now))
     }
 
     /// Whether the resource still says what it said before registries were waited for: else nothing may be written by
     /// it any more.
     fn is_still_meant(&self) -> Result<(), Error> {
+        let gist = |meta: &ObjectMeta| {
+            (
+                meta.uid.clone(),
+                meta.generation,
+                meta.deletion_timestamp.clone(),
+            )
+        };
         let namespace = self.coins.namespace().unwrap_or_default();
-        let name = self.coins.name_any();
-        let now = self.context.cluster.coins.get(&namespace, &name);
-        let is_meant = now.is_some_and(|now| {
-            let gist = |meta: &ObjectMeta| {
-                (
-                    meta.uid.clone(),
-                    meta.generation,
-                    meta.deletion_timestamp.clone(),
-                )
-            };
-            gist(&now.metadata) == gist(&self.coins.metadata)
+        let coins = &self.context.cluster.coins;
+        let now = coins.read(&namespace, &self.coins.name_any(), |now| {
+            now.map(|now| gist(&now.metadata))
         });
-        match is_meant {
+        match now == Some(gist(&self.coins.metadata)) {
             true => Ok(()),
-            false => Err(Error::Outdated {
-                what: format!("to serve DockerCoins {namespace}/{name}"),
-                message: "it changed while registries were asked".into(),
-            }),
+            false => Err(Error::Outdated),
         }
     }
 
@@ -77,41 +73,39 @@ impl Case<'_> {
         let written = self.coins.annotations().get(REQUESTED_AT)?;
         // Status takes no longer one.
         let written = written.chars().take(256).collect();
-        (self.before.last_handled_requested_at.as_ref() != Some(&written)).then_some(written)
+        (self.status.last_handled_requested_at.as_ref() != Some(&written)).then_some(written)
     }
 
     /// Asks the registries what must be asked now, and notes when to ask again.
     async fn ask(&mut self, desired: &Desired) -> Answers {
         let now = Instant::now();
-        let occasion = Occasion {
+        let trigger = Trigger {
             generation: self.coins.metadata.generation,
             requested: self.requested(),
         };
-        let is_refresh = self.memory.is_refresh_due(desired.interval, now, chance());
-        let is_due = is_refresh || occasion.requested.is_some();
-        let questions = images::questions(desired, &self.before, is_due, Timestamp::now());
+        let is_refresh = self.memory.is_refresh_due(desired.interval, now, random());
+        let is_due = is_refresh || trigger.requested.is_some();
+        let questions = images::questions(desired, &self.status, is_due, Timestamp::now());
         let answers = if questions.is_empty() {
-            self.memory.refusal = None;
+            self.memory.resolve_failure = None;
             self.memory.refreshed(desired.interval, now);
-            if status::has_notes(&self.before) {
-                self.look_after_secrets(desired, now).await;
+            if status::has_warnings(&self.status) {
+                self.reread_secrets(desired, now).await;
             }
             Answers::new()
-        } else if let Some(answers) = self.memory.standing_refusal(&questions, &occasion, now) {
+        } else if let Some(answers) = self.memory.pending_failure(&questions, &trigger, now) {
             answers
         } else {
-            let since = self.context.seen_at(&desired.owner.uid);
+            let since = self.context.first_seen_at(&desired.owner.uid);
             let interval = desired.interval;
-            let since = self
-                .memory
-                .takes_answers_since(since, is_refresh, interval, now);
+            let since = self.memory.oldest_answer(since, is_refresh, interval, now);
             let answers = self.answers(desired, &questions, since).await;
             let when = (Instant::now(), Timestamp::now());
             self.memory
-                .keep_answers(&questions, &answers, occasion, interval, when, chance());
+                .resolved(&questions, &answers, trigger, interval, when, random());
             answers
         };
-        self.wakes.extend(self.memory.asks_again_at());
+        self.requeue.extend(self.memory.resolve_due_at());
         answers
     }
 
@@ -181,7 +175,7 @@ impl Case<'_> {
             ..Answered::from(resolved.digest.clone())
         };
         let wanted = desired.component(component);
-        if let Some(known) = images::known(&self.before, wanted, &resolved.digest) {
+        if let Some(known) = images::known(&self.status, wanted, &resolved.digest) {
             (answered.platforms, answered.unserved) = (known.platforms, known.unserved);
         }
         let pinned = request.reference.with_digest(&resolved.digest);
@@ -205,10 +199,10 @@ impl Case<'_> {
     /// The logins in the pull secrets. What is to be known of those that gave none is kept in mind.
     async fn keyring(&mut self, desired: &Desired) -> Keyring {
         let cluster = &self.context.cluster;
-        let (keyring, notes) = cluster
+        let (keyring, warnings) = cluster
             .keyring(&desired.namespace, &desired.pull_secrets)
             .await;
-        self.memory.notes = Some(notes);
+        self.memory.warnings = Some(warnings);
         self.memory.secrets_read_at = Some(Instant::now());
         keyring
     }
@@ -220,21 +214,21 @@ impl Case<'_> {
         let cluster = &self.context.cluster;
         match cluster.certificate_authority(&desired.namespace, at).await {
             Ok(authority) => Some(authority),
-            Err(note) => {
-                self.memory.notes.get_or_insert_default().push(note);
+            Err(warning) => {
+                self.memory.warnings.get_or_insert_default().push(warning);
                 None
             }
         }
     }
 
     /// Sees, from time to time, whether what was told of the pull secrets still holds.
-    async fn look_after_secrets(&mut self, desired: &Desired, now: Instant) {
-        if self.memory.reads_secrets_at(now) <= now {
+    async fn reread_secrets(&mut self, desired: &Desired, now: Instant) {
+        if self.memory.secrets_due_at(now) <= now {
             self.keyring(desired).await;
             self.certificate_authority(desired).await;
         }
-        if self.memory.notes.iter().flatten().next().is_some() {
-            self.wakes.push(self.memory.reads_secrets_at(now));
+        if self.memory.warnings.iter().flatten().next().is_some() {
+            self.requeue.at(self.memory.secrets_due_at(now));
         }
     }
 }

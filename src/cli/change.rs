@@ -1,6 +1,6 @@
 //! How a write changes an object, for people to read: what of it is ours, before and after.
 //!
-//! It shows what [`super::judge`] goes by and nothing else. What others wrote, and the API server's defaults, stand on
+//! It shows what [`crate::runtime::observe`] goes by and nothing else. What others wrote, and the API server's defaults, stand on
 //! neither side; amounts that are equal are written alike. Fields that were ours and are no longer wanted are looked
 //! up in the API server's records, as server-side apply does when it takes them away.
 
@@ -10,9 +10,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
 
-use super::{KEYS, Path, Step, differences, last_manager};
-use crate::dockercoins::plan::{MANAGER, to_value};
-use crate::dockercoins::render::{without_stamp, yaml};
+use crate::cli::yaml::{without_stamp, yaml};
+use crate::runtime::compare::{KEYS, differences, to_value};
+use crate::runtime::field_path::{FieldPath, Managers, Step};
+use crate::runtime::names::MANAGER;
 
 /// How many unchanged lines stand around a change, as with kubectl and git.
 const CONTEXT: usize = 3;
@@ -45,10 +46,10 @@ impl Change {
         let (mut after, live_value) = (to_value(wanted), to_value(live));
         let mut before = after.clone();
         for (path, there, _) in differences(&after, &live_value) {
-            put(&mut before, &path.steps, there);
+            put(&mut before, &path.0, there);
         }
         for (path, there) in dropped(&after, &live_value, live.managed_fields(), taken_over) {
-            put(&mut before, &path.steps, Some(there));
+            put(&mut before, &path.0, Some(there));
         }
         let (mut plain_before, mut plain_after) = (before.clone(), after.clone());
         without_stamp(&mut plain_before);
@@ -71,7 +72,7 @@ impl Change {
             "metadata": { "name": value["metadata"]["name"], "namespace": value["metadata"]["namespace"] },
         });
         for (path, there) in dropped(&before, &value, live.managed_fields(), false) {
-            put(&mut before, &path.steps, Some(there));
+            put(&mut before, &path.0, Some(there));
         }
         without_stamp(&mut before);
         Self {
@@ -155,16 +156,16 @@ fn dropped(
     live: &Value,
     records: &[ManagedFieldsEntry],
     taken_over: bool,
-) -> Vec<(Path, Value)> {
+) -> Vec<(FieldPath, Value)> {
     let mut found = Vec::new();
     for record in records.iter().filter(|record| record.subresource.is_none()) {
         let Some(fields) = &record.fields_v1 else {
             continue;
         };
-        let mut path = Path::default();
+        let mut path = FieldPath::default();
         if record.manager.as_deref() == Some(MANAGER) {
             walk(&fields.0, Some(wanted), live, &mut path, &mut found);
-            found.retain(|(path, _)| taken_over || last_manager(records, path).is_none());
+            found.retain(|(path, _)| taken_over || Managers(records).other(path).is_none());
         } else if taken_over {
             let spec = json!({ "f:spec": fields.0["f:spec"] });
             walk(&spec, Some(wanted), live, &mut path, &mut found);
@@ -172,7 +173,7 @@ fn dropped(
     }
     // The running number is handed to another manager first, and stays.
     let replicas = ["spec", "replicas"].map(|name| Step::Field(name.to_owned()));
-    found.retain(|(path, _)| path.steps != replicas);
+    found.retain(|(path, _)| path.0 != replicas);
     found
 }
 
@@ -181,8 +182,8 @@ fn walk(
     fields: &Value,
     wanted: Option<&Value>,
     live: &Value,
-    path: &mut Path,
-    found: &mut Vec<(Path, Value)>,
+    path: &mut FieldPath,
+    found: &mut Vec<(FieldPath, Value)>,
 ) {
     let Some(fields) = fields.as_object().filter(|fields| !fields.is_empty()) else {
         if wanted.is_none() {

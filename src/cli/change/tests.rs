@@ -3,12 +3,12 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::json;
 
 use super::*;
-use crate::dockercoins::plan::APPLIED;
+use crate::runtime::names::APPLIED_HASH;
 
 /// A Deployment as we want it, with this spec.
 fn wanted(stamp: &str, spec: Value) -> Deployment {
     let mut object = json!({
-        "metadata": { "name": "rng", "namespace": "demo", "annotations": { APPLIED: stamp } },
+        "metadata": { "name": "rng", "namespace": "demo", "annotations": { APPLIED_HASH: stamp } },
         "spec": { "selector": {}, "template": { "spec": { "containers": [] } } },
     });
     for (field, value) in spec.as_object().unwrap() {
@@ -191,7 +191,7 @@ fn what_is_gone_comes_again_and_what_is_there_too_much_of_a_selector_goes() {
 fn a_port_that_someone_added_to_a_policy_is_shown_to_go() {
     let policy = |ports: Value| -> NetworkPolicy {
         serde_json::from_value(json!({
-            "metadata": { "name": "rng", "namespace": "demo", "annotations": { APPLIED: "1" } },
+            "metadata": { "name": "rng", "namespace": "demo", "annotations": { APPLIED_HASH: "1" } },
             "spec": { "podSelector": {}, "ingress": [{ "ports": ports }] },
         }))
         .unwrap()
@@ -206,11 +206,11 @@ fn creations_and_deletions_have_one_side() {
     let object = wanted("1", json!({ "minReadySeconds": 1 }));
     let text = Change::creation(&object).unified();
     assert!(text.contains("\n@@ -0,0 +1,"), "{text}");
-    assert!(!text.contains(APPLIED), "{text}");
+    assert!(!text.contains(APPLIED_HASH), "{text}");
     let records = [
         (
             MANAGER,
-            json!({ "f:metadata": { "f:annotations": { format!("f:{APPLIED}"): {} } }, "f:spec": { "f:minReadySeconds": {} } }),
+            json!({ "f:metadata": { "f:annotations": { format!("f:{APPLIED_HASH}"): {} } }, "f:spec": { "f:minReadySeconds": {} } }),
         ),
         ("kubectl", json!({ "f:spec": { "f:paused": {} } })),
     ];
