@@ -32,7 +32,7 @@ test: ## Run every test: pure, against a real API server and registry, and end t
 check: ## Check format, lints, docs, licences and generated files.
 	@scripts/check
 
-generate: ## Write the generated files anew: the CRD, and the table of the chart's values.
+generate: ## Write the generated files: the CRD, and the descriptions of the chart's values.
 	@scripts/generate
 
 image: ## Build the operator's image and push it: REGISTRY=host:port/path [TAG=its version].

@@ -1,12 +1,13 @@
-//! The custom resource, as people write it and as `kubectl explain` shows it.
+//! The API types: the DockerCoins resource and its CRD.
 //!
-//! Types and schema only. What a value means is decided in [`crate::dockercoins::desired`]; the rules here refuse, at the
-//! API server, what can never work, and say what to write instead. The doc comments below are the text of
-//! `kubectl explain`, so they speak to someone who writes YAML.
+//! Only types and schema. [`crate::dockercoins::desired`] interprets the values; the CEL rules here let the API server
+//! reject values that can never work, with a message that names the fix. `kubectl explain` shows the doc comments of
+//! the fields, so they address people who write YAML.
 //!
-//! Two rules for whoever adds a field. A default that excludes another field belongs in `desired`, never in
-//! the schema: the API server fills defaults in before it checks, so the exclusion would always fail. And an
-//! absent field must mean what it meant before, since Kubernetes keeps old objects as they were written.
+//! Two rules for a new field:
+//! - A default that excludes another field belongs in `desired`, never in the schema: the API server sets defaults
+//!   before it validates, so the exclusion would always fail.
+//! - An absent field keeps its former meaning: Kubernetes does not rewrite stored objects.
 
 mod component;
 pub mod crd_check;
@@ -41,11 +42,11 @@ pub type Guarded = kube::core::DeserializeGuard<DockerCoins>;
 /// The API group of the resource, and the prefix of the operator's annotations.
 pub const GROUP: &str = "dockercoins.dev";
 
-/// The annotation that asks for the tags to be asked for again, once for each value that is written there:
+/// The annotation that makes the operator resolve all tags again, once for each new value:
 /// `kubectl annotate --overwrite coins/dockercoins dockercoins.dev/requestedAt="$(date --iso-8601=seconds)"`.
 pub const REQUESTED_AT: &str = "dockercoins.dev/requestedAt";
 
-/// What DockerCoins should look like in this namespace.
+/// Spec is the desired state of the application in this namespace.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "dockercoins.dev",
@@ -58,7 +59,7 @@ pub const REQUESTED_AT: &str = "dockercoins.dev/requestedAt";
     status = "DockerCoinsStatus",
     derive = "PartialEq",
     derive = "Default",
-    doc = "DockerCoins, the demo application that mines coins: five Deployments and four Services in this namespace, with every image tag resolved to a digest.",
+    doc = "DockerCoins runs the DockerCoins demo application in this namespace: five Deployments and four Services, with every image tag resolved to a digest.",
     scale(
         spec_replicas_path = ".spec.worker.replicas",
         status_replicas_path = ".status.replicas",
@@ -83,38 +84,38 @@ pub const REQUESTED_AT: &str = "dockercoins.dev/requestedAt";
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.size() <= 63")
-        .message("the name becomes a label's value: write one of at most 63 characters")
+        .message("metadata.name becomes a label value: write a name of at most 63 characters")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DockerCoinsSpec {
-    /// Where the images of hasher, rng, webui and worker come from. Redis is the official image, and exempt.
+    /// Where the images of hasher, rng, webui and worker come from. Redis uses its official image.
     #[serde(default)]
     pub registry: Registry,
 
-    /// The tag of hasher, rng, webui and worker, where a component names none of its own. Default: v0.1.
-    /// Redis is exempt: its image is set in redis.image or redis.tag.
+    /// Image tag of hasher, rng, webui and worker. A component's own tag or image overrides it. For Redis, set
+    /// redis.tag or redis.image. Default: v0.1.
     #[serde(default = "default_tag")]
     #[schemars(length(max = 128))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$')").message(
-        "a tag is 1 to 128 letters, digits, '_', '.' or '-', and doesn't begin with '.' or '-': write one such as v0.1"
+        "tag must be 1 to 128 letters, digits, '_', '.' or '-', and must not begin with '.' or '-': write a tag such as v0.1"
     ))]
     pub tag: String,
 
-    /// Secrets of this namespace, of type kubernetes.io/dockerconfigjson or kubernetes.io/dockercfg, with
-    /// logins for the registries. The nodes use them to pull images and the operator to resolve tags.
-    /// Default: those of the namespace's ServiceAccount `default`, as for any pod. They are part of every
-    /// pod, so a change replaces all of them, Redis too, which keeps its coins in memory unless storage is set.
+    /// Secrets in this namespace with registry credentials, of type kubernetes.io/dockerconfigjson or
+    /// kubernetes.io/dockercfg. Nodes use them to pull images, the operator uses them to resolve tags. A change
+    /// replaces every pod; Redis then loses its coins unless redis.storage is set. Default: the pull secrets of the
+    /// ServiceAccount `default`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub image_pull_secrets: Vec<SecretReference>,
 
-    /// How tags become digests.
+    /// How image tags are resolved to digests.
     #[serde(default)]
     pub resolve: Resolve,
 
-    /// True stops the operator from writing Deployments and Services and from asking registries, so that
-    /// they can be changed by hand. Status stays true. Default: false.
+    /// Stops the operator from writing Deployments and Services and from querying registries, so that you can change
+    /// the objects by hand. The operator still updates status. Default: false.
     #[serde(default)]
     pub suspend: bool,
 
@@ -123,56 +124,56 @@ pub struct DockerCoinsSpec {
     #[schemars(schema_with = "schema::labels")]
     pub node_selector: BTreeMap<String, String>,
 
-    /// Taints that all of the pods tolerate. Default: none.
+    /// Taints that all pods tolerate. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(
         validation = Rule::new(
             "self.all(t, (!has(t.operator) || t.operator in ['', 'Exists', 'Equal', 'Lt', 'Gt']) && (!has(t.effect) || t.effect in ['', 'NoSchedule', 'PreferNoSchedule', 'NoExecute']))"
         ).message(
-            "a toleration's operator is Exists or Equal, and its effect NoSchedule, PreferNoSchedule or NoExecute: write one of these, or leave it out"
+            "operator must be Exists or Equal, and effect NoSchedule, PreferNoSchedule or NoExecute: write one of these, or leave the field out"
         ),
         validation = Rule::new(
             "self.all(t, has(t.operator) && t.operator == 'Exists' ? !has(t.value) || t.value == '' : has(t.key) && t.key != '')"
-        ).message("a toleration with operator Exists has no value, and one without a key is of operator Exists: write key and value, or operator Exists"),
+        ).message("a toleration with operator Exists must not have a value, and one without a key must have operator Exists: write key and value, or operator Exists"),
         validation = Rule::new("self.all(t, !has(t.tolerationSeconds) || has(t.effect) && t.effect == 'NoExecute')").message(
-            "tolerationSeconds belongs to the effect NoExecute: write that effect, or leave it out"
+            "tolerationSeconds requires effect NoExecute: write that effect, or leave tolerationSeconds out"
         )
     )]
     pub tolerations: Vec<Toleration>,
 
-    /// Scheduling preferences and demands of all of the pods. Default: none.
+    /// Scheduling constraints of all pods. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
 
-    /// Who may reach the pods.
+    /// Restricts connections to the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_policy: Option<NetworkPolicySpec>,
 
-    /// Hashes random bytes. Listens on port 80.
+    /// Computes hashes of random bytes. It listens on port 80.
     #[serde(default)]
     pub hasher: ComponentSpec,
 
-    /// Keeps the counters and the coins, in memory unless storage is set. Listens on port 6379.
+    /// Stores the counters and the coins, in memory unless redis.storage is set. It listens on port 6379.
     #[serde(default)]
     pub redis: RedisSpec,
 
-    /// Hands out random bytes, one request at a time. Listens on port 80.
+    /// Generates random bytes, one request at a time. It listens on port 80.
     #[serde(default)]
     #[x_kube(validation = Rule::new(
         format!("!has(self.probes) || {}", schema::is_check_named("self.probes.liveness"))
     ).message(
-        "rng has no default liveness check: write one of httpGet, tcpSocket and exec into probes.liveness, or leave it out"
+        "rng has no default liveness probe: write httpGet, tcpSocket or exec into probes.liveness, or leave it out"
     ))]
     pub rng: ComponentSpec,
 
-    /// The web page. Listens on port 80.
+    /// Serves the web page. It listens on port 80.
     #[serde(default)]
     pub webui: WebuiSpec,
 
-    /// Mines. Listens on nothing. `kubectl scale dockercoins` sets its replicas. A HorizontalPodAutoscaler of your own that
-    /// targets the Deployment `worker` needs them left unset; one that targets the DockerCoins needs them set,
-    /// since the scale subresource can't be read before.
+    /// Mines coins. It has no port. `kubectl scale dockercoins` sets worker.replicas. Leave replicas unset if a
+    /// HorizontalPodAutoscaler of yours targets the Deployment `worker`; set replicas if one targets the DockerCoins,
+    /// because its scale subresource returns an error while replicas is unset.
     #[serde(default)]
     #[x_kube(
         validation = Rule::new(format!(
@@ -180,7 +181,7 @@ pub struct DockerCoinsSpec {
             schema::is_check_named("self.probes.readiness"),
             schema::is_check_named("self.probes.liveness"),
         )).message(
-            "the worker has no default checks: write one of httpGet, tcpSocket and exec into each of its probes, or leave it out"
+            "worker has no default probes: write httpGet, tcpSocket or exec into each of its probes, or leave the probe out"
         )
     )]
     pub worker: ComponentSpec,
@@ -196,62 +197,61 @@ fn default_tag() -> String {
     "v0.1".into()
 }
 
-/// Where images come from.
+/// The registry of the images.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Registry {
-    /// What stands before /rng, /hasher, /webui and /worker: `host[:port][/path]`, or a Docker Hub namespace.
-    /// The nodes pull from there. Default: docker.io/dockercoins.
+    /// Part of the image names before /hasher, /rng, /webui and /worker: `host[:port][/path]`, or a Docker Hub namespace.
+    /// Nodes pull from this address. Default: docker.io/dockercoins.
     #[serde(default = "default_prefix")]
     #[schemars(length(max = 255))]
     #[x_kube(
         validation = Rule::new("self.size() > 0").message(
-            "an empty prefix would name images such as /rng: write host[:port][/path], or leave the field out for docker.io/dockercoins"
+            "prefix must not be empty: write host[:port][/path], or leave prefix out for docker.io/dockercoins"
         ),
         validation = Rule::new("!self.contains('://')").message(
-            "a prefix has no scheme: write registry.example.com:5000/team here, and the scheme in spec.registry.endpoint"
+            "prefix must not have a scheme: write registry.example.com:5000/team here, and the scheme in spec.registry.endpoint"
         ),
         validation = Rule::new("!self.contains('@')").message(
-            "a prefix has no digest, since it stands before four images: write the digest in the component's image"
+            "prefix must not have a digest, because four images share it: write the digest in the component's image"
         ),
-        validation = Rule::new("!self.matches('\\\\s')").message("a prefix has no spaces: write registry.example.com:5000/team"),
+        validation = Rule::new("!self.matches('\\\\s')").message("prefix must not have spaces: write a prefix such as registry.example.com:5000/team"),
         validation = Rule::new(
             "self.size() == 0 || self.contains('://') || self.contains('@') || self.matches('\\\\s') || self.matches('^[A-Za-z0-9._:\\\\[\\\\]-]+(/[a-z0-9._-]+)*/?$')"
         ).message(
-            "a prefix is host[:port][/path] with a path of lowercase letters, digits, '.', '_' and '-', and without a tag: write registry.example.com:5000/team here, and the tag in spec.tag"
+            "prefix must be host[:port][/path], with a path of lowercase letters, digits, '.', '_' and '-', and without a tag: write a prefix such as registry.example.com:5000/team, and the tag in spec.tag"
         )
     )]
     pub prefix: String,
 
-    /// The address at which the operator asks for tags, where the nodes pull the same registry by another
-    /// one: `http://registry:5000`, or `https://registry.example.com`. Serves only images on the prefix's host;
-    /// credentials are then matched against this address. Default: the prefix's own host, by HTTPS.
+    /// URL at which the operator queries the registry if nodes reach it at a different address, such as
+    /// `http://registry:5000`. It applies only to images on the host of prefix. The operator then matches credentials
+    /// against the host of endpoint. Default: the host of prefix, over HTTPS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     #[x_kube(validation = Rule::new("self.matches('^https?://[A-Za-z0-9._\\\\[\\\\]:-]+/?$')").message(
-        "an endpoint is http:// or https://, a host, and a port where it isn't the usual one: write http://registry:5000"
+        "endpoint must be http:// or https://, a host and an optional port: write a URL such as http://registry:5000"
     ))]
     pub endpoint: Option<String>,
 
-    /// The certificate authority of a registry with a certificate of its own, in PEM, in a ConfigMap or a Secret of
-    /// this namespace. The operator trusts it beside the system's, for the prefix's host alone; the nodes need it
-    /// too. Default: the system's authorities.
+    /// Bundle of PEM certificates in a ConfigMap or Secret of this namespace. The operator trusts them, in addition
+    /// to the system's, for the host of prefix. Configure the nodes to trust them too. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_authority: Option<CertificateAuthority>,
 }
 
-/// Where a certificate authority is kept.
+/// The source of a certificate authority.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.configMapKeyRef) != has(self.secretKeyRef)").message(
-    "a certificate authority is in one place: write either configMapKeyRef or secretKeyRef"
+    "exactly one of configMapKeyRef and secretKeyRef is required: write one of them"
 ))]
 pub struct CertificateAuthority {
-    /// A key of a ConfigMap.
+    /// Selects a key of a ConfigMap in this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_key_ref: Option<KeyReference>,
 
-    /// A key of a Secret.
+    /// Selects a key of a Secret in this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<KeyReference>,
 }
@@ -259,11 +259,11 @@ pub struct CertificateAuthority {
 /// A key of a ConfigMap or Secret in this namespace.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 pub struct KeyReference {
-    /// The name of the ConfigMap or Secret.
+    /// Name of the ConfigMap or Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 
-    /// The key in it. Default: ca.crt.
+    /// Key that holds the certificates. Default: ca.crt.
     #[serde(default = "default_ca_key")]
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
@@ -287,60 +287,60 @@ fn default_prefix() -> String {
     "docker.io/dockercoins".into()
 }
 
-/// Who may reach the pods.
+/// Restricts connections to the pods.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkPolicySpec {
-    /// True closes the pods with NetworkPolicies: rng and hasher are reached by the workers, redis by the workers and
-    /// webui, webui by everyone on its port, the workers by no one. What they reach is not limited. It takes a
-    /// network plugin that enforces policies. Default: false.
+    /// Creates NetworkPolicies. They allow connections to hasher and rng from worker, to redis from worker and webui,
+    /// to webui from everywhere on its port, and none to worker. Egress is not restricted. The cluster needs a
+    /// network plugin that enforces NetworkPolicies. Default: false.
     #[serde(default)]
     pub enabled: bool,
 }
 
-/// The name of a Secret in this namespace.
+/// A Secret in this namespace.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 pub struct SecretReference {
-    /// The Secret's name.
+    /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
 
-/// How the application's tags become digests.
+/// How image tags are resolved to digests.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Resolve {
-    /// Required: nothing new is rolled out until every image is pinned to a digest. BestEffort: an image
-    /// that can't be resolved runs by its tag until it can. Never: tags are written as they are, and no
-    /// registry is asked. Default: Required.
+    /// Required: nothing new is rolled out until every image is resolved to a digest. BestEffort: an image that
+    /// cannot be resolved runs by its tag until it can be. Never: images run by their tags, and no registry is
+    /// queried. Default: Required.
     #[serde(default)]
     pub policy: ResolvePolicy,
 
-    /// How often a tag that is already pinned is asked for again, such as 10m or 1h30m; at least 10s. Default:
-    /// never, so that a tag that moves doesn't roll pods by surprise.
+    /// How often a resolved tag is resolved again, such as 10m or 1h30m; at least 10s. Default: never, so that a
+    /// moved tag does not roll pods by surprise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(
         validation = Rule::new("self.matches('^([0-9]+(\\\\.[0-9]+)?(s|m|h))+$')").message(
-            "an interval is a number and a unit (s, m or h): write 10m, or leave the field out to never ask again"
+            "interval must be numbers with units (s, m or h): write an interval such as 10m, or leave it out to resolve each tag once"
         ),
         validation = Rule::new(
             "!self.matches('^([0-9]+(\\\\.[0-9]+)?(s|m|h))+$') || duration(self) >= duration('10s')"
-        ).message("an interval is at least 10s: write 10m, or leave the field out to never ask again")
+        ).message("interval must be at least 10s: write an interval such as 10m, or leave it out to resolve each tag once")
     )]
     pub interval: Option<String>,
 }
 
-/// What happens with a tag.
+/// What happens before an image runs.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[schemars(description = "")] // It would stand in `kubectl explain` in place of the field's.
 pub enum ResolvePolicy {
-    /// Nothing new is rolled out until every image is pinned.
+    /// Nothing new is rolled out until every image is resolved.
     #[default]
     Required,
-    /// An image that can't be resolved runs by its tag until it can.
+    /// An image that cannot be resolved runs by its tag until it can be.
     BestEffort,
-    /// Tags are written as they are, and no registry is asked.
+    /// Images run by their tags, and no registry is queried.
     Never,
 }
 

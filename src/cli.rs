@@ -61,7 +61,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// A Kubernetes operator for DockerCoins that pins every image tag to a digest.
+/// A Kubernetes operator for DockerCoins that resolves every image tag to a digest.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Cli {
@@ -71,47 +71,46 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Watch DockerCoins resources and make the cluster as they say.
+    /// Run the operator: reconcile DockerCoins resources.
     Run(run::Run),
-    /// Say what images' names mean, which logins are for them, and what their registries answer.
+    /// Resolve images to digests, and show the credentials, platforms and rate limits that apply.
     Resolve(resolve::Resolve),
-    /// Print the objects that the operator would write for the DockerCoins in a file, but for their owner: for review,
-    /// or for a cluster without the operator.
+    /// Print the objects that the operator would create for the DockerCoins in a file, without owner references: for
+    /// review, or for a cluster without the operator.
     Render(render::Render),
-    /// Print how the operator would change the cluster if a file with DockerCoins were applied. Exit code 0: not at
-    /// all; 1: as printed; more: an error.
+    /// Print what the operator would change in the cluster if the DockerCoins in a file were applied. Exit code 0:
+    /// nothing; 1: changes; more: an error.
     Diff(diff::Diff),
-    /// Print a line every second: whether DockerCoins is ready, its workers, its hash rate and its coins.
+    /// Print one line a second with the readiness, workers, hash rate and coins of a DockerCoins.
     Watch(watch::Watch),
-    /// Say whether the cluster has this operator's CustomResourceDefinition, and whether an operator is ready.
+    /// Check that the CRD in the cluster matches this operator, and that an operator is ready.
     Check(check::Check),
     /// Print the CustomResourceDefinition as YAML.
     Crd,
 }
 
-/// How registries are spoken to.
+/// How to connect to registries.
 #[derive(Debug, Args)]
 struct Registries {
-    /// A network in which registries may be, although its addresses are loopback, link-local or otherwise
-    /// refused; may be given several times.
+    /// A network where registries are allowed although its addresses are loopback, link-local or otherwise refused.
+    /// Repeatable.
     #[arg(long = "allow-registry-network", value_name = "CIDR")]
     allow: Vec<IpNet>,
 
-    /// A network in which registries may not be, whatever allows it; may be given several times.
+    /// A network where registries are refused. Takes precedence over --allow-registry-network. Repeatable.
     #[arg(long = "deny-registry-network", value_name = "CIDR")]
     deny: Vec<IpNet>,
 
-    /// How many seconds a registry may take to answer for one image, with all that belongs to it.
+    /// The timeout for resolving one image, in seconds, with all requests that it needs.
     #[arg(long = "registry-deadline", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     deadline: u64,
 
-    /// The folder with registries' mirrors, certificates and headers, as containerd has it: a folder for each host
-    /// with a hosts.toml, such as /etc/containerd/certs.d. Edits are seen at once.
+    /// The directory with mirrors, certificates and headers of registries, in containerd's format: a directory with a
+    /// hosts.toml for each host, such as /etc/containerd/certs.d. Changes need no restart.
     #[arg(long = "registry-config", value_name = "DIR")]
     config: Option<PathBuf>,
 
-    /// The kubelet's configuration of credential provider plugins, a CredentialProviderConfig: for the logins of
-    /// ECR, ACR and Artifact Registry.
+    /// The kubelet's CredentialProviderConfig file, for credentials of ECR, ACR and Artifact Registry.
     #[arg(
         long = "credential-provider-config",
         value_name = "FILE",
@@ -119,7 +118,7 @@ struct Registries {
     )]
     provider_config: Option<PathBuf>,
 
-    /// The folder with these plugins.
+    /// The directory with the credential provider plugins.
     #[arg(
         long = "credential-provider-bin-dir",
         value_name = "DIR",

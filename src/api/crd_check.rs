@@ -1,12 +1,12 @@
-//! Whether the schema that the cluster serves for a DockerCoins is the one that this operator means.
+//! Compares the DockerCoins schema that the cluster serves with this operator's.
 //!
-//! Fields are compared, by name. The API server drops what its schema does not know: of a field of the spec that is a
-//! setting without effect, of one of the status it is memory that the operator relies on. What a field may hold is
-//! not compared: a resource that can't be read is told so by itself.
+//! The API server drops fields that its schema lacks. A dropped spec field is a setting without effect; a dropped
+//! status field is state that the operator relies on. So field names are compared, and which fields have a default.
+//! Types and rules are not: a resource that cannot be decoded reports that itself.
 
 use serde_json::{Map, Value};
 
-/// What status must keep, or a restart would roll out what a tag means by then.
+/// The status fields without which a restart would roll out moved tags.
 const MEMORY: [&str; 4] = [
     "status.components",
     "status.components[].digest",
@@ -14,10 +14,10 @@ const MEMORY: [&str; 4] = [
     "status.components[].pinned",
 ];
 
-/// What to do about a CRD that is not this operator's.
+/// How to install this operator's CRD.
 pub const UPGRADE: &str = "`helm upgrade` with crds.enabled=true (and `--force-conflicts`, if it was changed by hand), or `dockercoins-operator crd | kubectl apply --server-side --force-conflicts --filename -`";
 
-/// Whether a field of the status, by its path, is one that the operator can't do without, or holds one.
+/// Whether a field, by its path, is one of [`MEMORY`] or contains one.
 pub fn is_memory(field: &str) -> bool {
     MEMORY.iter().any(|needed| {
         let below = needed.strip_prefix(field);
@@ -25,26 +25,33 @@ pub fn is_memory(field: &str) -> bool {
     })
 }
 
-/// How many fields a message names.
+/// The maximum number of fields in a message.
 const NAMED: usize = 5;
 
-/// The fields in which the schema that is served and this operator's differ, as paths such as
-/// `spec.worker.env[].name`. A field that is missing stands for all below it.
+/// The fields in which the served schema and this operator's differ, as paths such as `spec.worker.env[].name`. A
+/// missing field stands for all below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// Those that the cluster does not know: its CRD is older.
+    /// The fields that the CRD in the cluster lacks: it is older.
     pub missing: Vec<String>,
-    /// Those that this operator does not know: it is older itself.
+    /// The fields that have a default in this operator's CRD only: the one in the cluster is older.
+    pub without_default: Vec<String>,
+    /// The fields that this operator lacks: it is older.
     pub unknown: Vec<String>,
 }
 
 impl Differences {
-    /// Whether the operator can't act: what it would have to remember is dropped.
+    /// Whether the CRD in the cluster is older than this operator.
+    pub fn is_older(&self) -> bool {
+        !(self.missing.is_empty() && self.without_default.is_empty())
+    }
+
+    /// Whether the operator cannot work, because the cluster drops status fields that it relies on.
     pub fn forget(&self) -> bool {
         self.missing.iter().any(|field| is_memory(field))
     }
 
-    /// What is to be said, and done about it; nothing where there is no difference.
+    /// A sentence with the fix for each kind of difference; empty if there is none.
     pub fn sentences(&self) -> Vec<String> {
         let mut sentences = Vec::new();
         if !self.missing.is_empty() {
@@ -53,9 +60,15 @@ impl Differences {
                 named(&self.missing)
             ));
         }
+        if !self.without_default.is_empty() {
+            sentences.push(format!(
+                "the CRD in the cluster is older than this operator: it has no default for {}. Upgrade it: {UPGRADE}",
+                named(&self.without_default)
+            ));
+        }
         if !self.unknown.is_empty() {
             sentences.push(format!(
-                "this operator is older than the CRD in the cluster: it does not heed {}. Upgrade the operator",
+                "this operator is older than the CRD in the cluster: it ignores {}. Upgrade the operator",
                 named(&self.unknown)
             ));
         }
@@ -63,17 +76,16 @@ impl Differences {
     }
 }
 
-/// The schema of a DockerCoins in what the API server publishes of the group's version, a document of OpenAPI 3; `None`
-/// where there is none. An empty document is what it answers, with 200, for a moment after a CRD has gone.
+/// The schema of DockerCoins in an OpenAPI 3 document of the API server; `None` if the document lacks it. The API server
+/// returns an empty document with 200 for a moment after a CRD was deleted.
 ///
 /// # Errors
-/// Where it is no JSON.
+/// If the document is not JSON.
 pub fn published(document: &str) -> Result<Option<Value>, serde_json::Error> {
     if document.trim().is_empty() {
         return Ok(None);
     }
     let document: Value = serde_json::from_str(document)?;
-    // Served beside others of the group's, of which there are none yet.
     let mut schemas = document["components"]["schemas"]
         .as_object()
         .into_iter()
@@ -82,18 +94,19 @@ pub fn published(document: &str) -> Result<Option<Value>, serde_json::Error> {
     Ok(of_coins.map(|(_, schema)| schema.clone()))
 }
 
-/// Compares the spec and the status of two schemas of the whole resource, in OpenAPI's form.
+/// Compares the spec and the status in two OpenAPI schemas of the whole resource.
 pub fn differences(served: &Value, own: &Value) -> Differences {
     let mut differences = Differences::default();
     for part in ["spec", "status"] {
         let (served, own) = (&served["properties"][part], &own["properties"][part]);
         absent(own, served, part, &mut differences.missing);
         absent(served, own, part, &mut differences.unknown);
+        without_default(own, served, part, &mut differences.without_default);
     }
     differences
 }
 
-/// The fields of `wanted` that `schema` has not.
+/// Collects the fields of `wanted` that `schema` lacks.
 fn absent(wanted: &Value, schema: &Value, path: &str, found: &mut Vec<String>) {
     if wanted.is_null() || schema["x-kubernetes-preserve-unknown-fields"] == true {
         return;
@@ -116,6 +129,20 @@ fn absent(wanted: &Value, schema: &Value, path: &str, found: &mut Vec<String>) {
                 found,
             );
         }
+    }
+}
+
+/// Collects the fields of both schemas that have a default in `wanted` only.
+fn without_default(wanted: &Value, schema: &Value, path: &str, found: &mut Vec<String>) {
+    if schema.is_null() || schema["x-kubernetes-preserve-unknown-fields"] == true {
+        return;
+    }
+    if !wanted["default"].is_null() && schema["default"].is_null() {
+        found.push(path.to_owned());
+    }
+    for (name, field) in wanted["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        without_default(field, &schema["properties"][name], &path, found);
     }
 }
 
@@ -182,6 +209,22 @@ mod tests {
     }
 
     #[test]
+    fn crd_without_the_status_default_is_older() {
+        let mut older = own();
+        let status = older["properties"]["status"].as_object_mut().unwrap();
+        status.remove("default");
+        let found = differences(&older, &own());
+
+        assert_eq!(found.without_default, ["status"]);
+        assert!(found.is_older() && !found.forget());
+        let sentences = found.sentences();
+        assert!(
+            sentences[0].contains("it has no default for status. Upgrade it"),
+            "{sentences:?}"
+        );
+    }
+
+    #[test]
     fn a_newer_crd_has_fields_that_are_not_heeded() {
         let mut newer = own();
         for number in 1..=6 {
@@ -194,7 +237,7 @@ mod tests {
         assert_eq!(
             found.sentences(),
             [
-                "this operator is older than the CRD in the cluster: it does not heed spec.new1, spec.new2, spec.new3, spec.new4, spec.new5 and 1 more. Upgrade the operator"
+                "this operator is older than the CRD in the cluster: it ignores spec.new1, spec.new2, spec.new3, spec.new4, spec.new5 and 1 more. Upgrade the operator"
             ]
         );
     }

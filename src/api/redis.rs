@@ -1,4 +1,4 @@
-//! What can be said of Redis alone: where else it is, and where it keeps the coins.
+//! The fields of Redis: an external server, and storage.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -6,107 +6,109 @@ use serde::{Deserialize, Serialize};
 
 use super::ComponentSpec;
 
-/// Redis: a component of which there is at most one.
+/// The Redis component, which has at most one pod.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.replicas) || self.replicas <= 1").message(
-        "two Redis pods would split the counters between them: write 1, 0, or leave replicas out"
+        "redis must have at most one pod, because two would split the counters: write 0 or 1, or leave replicas out"
     ),
     validation = Rule::new("!has(self.autoscaling)").message(
-        "two Redis pods would split the counters between them: leave autoscaling out"
+        "redis must have at most one pod, because two would split the counters: leave autoscaling out"
     ),
     validation = Rule::new("!(has(self.external) && has(self.storage))").message(
-        "external and storage exclude each other, since a Redis elsewhere keeps its coins there: write one of them"
+        "external and storage are mutually exclusive, because an external Redis has its own storage: write one of them"
     ),
     validation = Rule::new(
         "!has(self.storage) || !has(self.strategy) || (has(self.strategy.type) ? self.strategy.type == 'Recreate' : !has(self.strategy.rollingUpdate))"
     ).message(
-        "two Redis pods would write to the same files while one replaces the other: write strategy.type Recreate beside storage, or leave strategy out"
+        "storage requires strategy.type Recreate, because two Redis pods must not write to one volume: write that type, or leave strategy out"
     )
 )]
 pub struct RedisSpec {
-    /// What every component has.
+    /// The fields of every component.
     #[serde(flatten)]
     pub component: ComponentSpec,
 
-    /// A Redis elsewhere. The Service redis then leads there, and none is deployed: the image and all else of a
-    /// component's settings have no effect. Excludes storage. Default: none.
+    /// Redis server outside this application, which must accept connections without a password. The Service `redis`
+    /// then leads to it, and the operator runs no Redis: all other fields of redis have no effect. Mutually exclusive
+    /// with storage. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalRedis>,
 
-    /// A volume for the coins, so that they are still there when the pod is replaced. Excludes external.
-    /// Default: none, the coins are kept in memory.
+    /// Keeps the coins on a volume, so that they survive a replacement of the pod. Mutually exclusive with external.
+    /// Default: none; the coins are in memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
 }
 
-/// Where a Redis is that someone else runs. It must take connections without a password, as DockerCoins knows none.
+/// A Redis server outside this application.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(
     "!has(self.port) || self.port == 6379 || self.host.contains(':') || self.host.matches('^[0-9.]+$')"
 ).message(
-    "a name leads to another name, and can't lead to another port: write port 6379, or the address in place of the host's name"
+    "port must be 6379 if host is a DNS name: write port 6379, or an IP address in host"
 ))]
 pub struct ExternalRedis {
-    /// Its name, such as redis.example.com or redis.data.svc.cluster.local, or its IP address.
+    /// DNS name or IP address of the server, such as redis.example.com or redis.data.svc.cluster.local.
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new(
         "self.matches('^([0-9]{1,3}[.]){3}[0-9]{1,3}$') || self.matches('^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*$') || !self.matches('^[0-9.]+$') && self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')"
     ).message(
-        "a host is a name in lowercase or an IP address, without a scheme and without a port: write redis.example.com, and the port in port"
+        "host must be a lowercase DNS name or an IP address, without a scheme and a port: write a host such as redis.example.com, and the port in port"
     ))]
     pub host: String,
 
-    /// Its port. Where host is a name, it can't be another. Default: 6379.
+    /// Port of the server. It must be 6379 if host is a DNS name. Default: 6379.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,
 }
 
-/// The volume in which Redis keeps the coins: a PersistentVolumeClaim redis.
+/// The PersistentVolumeClaim `redis`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(
     "has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)"
 ).message(
-    "a volume can't change its class: put the former storageClassName back; or take spec.redis.storage out, wait until the claim is gone with its coins, and write it anew"
+    "storageClassName is immutable: write the former value; or remove spec.redis.storage, wait until the claim and its coins are deleted, and write it again"
 ))]
 pub struct Storage {
-    /// How much, such as 1Gi. It can grow later, where the class allows that, and not shrink.
+    /// Size of the volume, such as 1Gi. It can grow if the StorageClass allows expansion, but never shrink.
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(
         validation = Rule::new("isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))").message(
-            "a size is an amount above 0: write one such as 1Gi"
+            "size must be an amount above 0: write a size such as 1Gi"
         ),
         validation = Rule::new(
             "!isQuantity(self) || !isQuantity(oldSelf) || quantity(self).compareTo(quantity(oldSelf)) >= 0"
         ).message(
-            "a volume can't shrink: write the former size or more; or take spec.redis.storage out, wait until the claim is gone with its coins, and write it anew"
+            "size must not shrink: write the former size or more; or remove spec.redis.storage, wait until the claim and its coins are deleted, and write it again"
         )
     )]
     pub size: String,
 
-    /// The class of the volume, see `kubectl get storageclasses`; it can't be changed later. Default: the cluster's
-    /// default class.
+    /// StorageClass of the volume (see `kubectl get storageclasses`). It is immutable. Default: the cluster's default
+    /// class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub storage_class_name: Option<String>,
 
-    /// What becomes of the claim, and the coins, when the resource is deleted or this field is taken out. Delete: they
-    /// go too. Retain: they stay, and serve the next resource of this name in this namespace. Default: Delete.
+    /// What happens to the PersistentVolumeClaim `redis` and its coins when the DockerCoins is deleted or storage is
+    /// removed. Delete: the claim is deleted. Retain: the claim is kept, and reused by the next DockerCoins with this
+    /// name in this namespace. Default: Delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when_deleted: Option<WhenDeleted>,
 }
 
-/// What becomes of a claim that is no longer asked for.
+/// What happens to the claim once nothing requests it.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[schemars(description = "")] // It would stand in `kubectl explain` in place of the field's.
 pub enum WhenDeleted {
-    /// It goes too.
+    /// The claim is deleted.
     #[default]
     Delete,
-    /// It stays.
+    /// The claim is kept.
     Retain,
 }

@@ -1,4 +1,4 @@
-//! The CustomResourceDefinition: what the derives give, made strict and bounded.
+//! The CustomResourceDefinition: the derived schema, with bounds.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
@@ -9,19 +9,19 @@ use serde_json::{Value, json};
 
 use super::DockerCoins;
 
-/// The longest string that a field takes which sets no bound of its own, in characters.
+/// The default maxLength, in characters, of strings without their own.
 const LONGEST: i64 = 1024;
-/// The most items or keys that a list or map takes which sets no bound of its own.
+/// The default maxItems and maxProperties of lists and maps without their own.
 const MOST: i64 = 64;
 
 /// The CustomResourceDefinition of DockerCoins.
 ///
-/// Beside what the types say, every string, list and map gets an upper bound, so that no resource can make
-/// the API server or the operator work without limit, and no field takes `null`: the API server then drops
-/// an explicit `null` before it fills in defaults and checks rules, so that `tag: null` means no tag.
-///
-/// A resource that the operator has not looked at yet has a status all the same, of a generation that never was:
-/// kstatus takes one that says nothing for one that is as wanted, and Flux and Helm would not wait for it.
+/// Beyond the derived schema:
+/// - Every string, list and map gets an upper bound, which limits the work of the API server and the operator.
+/// - No field is nullable: the API server then drops an explicit `null` before it sets defaults and checks rules, so
+///   that `tag: null` means no tag.
+/// - `status` defaults to `observedGeneration: -1`. kstatus treats a resource without observedGeneration as current,
+///   so Flux and Helm would not wait for the operator.
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = DockerCoins::crd();
     for version in &mut crd.spec.versions {
@@ -39,7 +39,7 @@ pub fn crd() -> CustomResourceDefinition {
     crd
 }
 
-/// The schema that [`crd`] has for the whole resource, in OpenAPI's form.
+/// The schema of the whole resource in [`crd`], as OpenAPI.
 pub fn crd_schema() -> Value {
     json!(crd())["spec"]["versions"][0]["schema"]["openAPIV3Schema"].take()
 }
@@ -74,7 +74,7 @@ fn tighten(schema: &mut JSONSchemaProps) {
     }
 }
 
-/// A text whose lines were broken for the source: `kubectl explain` breaks them anew. Paragraphs stay.
+/// Joins the lines of each paragraph: `kubectl explain` wraps them itself.
 fn unwrapped(text: &str) -> String {
     let lines = |paragraph: &str| paragraph.lines().collect::<Vec<_>>().join(" ");
     let paragraphs = text.split("\n\n").map(lines);
@@ -93,7 +93,7 @@ pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
         },
         "x-kubernetes-validations": [{
             "rule": "self.all(key, key.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
-            "message": "a label's key is letters, digits, '-', '_' and '.', at most 63 of them, with or without a domain and a slash before it: write one such as example.com/team",
+            "message": "a label key must be at most 63 letters, digits, '-', '_' and '.', optionally after a domain and a slash: write a key such as example.com/team",
         }],
     })
 }
@@ -107,7 +107,7 @@ pub(super) fn annotations(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A map of resource names to amounts that aren't negative, in Kubernetes' notation for quantities.
+/// A map of resource names to non-negative Kubernetes quantities.
 pub(super) fn quantities(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
@@ -120,14 +120,14 @@ pub(super) fn quantities(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// The rule that a field holds a name by which people reach a page; a star may stand for its first part.
+/// The rule that a field is a DNS name, whose first label may be a star.
 pub(super) const IS_HOST_NAME: &str = "self.matches('^([*][.])?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?([.][a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$') && !self.matches('^[0-9.]+$')";
-/// The rule that all hostnames are such names.
+/// The rule that all hostnames are DNS names.
 pub(super) const ARE_HOST_NAMES: &str = "!has(self.hostnames) || self.hostnames.all(name, name.matches('^([*][.])?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?([.][a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$') && !name.matches('^[0-9.]+$'))";
-/// What both say to others.
-pub(super) const HOST_NAME: &str = "a host is a name in lowercase, without a scheme, a port or a path, and no IP address: write coins.example.com";
+/// The message of both rules.
+pub(super) const HOST_NAME: &str = "a host must be a lowercase DNS name without a scheme, a port and a path, and not an IP address: write a host such as coins.example.com";
 
-/// The rule that a check which has no default says what it does. `at` is where the check is, such as
+/// The rule that a probe without a default names its check. `at` is the path of the probe, such as
 /// `self.liveness`.
 pub(super) fn is_check_named(at: &str) -> String {
     format!(
@@ -135,15 +135,14 @@ pub(super) fn is_check_named(at: &str) -> String {
     )
 }
 
-/// The rule that a field which takes a number or a percentage has one, of which `percents` are the numbers that
-/// may stand before the sign.
+/// The rule that a field is a number or a percentage. `percents` is the pattern of the number before the sign.
 pub(super) fn is_number_or_percentage(field: &str, percents: &str) -> String {
     format!(
         "!has(self.{field}) || (type(self.{field}) == int ? int(self.{field}) >= 0 : string(self.{field}).matches('^{percents}%$'))"
     )
 }
 
-/// A number of pods, or a percentage of them; the rest is [`is_number_or_percentage`].
+/// A number or percentage of pods; [`is_number_or_percentage`] checks the format.
 pub(super) fn number_or_percentage(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "x-kubernetes-int-or-string": true,

@@ -1,31 +1,31 @@
-//! What the operator tells, and what it remembers: status is its only memory of which digest answers a tag.
+//! The status: the observed state, and the operator's only record of which digest a tag was resolved to.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What DockerCoins looks like now.
+/// Status is the observed state of the application.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct DockerCoinsStatus {
-    /// The generation of the resource that this status speaks of; -1 until the operator has looked at it.
+    /// Generation of the resource that this status describes; -1 until the operator has processed the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Ready and ImagesResolved always; Reconciling and Stalled only while they are True.
+    /// Latest observations of the application. Ready and ImagesResolved are always present, Reconciling and Stalled
+    /// only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
-    /// The value of the annotation dockercoins.dev/requestedAt that was last done: every tag has been asked for
-    /// again since it was written.
+    /// Last value of the annotation dockercoins.dev/requestedAt for which every tag has been resolved again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_requested_at: Option<String>,
 
-    /// The five components.
+    /// State of the five components.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -36,78 +36,78 @@ pub struct DockerCoinsStatus {
     #[schemars(length(max = 32), inner(length(max = 1024)))]
     pub warnings: Vec<String>,
 
-    /// How many workers there are, for the scale subresource.
+    /// Number of worker pods, for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
 
-    /// Which pods are workers, for the scale subresource.
+    /// Label selector of the worker pods, for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub selector: Option<String>,
 }
 
-/// What one component looks like now.
+/// The observed state of one component.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ComponentStatus {
-    /// The component's name.
+    /// Name of the component.
     #[schemars(length(max = 63))]
     pub name: String,
 
-    /// The image as asked for, written out in full.
+    /// Requested image, as a full reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub image: Option<String>,
 
-    /// The digest that answers image; absent while there is no answer.
+    /// Digest to which image was resolved. Absent until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub digest: Option<String>,
 
-    /// When digest was first given as the answer.
+    /// When a registry first returned digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Time>,
 
-    /// Which registry gave digest, by the address at which it was asked.
+    /// Address of the registry that returned digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub registry: Option<String>,
 
-    /// Whose login the registry accepted for it, such as Secret regcred; absent where none was needed.
+    /// Source of the credentials that the registry accepted, such as Secret regcred. Absent if none were needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub login: Option<String>,
 
-    /// The platforms for which digest has an image, such as linux/amd64; absent where the registry doesn't say.
+    /// Platforms of the image, such as linux/amd64. Absent if the registry does not list them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 128)))]
     pub platforms: Vec<String>,
 
-    /// The platforms of nodes for which digest has no image, as they were when it was resolved: pods on these
-    /// nodes can't start. Absent where it could not be found out.
+    /// Platforms of nodes for which the image was not available when it was resolved: pods cannot start on these
+    /// nodes. Absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), inner(length(max = 128)))]
     pub unserved_platforms: Option<Vec<String>>,
 
-    /// When the registry is asked again; absent where it need not be, or only by resolve.interval.
+    /// When the operator queries the registry again. Absent if it need not, or only because of resolve.interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt: Option<Time>,
 
-    /// What the Deployment names. It differs from image and digest while a new set of images is incomplete,
-    /// and the last complete one runs on.
+    /// Image in the Deployment. It differs from image and digest while a new set of images is not fully resolved: the
+    /// last complete set keeps running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub pinned: Option<String>,
 
-    /// How many pods there should be.
+    /// Number of desired pods.
     #[serde(default)]
     pub replicas: i32,
 
-    /// How many pods are ready.
+    /// Number of ready pods.
     #[serde(default)]
     pub ready_replicas: i32,
 
-    /// What keeps this component from being as asked for; absent when nothing does.
+    /// Says why the component is not in its desired state. Absent if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub message: Option<String>,

@@ -10,7 +10,7 @@ fn schema() -> JSONSchemaProps {
     version.schema.unwrap().open_api_v3_schema.unwrap()
 }
 
-/// The places below a schema at which `is` holds.
+/// The paths below a schema for which `is` holds.
 fn places(
     schema: &JSONSchemaProps,
     path: &str,
@@ -78,7 +78,7 @@ fn it_has_its_names_and_the_workers_scale() {
 
 #[test]
 fn it_is_small_enough_for_client_side_apply() {
-    // The annotation that client-side apply keeps may be 256 KiB, with everything else in annotations.
+    // Client-side apply stores the object in an annotation; all annotations together may have 256 KiB.
     let size = serde_json::to_string(&crd()).unwrap().len();
     assert!(size < 150_000, "{size}");
 }
@@ -110,7 +110,7 @@ fn every_field_is_described() {
     let spec = &root.properties.as_ref().unwrap()["spec"];
     let undescribed = |schema: &JSONSchemaProps| schema.description.is_none();
     let found = places(spec, "spec", &undescribed);
-    // The items of a list and the values of a map are described by the list and the map.
+    // The description of a list or map covers its items or values.
     let found: Vec<_> = found
         .into_iter()
         .filter(|path| !path.ends_with("[]") && !path.ends_with("{}"))
@@ -118,8 +118,8 @@ fn every_field_is_described() {
     assert_eq!(found, none());
 }
 
-/// The optional settings at any depth whose description names no default. A group of settings has none; nor
-/// has what Kubernetes describes.
+/// The optional fields whose description names no default. Objects with fields of their own need none, nor do
+/// Kubernetes' own types.
 fn without_default(schema: &JSONSchemaProps, path: &str) -> Vec<String> {
     let required = schema.required.clone().unwrap_or_default();
     let mut found = Vec::new();

@@ -1,6 +1,6 @@
-//! Which fields of a resource this operator doesn't know: the cluster's CRD may be newer than it.
+//! Finds the fields of a resource that this operator does not know, because the CRD in the cluster is newer.
 //!
-//! What is read as a `DockerCoins` has lost them. But the API server keeps a record of every field that someone set.
+//! Decoding a `DockerCoins` drops such fields, but `metadata.managedFields` lists every field that was set.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::crd_schema;
 
-/// The fields of the spec that this operator knows: its schema, with nothing of it but `properties` and `items`.
+/// The spec fields that this operator knows: its schema, reduced to `properties` and `items`.
 pub struct Known(Value);
 
 impl Default for Known {
@@ -18,7 +18,7 @@ impl Default for Known {
     }
 }
 
-/// What a schema says of names: it is kept for as long as the operator runs, and the rest of it is ten times as much.
+/// Reduces a schema to its field names. The operator keeps the result in memory; the whole schema is ten times as large.
 fn names(schema: &Value) -> Value {
     let mut kept = json!({});
     if let Some(fields) = schema["properties"].as_object() {
@@ -34,8 +34,7 @@ fn names(schema: &Value) -> Value {
 }
 
 impl Known {
-    /// The fields of the spec that someone set and the schema doesn't have, such as `spec.worker.flavour`, by the
-    /// records of who manages which field.
+    /// The spec fields in managed fields that the schema lacks, such as `spec.worker.flavour`.
     pub fn unknown(&self, records: &[ManagedFieldsEntry]) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         for record in records.iter().filter(|record| record.subresource.is_none()) {
@@ -46,8 +45,8 @@ impl Known {
         found
     }
 
-    /// The fields of a resource that someone wrote and it doesn't have, such as `spec.worker.env[0].flavour`. What is
-    /// below its metadata and its status isn't looked at.
+    /// The fields in a manifest that the schema lacks, such as `spec.worker.env[0].flavour`. Metadata and status are not
+    /// checked.
     pub fn unknown_in(&self, resource: &Value) -> BTreeSet<String> {
         let known = ["apiVersion", "kind", "metadata", "spec", "status"];
         let fields = resource.as_object().into_iter().flatten();
@@ -58,7 +57,7 @@ impl Known {
     }
 }
 
-/// The fields of a value that its schema doesn't have.
+/// Collects the fields of a value that its schema lacks.
 fn compare(path: &str, value: &Value, schema: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
@@ -88,13 +87,13 @@ fn walk(path: &str, fields: &Value, schema: &Value, found: &mut BTreeSet<String>
     };
     for (key, below) in fields {
         let Some(name) = key.strip_prefix("f:") else {
-            // An item of a list, or the field itself.
+            // `k:{…}` is a list item, `.` the field itself.
             walk(&format!("{path}[]"), below, &schema["items"], found);
             continue;
         };
         let path = format!("{path}.{name}");
         match &schema["properties"][name] {
-            // Whoever takes any name has no properties.
+            // A schema without properties takes any name.
             Value::Null if schema["properties"].is_object() => {
                 found.insert(path);
             }

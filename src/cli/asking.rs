@@ -10,21 +10,21 @@ use resolver::{Endpoint, Keyring, Request, ResolveError, Resolved, Resolver};
 use super::logins::Logins;
 use super::{CliError, Registries};
 
-/// What a command that asks registries takes.
+/// How to query registries.
 #[derive(Debug, Args)]
 pub(super) struct Asking {
-    /// The logins: a file as `docker login` writes it, or as a pull secret holds it. The credential helpers that it
-    /// names are run where a registry is asked. Default: that of the user, where a registry is asked.
+    /// A file with registry credentials, as `docker login` writes it or a pull secret contains it. Its credential
+    /// helpers are run if a registry is queried. Default: the user's own file, if a registry is queried.
     #[arg(long, value_name = "FILE")]
     docker_config: Option<PathBuf>,
 
-    /// Where the images are asked for, instead of at their own hosts, such as http://registry:5000; of a
-    /// resource, those on its prefix's host.
+    /// The URL to query instead of the images' own hosts, such as http://registry:5000. For a resource, applies to
+    /// images on the host of its prefix.
     #[arg(long, value_name = "URL", value_parser = Endpoint::parse)]
     endpoint: Option<Endpoint>,
 
-    /// A certificate authority in PEM that is trusted for the images' own hosts, or the endpoint;
-    /// of a resource, for its prefix's host.
+    /// A PEM file with certificate authorities to trust for the images' hosts, or for --endpoint. For a resource,
+    /// applies to the host of its prefix.
     #[arg(long, value_name = "FILE")]
     certificate_authority: Option<PathBuf>,
 }

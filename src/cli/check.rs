@@ -35,12 +35,12 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Where an operator says whether it is ready, such as http://dockercoins-operator:8080/readyz. It is waited
-    /// for up to a minute. Default: only the CRD is looked at.
+    /// The readiness URL of an operator, such as http://dockercoins-operator:8080/readyz. Waits up to a minute until
+    /// the operator is ready. Default: none; only the CRD is checked.
     #[arg(long, value_name = "URL")]
     ready_url: Option<Uri>,
 
-    /// The context of the kubeconfig to use. Default: the current one; inside a cluster, that cluster.
+    /// The kubeconfig context. Default: the current context; inside a cluster, that cluster.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
 }
@@ -52,7 +52,7 @@ impl Check {
         let client =
             Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
         let mut found = differences(&client).await?;
-        if drops(&found) {
+        if is_missing_or_older(&found) {
             eprintln!(
                 "the CRD is not this operator's; one that was just installed is waited for, {} s at most",
                 PUBLISHED.as_secs()
@@ -65,7 +65,7 @@ impl Check {
             ))?;
             return Ok(false);
         };
-        let mut is_well = differences.missing.is_empty();
+        let mut is_well = !differences.is_older();
         match differences.sentences() {
             none if none.is_empty() => write_out("the CRD is this operator's\n")?,
             sentences => write_out(&format!("{}\n", sentences.join("\n")))?,
@@ -92,7 +92,7 @@ impl Check {
 /// and roll what has moved.
 pub async fn before_running(client: &Client) -> Result<(), CliError> {
     let found = match differences(client).await {
-        Ok(Some(found)) if !found.missing.is_empty() => published(client, Some(found)).await,
+        Ok(Some(found)) if found.is_older() => published(client, Some(found)).await,
         // That there is no CRD is told by its watch, which waits for one.
         other => other,
     };
@@ -119,16 +119,16 @@ async fn published(
     mut found: Option<Differences>,
 ) -> Result<Option<Differences>, CliError> {
     let began = Instant::now();
-    while drops(&found) && began.elapsed() <= PUBLISHED {
+    while is_missing_or_older(&found) && began.elapsed() <= PUBLISHED {
         sleep(BETWEEN_LOOKS).await;
         found = differences(client).await?;
     }
     Ok(found)
 }
 
-/// Whether the cluster drops something that is written to it, if it has the CRD at all.
-fn drops(found: &Option<Differences>) -> bool {
-    found.as_ref().is_none_or(|found| !found.missing.is_empty())
+/// Whether the CRD is missing, or older than this operator.
+fn is_missing_or_older(found: &Option<Differences>) -> bool {
+    found.as_ref().is_none_or(Differences::is_older)
 }
 
 /// How the CRD that the cluster serves differs from this operator's; `None` where it serves none.

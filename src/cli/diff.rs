@@ -33,7 +33,7 @@ pub(super) struct Diff {
     #[command(flatten)]
     written: Written,
 
-    /// The context of the kubeconfig to use. Default: the current one; inside a cluster, that cluster.
+    /// The kubeconfig context. Default: the current context; inside a cluster, that cluster.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
 }

@@ -7,24 +7,24 @@ use crate::runtime::leader::{Campaign, Candidate, Leadership, Pace};
 use clap::Args;
 use kube::Client;
 
-/// How replicas agree which of them writes.
+/// Leader election between replicas.
 #[derive(Debug, Args)]
 pub struct Election {
-    /// Write only while holding a Lease, so that there may be several replicas: one leads, the others stand by
-    /// with all that it takes to go on at once.
+    /// Elect a leader by a Lease, to run several replicas: only the leader writes, the others are on standby with
+    /// synchronized caches.
     #[arg(long, env = "LEADER_ELECT")]
     pub leader_elect: bool,
 
-    /// The name of that Lease.
+    /// The name of the Lease.
     #[arg(long, value_name = "NAME", default_value = "dockercoins-operator")]
     pub lease_name: String,
 
-    /// Its namespace. Default: the pod's; outside a cluster, that of the kubeconfig's context.
+    /// The namespace of the Lease. Default: the pod's; outside a cluster, that of the kubeconfig context.
     #[arg(long, value_name = "NAMESPACE")]
     lease_namespace: Option<String>,
 
-    /// How many seconds the others wait for a leader that is not heard of. It renews the Lease every two fifteenths
-    /// of them, and stops writing two thirds of them after its last renewal.
+    /// The duration of the Lease, in seconds: how long standby replicas wait after the leader's last renewal. The
+    /// leader renews every 2/15 of it, and stops writing 2/3 of it after its last renewal.
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u16).range(5..=3600))]
     lease_seconds: u16,
 }

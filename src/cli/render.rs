@@ -15,16 +15,16 @@ pub(super) struct Render {
     #[command(flatten)]
     written: Written,
 
-    /// How the objects are written.
+    /// The output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
     output: Output,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// Documents of YAML.
+    /// YAML documents.
     Yaml,
-    /// A List in JSON.
+    /// A JSON List.
     Json,
 }
 

@@ -20,17 +20,17 @@ const AT_ONCE: usize = 8;
 
 #[derive(Debug, Args)]
 pub(super) struct Resolve {
-    /// The images, such as redis:7 or registry.example.com/team/rng:v0.1; `-` reads one from each line of the
-    /// standard input, as it stands.
+    /// Images, such as redis:7 or registry.example.com/team/rng:v0.1; `-` reads one image from each line of the
+    /// standard input.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
 
-    /// Ask no registry: say what the names mean, and with --docker-config which logins would be tried if that file
-    /// were a pull secret: as the kubelet reads one, without identity tokens and credential helpers.
+    /// Query no registry: show the parsed names and, with --docker-config, the credentials that would be tried if
+    /// that file were a pull secret (without identity tokens and credential helpers, like the kubelet).
     #[arg(long)]
     offline: bool,
 
-    /// How the answers are written: a table for people, or one JSON object a line.
+    /// The output format.
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     output: Output,
 
@@ -43,9 +43,9 @@ pub(super) struct Resolve {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// Columns for people.
+    /// A table.
     Table,
-    /// One object a line.
+    /// One JSON object a line.
     Json,
 }
 

@@ -37,7 +37,7 @@ const PUSHES_MAX: usize = 1024;
 
 #[derive(Debug, Args)]
 pub struct Run {
-    /// A namespace to look after; may be given several times. Default: all of them.
+    /// A namespace to watch. Repeatable. Default: all namespaces.
     #[arg(
         long = "namespace",
         value_name = "NAMESPACE",
@@ -46,11 +46,11 @@ pub struct Run {
     )]
     namespaces: Vec<String>,
 
-    /// The context of the kubeconfig to use. Default: the current one; inside a cluster, that cluster.
+    /// The kubeconfig context. Default: the current context; inside a cluster, that cluster.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
 
-    /// How many resources are reconciled at once.
+    /// The number of resources to reconcile in parallel.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
 
@@ -60,36 +60,37 @@ pub struct Run {
     #[command(flatten)]
     election: Election,
 
-    /// Where registries may tell of pushes, such as 0.0.0.0:9000: by POST to /hooks/SECRET, or to /hooks with
-    /// the secret in the Authorization header, or signed with it. Default: nowhere.
+    /// The address to receive push notifications from registries on, such as 0.0.0.0:9000. Registries POST to
+    /// /hooks/SECRET, or to /hooks with the secret in the Authorization header or a signature made with it. Default:
+    /// none.
     #[arg(long, value_name = "ADDRESS", requires = "webhook_secret_file")]
     webhook_address: Option<SocketAddr>,
 
-    /// The file with the secret that these registries show: at least 16 characters.
+    /// The file with the webhook secret, at least 16 characters.
     #[arg(long, value_name = "FILE", requires = "webhook_address")]
     webhook_secret_file: Option<PathBuf>,
 
-    /// Where the operator tells of itself, such as 0.0.0.0:8080: /metrics, /healthz and /readyz, to whoever reaches
-    /// it. Default: nowhere.
+    /// The address to serve /metrics, /healthz and /readyz on, without authentication, such as 0.0.0.0:8080. Default:
+    /// none.
     #[arg(long, value_name = "ADDRESS")]
     http_address: Option<SocketAddr>,
-    /// Where traces go by OTLP over HTTP, such as http://collector:4318. Default: nowhere.
+    /// The OTLP/HTTP collector to send traces to, such as http://collector:4318. Default: none.
     #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
 
-    /// How the log is written. Default: for people on a terminal, JSON elsewhere.
+    /// The log format. Default: text on a terminal, json elsewhere.
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
 
-    /// What is logged: error, warn, info, debug or trace, or directives such as
-    /// info,dockercoins_operator=debug. At debug, every request says why it is sent.
+    /// The log level: error, warn, info, debug, trace, or directives such as info,dockercoins_operator=debug. At
+    /// debug, the log gives the reason for each request.
     #[arg(long, value_name = "LEVEL", env = "RUST_LOG", default_value = DEFAULT_LOG)]
     log_level: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
-    /// One line for people.
+    /// Human-readable lines.
     Text,
     /// One JSON object a line.
     Json,

@@ -29,15 +29,15 @@ const LONGEST_ANSWER: usize = 64 << 10;
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
-    /// The namespace. Default: the kubeconfig's.
+    /// The namespace. Default: that of the kubeconfig context.
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<String>,
 
-    /// The context of the kubeconfig to use. Default: the current one; inside a cluster, that cluster.
+    /// The kubeconfig context. Default: the current context; inside a cluster, that cluster.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
 
-    /// One line, as soon as the hash rate is known: after five seconds. Exit code 1 where it can't be.
+    /// Print one line once the hash rate is known, after 5 seconds. Exit code 1 if it cannot be determined.
     #[arg(long)]
     once: bool,
 }

@@ -17,19 +17,19 @@ use resolver::{Reference, Request, ResolveError, Resolver};
 use super::asking::{Asker, Asking, explained, tell_of_plugins};
 use super::{CliError, Registries};
 
-/// The resources, and how their images are found.
+/// The resources, and how to resolve their images.
 #[derive(Debug, Args)]
 #[command(mut_group("Asking", |group| group.requires("resolve")), mut_group("Registries", |group| group.requires("resolve")))]
 pub(super) struct Written {
-    /// The file with DockerCoins, as YAML or JSON; `-` is the standard input.
+    /// The file with DockerCoins resources, in YAML or JSON; `-` reads the standard input.
     #[arg(short, long, value_name = "FILE")]
     filename: PathBuf,
 
-    /// The namespace of those that name none. One that names another is refused, as kubectl has it.
+    /// The namespace of resources that name none. A resource that names another is refused, as in kubectl.
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
 
-    /// Ask the images' registries for their digests, as the operator would, but by your own logins.
+    /// Query registries for the digests of the images, like the operator, but with your own credentials.
     #[arg(long)]
     resolve: bool,
 

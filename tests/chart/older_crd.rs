@@ -100,7 +100,7 @@ async fn an_operator_warns_of_a_crd_that_is_newer_or_drops_settings() {
     let older = format!(
         "the CRD in the cluster is older than this operator: it drops spec.suspend. Upgrade it: {UPGRADE}"
     );
-    let newer = "this operator is older than the CRD in the cluster: it does not heed spec.tomorrow. Upgrade the operator";
+    let newer = "this operator is older than the CRD in the cluster: it ignores spec.tomorrow. Upgrade the operator";
 
     let operator = Operator::start(&namespace);
     operator.until_logged(&older).await;

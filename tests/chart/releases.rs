@@ -11,13 +11,12 @@ const ONE: &str = "dockercoins-operator";
 
 fn looks_after(what: &str, namespace: &str) -> String {
     let advice = match what {
-        "every namespace" => "Give that one namespaces of its own (watchNamespaces)",
-        _ => "Give this release other namespaces (watchNamespaces), change that one's",
+        "every namespace" => "Set watchNamespaces in that release",
+        _ => "Set other namespaces in watchNamespaces of this release or of that one",
     };
     format!(
-        "The release {ONE} in the namespace {namespace} already looks after {what}, and two operators there would do \
-         everything twice. {advice}, or uninstall \
-         it:\n\n  helm uninstall {ONE} --namespace {namespace}"
+        "The release {ONE} in the namespace {namespace} already watches {what}, and two operators must not watch one \
+         namespace. {advice}, or uninstall that release:\n\n  helm uninstall {ONE} --namespace {namespace}"
     )
 }
 
@@ -47,9 +46,9 @@ async fn one_release_has_the_crd_and_another_is_told_how_to_do_without_or_get_it
     assert_eq!(
         told,
         format!(
-            "The CRD dockercoins.dockercoins.dev belongs to the release {ONE} in the namespace {}. If that is to \
-             stay so, install this release with --set crds.enabled=false. If that release is gone, or this one is \
-             to have the CRD from now on:\n\n  {hand_over}",
+            "The CRD dockercoins.dockercoins.dev belongs to the release {ONE} in the namespace {}. To leave it there, \
+             install this release with --set crds.enabled=false. To hand it over to this release, for example if the \
+             other release was uninstalled:\n\n  {hand_over}",
             here.name
         )
     );
@@ -104,8 +103,8 @@ async fn a_namespace_is_looked_after_by_one_release_and_must_be_there() {
     let told = first.refused("install", &["--set", &set(&format!("{a},nowhere"))]);
     assert_eq!(
         told,
-        "watchNamespaces names nowhere, and the cluster has no such namespace. Create it with `kubectl create \
-         namespace nowhere`, or take it out of watchNamespaces."
+        "watchNamespaces: the namespace nowhere does not exist. Create it with `kubectl create namespace nowhere`, or \
+         remove it from watchNamespaces."
     );
 
     // Some against some.

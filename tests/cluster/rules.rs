@@ -43,7 +43,7 @@ fn rules() -> Vec<Rule> {
             json!("v1@x"),
             json!(""),
         ],
-        message: "a tag is 1 to 128 letters, digits, '_', '.' or '-', and doesn't begin with '.' or '-': write one such as v0.1",
+        message: "tag must be 1 to 128 letters, digits, '_', '.' or '-', and must not begin with '.' or '-': write a tag such as v0.1",
     };
     let mut rules = beside::rules();
     rules.extend([
@@ -64,13 +64,13 @@ fn rules() -> Vec<Rule> {
                 json!("host/rng:v1"),
                 json!("/x"),
             ],
-            message: "a prefix is host[:port][/path] with a path of lowercase letters, digits, '.', '_' and '-', and without a tag: write registry.example.com:5000/team here, and the tag in spec.tag",
+            message: "prefix must be host[:port][/path], with a path of lowercase letters, digits, '.', '_' and '-', and without a tag: write a prefix such as registry.example.com:5000/team, and the tag in spec.tag",
         },
         Rule {
             path: "registry.prefix",
             good: vec![json!("docker.io/dockercoins")],
             bad: vec![json!("")],
-            message: "an empty prefix would name images such as /rng: write host[:port][/path], or leave the field out for docker.io/dockercoins",
+            message: "prefix must not be empty: write host[:port][/path], or leave prefix out for docker.io/dockercoins",
         },
         Rule {
             path: "registry.prefix",
@@ -79,7 +79,7 @@ fn rules() -> Vec<Rule> {
                 json!("https://registry.example.com"),
                 json!("http://127.0.0.1:5000/x"),
             ],
-            message: "a prefix has no scheme: write registry.example.com:5000/team here, and the scheme in spec.registry.endpoint",
+            message: "prefix must not have a scheme: write registry.example.com:5000/team here, and the scheme in spec.registry.endpoint",
         },
         Rule {
             path: "registry.prefix",
@@ -88,7 +88,7 @@ fn rules() -> Vec<Rule> {
                 "registry.example.com/x@sha256:{}",
                 "a".repeat(64)
             ))],
-            message: "a prefix has no digest, since it stands before four images: write the digest in the component's image",
+            message: "prefix must not have a digest, because four images share it: write the digest in the component's image",
         },
         Rule {
             path: "registry.prefix",
@@ -99,7 +99,7 @@ fn rules() -> Vec<Rule> {
                 json!("a\tb"),
                 json!("a\n"),
             ],
-            message: "a prefix has no spaces: write registry.example.com:5000/team",
+            message: "prefix must not have spaces: write a prefix such as registry.example.com:5000/team",
         },
         Rule {
             path: "registry.endpoint",
@@ -116,7 +116,7 @@ fn rules() -> Vec<Rule> {
                 json!("http://user:word@registry"),
                 json!(""),
             ],
-            message: "an endpoint is http:// or https://, a host, and a port where it isn't the usual one: write http://registry:5000",
+            message: "endpoint must be http:// or https://, a host and an optional port: write a URL such as http://registry:5000",
         },
         Rule {
             path: "registry.certificateAuthority",
@@ -128,7 +128,7 @@ fn rules() -> Vec<Rule> {
                 json!({}),
                 json!({ "configMapKeyRef": { "name": "a" }, "secretKeyRef": { "name": "b" } }),
             ],
-            message: "a certificate authority is in one place: write either configMapKeyRef or secretKeyRef",
+            message: "exactly one of configMapKeyRef and secretKeyRef is required: write one of them",
         },
         Rule {
             path: "resolve.interval",
@@ -141,13 +141,13 @@ fn rules() -> Vec<Rule> {
                 json!("1d"),
                 json!(""),
             ],
-            message: "an interval is a number and a unit (s, m or h): write 10m, or leave the field out to never ask again",
+            message: "interval must be numbers with units (s, m or h): write an interval such as 10m, or leave it out to resolve each tag once",
         },
         Rule {
             path: "resolve.interval",
             good: vec![json!("10s")],
             bad: vec![json!("0s"), json!("9.9s"), json!("0h0m1s")],
-            message: "an interval is at least 10s: write 10m, or leave the field out to never ask again",
+            message: "interval must be at least 10s: write an interval such as 10m, or leave it out to resolve each tag once",
         },
         Rule {
             path: "rng",
@@ -157,7 +157,7 @@ fn rules() -> Vec<Rule> {
                 json!({}),
             ],
             bad: vec![json!({ "image": "a/b:c", "tag": "v1" })],
-            message: "image and tag exclude each other: write the whole reference in image, or only a tag in tag",
+            message: "image and tag are mutually exclusive: write the full reference in image, or only a tag in tag",
         },
         Rule {
             path: "rng.image",
@@ -167,13 +167,13 @@ fn rules() -> Vec<Rule> {
                 json!("rng@sha256:0"),
             ],
             bad: vec![json!("a b"), json!("docker://a/b"), json!(""), json!("a\n")],
-            message: "an image is a reference without spaces and without a scheme: write registry.example.com/team/rng:v0.1",
+            message: "image must be a reference without spaces and without a scheme: write an image such as registry.example.com/team/rng:v0.1",
         },
         Rule {
             path: "redis",
             good: vec![json!({ "replicas": 0 }), json!({ "replicas": 1 })],
             bad: vec![json!({ "replicas": 2 }), json!({ "replicas": 1000 })],
-            message: "two Redis pods would split the counters between them: write 1, 0, or leave replicas out",
+            message: "redis must have at most one pod, because two would split the counters: write 0 or 1, or leave replicas out",
         },
         Rule {
             path: "webui.service",
@@ -187,7 +187,7 @@ fn rules() -> Vec<Rule> {
                 json!({ "nodePort": 30080 }),
                 json!({ "type": "ClusterIP", "nodePort": 30080 }),
             ],
-            message: "only NodePort and LoadBalancer have a nodePort: write type: NodePort beside it, or leave nodePort out",
+            message: "nodePort requires type NodePort or LoadBalancer: write type: NodePort, or leave nodePort out",
         },
         Rule {
             path: "hasher.probes.readiness",
@@ -201,7 +201,7 @@ fn rules() -> Vec<Rule> {
                 json!({ "httpGet": { "path": "/" }, "tcpSocket": {} }),
                 json!({ "exec": { "command": ["true"] }, "tcpSocket": {} }),
             ],
-            message: "a probe checks in one way: write only one of httpGet, tcpSocket and exec",
+            message: "httpGet, tcpSocket and exec are mutually exclusive: write one of them",
         },
         Rule {
             path: "hasher.probes.liveness",
@@ -214,7 +214,7 @@ fn rules() -> Vec<Rule> {
                 json!({ "disabled": true, "tcpSocket": {} }),
                 json!({ "disabled": true, "failureThreshold": 1 }),
             ],
-            message: "a disabled probe checks nothing: write disabled: true alone, or leave it out",
+            message: "a disabled probe must not have other fields: write disabled: true alone, or leave disabled out",
         },
         Rule {
             path: "worker.strategy",
@@ -224,7 +224,7 @@ fn rules() -> Vec<Rule> {
                 json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": "50%" } }),
             ],
             bad: vec![json!({ "type": "Recreate", "rollingUpdate": {} })],
-            message: "rollingUpdate belongs to type RollingUpdate: write that type, or leave rollingUpdate out",
+            message: "rollingUpdate requires type RollingUpdate: write that type, or leave rollingUpdate out",
         },
         Rule {
             path: "worker.strategy.rollingUpdate",
@@ -238,7 +238,7 @@ fn rules() -> Vec<Rule> {
                 json!({ "maxSurge": "0%", "maxUnavailable": 0 }),
                 json!({ "maxSurge": 0, "maxUnavailable": "0%" }),
             ],
-            message: "with neither a surge nor an unavailable pod nothing can move: write at least 1 for maxSurge or maxUnavailable",
+            message: "maxSurge and maxUnavailable must not both be 0: write at least 1 for one of them",
         },
         Rule {
             path: "worker.strategy.rollingUpdate",
@@ -249,7 +249,7 @@ fn rules() -> Vec<Rule> {
                 json!({ "maxSurge": "many" }),
                 json!({ "maxSurge": -1 }),
             ],
-            message: "maxSurge is a number of pods or a percentage of them: write 1 or 25%",
+            message: "maxSurge must be a number of pods or a percentage: write a value such as 1 or 25%",
         },
         Rule {
             path: "worker.strategy.rollingUpdate",
@@ -262,7 +262,7 @@ fn rules() -> Vec<Rule> {
                 json!({ "maxUnavailable": "101%" }),
                 json!({ "maxUnavailable": -1 }),
             ],
-            message: "maxUnavailable is a number of pods, or a percentage of them up to 100%: write 1 or 25%",
+            message: "maxUnavailable must be a number of pods or a percentage up to 100%: write a value such as 1 or 25%",
         },
         Rule {
             path: "hasher",
@@ -274,7 +274,7 @@ fn rules() -> Vec<Rule> {
                 json!({ "minReadySeconds": 600 }),
                 json!({ "minReadySeconds": 30, "progressDeadlineSeconds": 30 }),
             ],
-            message: "a rollout would be reported as stuck before its pods count as available: write a progressDeadlineSeconds above minReadySeconds; left out, it is 600",
+            message: "progressDeadlineSeconds (default 600) must be greater than minReadySeconds: write a greater progressDeadlineSeconds, or a smaller minReadySeconds",
         },
         Rule {
             path: "rng.resources",
@@ -283,7 +283,7 @@ fn rules() -> Vec<Rule> {
                 json!({ "requests": { "cpu": -1 } }),
                 json!({ "limits": { "memory": -1 } }),
             ],
-            message: "an amount isn't negative: write one such as 250m or 64Mi",
+            message: "resource amounts must not be negative: write an amount such as 250m or 64Mi",
         },
         Rule {
             path: "rng.resources",
@@ -295,7 +295,7 @@ fn rules() -> Vec<Rule> {
                 json!({ "requests": { "cpu": "1001m" }, "limits": { "cpu": 1 } }),
                 json!({ "requests": { "memory": "1Gi" }, "limits": { "memory": "1G" } }),
             ],
-            message: "more is asked for than may be used: write a request that isn't above its limit",
+            message: "requests must not exceed limits: write a smaller request, or a greater limit",
         },
         Rule {
             path: "redis.probes",
@@ -309,7 +309,7 @@ fn rules() -> Vec<Rule> {
                 json!({ "startup": { "periodSeconds": 3 } }),
                 json!({ "startup": { "disabled": false } }),
             ],
-            message: "no component has a default startup check: write one of httpGet, tcpSocket and exec into it, or leave it out",
+            message: "there is no default startup probe: write httpGet, tcpSocket or exec into startup, or leave it out",
         },
         Rule {
             path: "rng",
@@ -318,7 +318,7 @@ fn rules() -> Vec<Rule> {
                 json!({ "probes": { "readiness": { "periodSeconds": 3 } } }),
             ],
             bad: vec![json!({ "probes": { "liveness": { "periodSeconds": 3 } } })],
-            message: "rng has no default liveness check: write one of httpGet, tcpSocket and exec into probes.liveness, or leave it out",
+            message: "rng has no default liveness probe: write httpGet, tcpSocket or exec into probes.liveness, or leave it out",
         },
         Rule {
             path: "worker",
@@ -330,7 +330,7 @@ fn rules() -> Vec<Rule> {
                 json!({ "probes": { "liveness": {} } }),
                 json!({ "probes": { "readiness": { "periodSeconds": 3 } } }),
             ],
-            message: "the worker has no default checks: write one of httpGet, tcpSocket and exec into each of its probes, or leave it out",
+            message: "worker has no default probes: write httpGet, tcpSocket or exec into each of its probes, or leave the probe out",
         },
         Rule {
             path: "nodeSelector",
@@ -346,7 +346,7 @@ fn rules() -> Vec<Rule> {
                 json!({ "a/b/c": "" }),
                 json!({ "a".repeat(64): "" }),
             ],
-            message: "a label's key is letters, digits, '-', '_' and '.', at most 63 of them, with or without a domain and a slash before it: write one such as example.com/team",
+            message: "a label key must be at most 63 letters, digits, '-', '_' and '.', optionally after a domain and a slash: write a key such as example.com/team",
         },
         Rule {
             path: "tolerations",
@@ -359,7 +359,7 @@ fn rules() -> Vec<Rule> {
                 json!([{ "key": "a", "operator": "Maybe" }]),
                 json!([{ "key": "a", "effect": "Never" }]),
             ],
-            message: "a toleration's operator is Exists or Equal, and its effect NoSchedule, PreferNoSchedule or NoExecute: write one of these, or leave it out",
+            message: "operator must be Exists or Equal, and effect NoSchedule, PreferNoSchedule or NoExecute: write one of these, or leave the field out",
         },
         Rule {
             path: "tolerations",
@@ -369,7 +369,7 @@ fn rules() -> Vec<Rule> {
                 json!([{ "value": "a" }]),
                 json!([{}]),
             ],
-            message: "a toleration with operator Exists has no value, and one without a key is of operator Exists: write key and value, or operator Exists",
+            message: "a toleration with operator Exists must not have a value, and one without a key must have operator Exists: write key and value, or operator Exists",
         },
         Rule {
             path: "tolerations",
@@ -380,14 +380,15 @@ fn rules() -> Vec<Rule> {
                 json!([{ "key": "a", "tolerationSeconds": 3 }]),
                 json!([{ "key": "a", "effect": "NoSchedule", "tolerationSeconds": 3 }]),
             ],
-            message: "tolerationSeconds belongs to the effect NoExecute: write that effect, or leave it out",
+            message: "tolerationSeconds requires effect NoExecute: write that effect, or leave tolerationSeconds out",
         },
     ]);
     rules
 }
 
 /// The rule about the name, which is at the root.
-const NAME_RULE: &str = "the name becomes a label's value: write one of at most 63 characters";
+const NAME_RULE: &str =
+    "metadata.name becomes a label value: write a name of at most 63 characters";
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]

@@ -15,8 +15,8 @@ use crate::support::{Namespace, Operator, OwnCluster, until};
 
 /// The rules that compare with what was there before, by what they say.
 pub const ON_CHANGE: [&str; 2] = [
-    "a volume can't shrink: write the former size or more; or take spec.redis.storage out, wait until the claim is gone with its coins, and write it anew",
-    "a volume can't change its class: put the former storageClassName back; or take spec.redis.storage out, wait until the claim is gone with its coins, and write it anew",
+    "size must not shrink: write the former size or more; or remove spec.redis.storage, wait until the claim and its coins are deleted, and write it again",
+    "storageClassName is immutable: write the former value; or remove spec.redis.storage, wait until the claim and its coins are deleted, and write it again",
 ];
 
 async fn create(namespace: &Namespace, settings: Value) -> DockerCoins {
@@ -417,7 +417,7 @@ async fn a_size_that_shrinks_and_a_class_that_changes_are_refused_in_words() {
     let external = json!({ "redis": { "external": { "host": "a" } } });
     let said = refused(&namespace, external).await;
     assert!(
-        said.contains("external and storage exclude each other"),
+        said.contains("external and storage are mutually exclusive"),
         "{said}"
     );
 }

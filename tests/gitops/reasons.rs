@@ -96,7 +96,7 @@ async fn each_reason_has_its_health() {
 #[tokio::test]
 #[ignore = "needs the judge of health: make test"]
 async fn what_the_operator_has_not_seen_is_progressing() {
-    let unseen = "the operator has not looked at it yet";
+    let unseen = "the operator has not processed this generation yet";
     let bare = json!({ "apiVersion": "dockercoins.dev/v1alpha1", "kind": "DockerCoins", "metadata": { "generation": 2 } });
     let with = |status: Value| {
         let mut state = bare.clone();

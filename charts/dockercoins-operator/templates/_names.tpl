@@ -1,10 +1,10 @@
-{{/* What objects are called, and the labels by which they are known. */}}
+{{/* Names and labels. */}}
 
 {{- define "dockercoins-operator.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Short enough for what is added to it. */}}
+{{/* Leaves room for suffixes. */}}
 {{- define "dockercoins-operator.fullname" -}}
 {{- $name := include "dockercoins-operator.name" . }}
 {{- if .Values.fullnameOverride }}
@@ -16,14 +16,14 @@
 {{- end }}
 {{- end }}
 
-{{/* The name of what belongs to no namespace. */}}
+{{/* The name of cluster-scoped objects. */}}
 {{- define "dockercoins-operator.clusterwide" -}}
 {{- printf "%s-%s" .Release.Namespace (include "dockercoins-operator.fullname" .) }}
 {{- end }}
 
 {{/*
-The name of the role that lets the operator act in a namespace, or in all of them. It is the same for every release,
-so that Helm itself refuses a second one for the same namespace.
+The name of the role for one namespace, or for all of them. It is the same in every release, so that Helm refuses a
+second release for the same namespace.
 */}}
 {{- define "dockercoins-operator.claim" -}}
 dockercoins-operator
@@ -56,7 +56,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* The folder of a registry's host, as containerd names it where a colon may not be. */}}
+{{/* The directory of a registry host: containerd's form for systems that do not allow a colon in names. */}}
 {{- define "dockercoins-operator.hostFolder" -}}
 {{- regexReplaceAll ":([0-9]+)$" . "_${1}_" }}
 {{- end }}

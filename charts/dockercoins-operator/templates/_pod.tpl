@@ -1,4 +1,4 @@
-{{/* What the operator's container is given: arguments, environment, files, and what it may not do. */}}
+{{/* Arguments, environment, volumes and security context of the operator's container. */}}
 
 {{- define "dockercoins-operator.args" -}}
 - run
@@ -118,7 +118,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Pod Security "restricted" asks for no less. */}}
+{{/* What Pod Security "restricted" requires. */}}
 {{- define "dockercoins-operator.podSecurity" -}}
 runAsNonRoot: true
 {{- with .Values.runAsUser }}

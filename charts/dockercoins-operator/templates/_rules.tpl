@@ -1,27 +1,27 @@
 {{/*
-What the operator does in a namespace that it looks after, each verb for a request that it sends. tests hold these
-rules to the API server's audit log: nothing may be missing, and nothing too many.
+The operator's permissions in a namespace that it watches. tests/rights compares them with the API server's audit log:
+the operator uses every verb, and needs no other.
 */}}
 {{- define "dockercoins-operator.rules" -}}
-# Patch: the annotation by which a push has tags asked for again. The spec is never written.
+# Patch: a push notification sets the annotation requestedAt. The operator never writes the spec.
 - apiGroups: [dockercoins.dev]
   resources: [dockercoins]
   verbs: [get, list, watch, patch]
 - apiGroups: [dockercoins.dev]
   resources: [dockercoins/status]
   verbs: [patch]
-# For owner references that block deletion, where the cluster checks who may set them.
+# For owner references with blockOwnerDeletion, in clusters that check this permission.
 - apiGroups: [dockercoins.dev]
   resources: [dockercoins/finalizers]
   verbs: [update]
-# Server-side apply creates and patches. Get: what is handed over by annotation is read whole.
+# Create and patch: server-side apply. Get: for the handover of objects to another owner by annotation.
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
-# What only some resources ask for: without one of these, they tell so, and all others are served.
+# Optional kinds: without one of these permissions, only resources that use the kind report an error.
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get, list, watch, create, patch, delete]
@@ -40,7 +40,7 @@ rules to the API server's audit log: nothing may be missing, and nothing too man
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
-# Logins and certificates that a resource names, one by one: they can't be listed.
+# Pull secrets and certificates that a resource names. No list: the operator only gets them by name.
 - apiGroups: [""]
   resources: [secrets, configmaps, serviceaccounts]
   verbs: [get]

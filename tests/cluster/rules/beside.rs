@@ -27,7 +27,7 @@ pub fn rules() -> Vec<Rule> {
     };
     let [good_hosts, bad_hosts] = names(|name| json!(name));
     let [good_names, bad_names] = names(|name| json!([name]));
-    let host = "a host is a name in lowercase, without a scheme, a port or a path, and no IP address: write coins.example.com";
+    let host = "a host must be a lowercase DNS name without a scheme, a port and a path, and not an IP address: write a host such as coins.example.com";
     vec![
         Rule {
             path: "rng",
@@ -38,7 +38,7 @@ pub fn rules() -> Vec<Rule> {
             bad: vec![
                 json!({ "replicas": 2, "autoscaling": { "maxReplicas": 3 }, "resources": cpu }),
             ],
-            message: "replicas and autoscaling exclude each other, since both decide how many pods there are: write one of them",
+            message: "replicas and autoscaling are mutually exclusive: write one of them",
         },
         Rule {
             path: "rng",
@@ -54,7 +54,7 @@ pub fn rules() -> Vec<Rule> {
                     "resources": { "requests": { "memory": "1Gi" } },
                 }),
             ],
-            message: "autoscaling goes by the share of what is asked for: write resources.requests.cpu beside it, such as 100m",
+            message: "autoscaling requires resources.requests.cpu: write an amount such as 100m there",
         },
         Rule {
             path: "worker",
@@ -64,13 +64,13 @@ pub fn rules() -> Vec<Rule> {
             bad: vec![
                 json!({ "autoscaling": { "minReplicas": 4, "maxReplicas": 3 }, "resources": cpu }),
             ],
-            message: "minReplicas is above maxReplicas: write a smaller minReplicas, or a greater maxReplicas",
+            message: "minReplicas must not exceed maxReplicas: write a smaller minReplicas, or a greater maxReplicas",
         },
         Rule {
             path: "redis",
             good: vec![json!({ "resources": cpu })],
             bad: vec![json!({ "autoscaling": { "maxReplicas": 1 }, "resources": cpu })],
-            message: "two Redis pods would split the counters between them: leave autoscaling out",
+            message: "redis must have at most one pod, because two would split the counters: leave autoscaling out",
         },
         Rule {
             path: "redis",
@@ -81,7 +81,7 @@ pub fn rules() -> Vec<Rule> {
             bad: vec![
                 json!({ "external": { "host": "redis.example.com" }, "storage": { "size": "1Gi" } }),
             ],
-            message: "external and storage exclude each other, since a Redis elsewhere keeps its coins there: write one of them",
+            message: "external and storage are mutually exclusive, because an external Redis has its own storage: write one of them",
         },
         Rule {
             path: "redis",
@@ -94,7 +94,7 @@ pub fn rules() -> Vec<Rule> {
                 json!({ "storage": { "size": "1Gi" }, "strategy": { "type": "RollingUpdate" } }),
                 json!({ "storage": { "size": "1Gi" }, "strategy": { "rollingUpdate": { "maxSurge": 1 } } }),
             ],
-            message: "two Redis pods would write to the same files while one replaces the other: write strategy.type Recreate beside storage, or leave strategy out",
+            message: "storage requires strategy.type Recreate, because two Redis pods must not write to one volume: write that type, or leave strategy out",
         },
         Rule {
             path: "redis.storage.size",
@@ -106,7 +106,7 @@ pub fn rules() -> Vec<Rule> {
                 json!("much"),
                 json!("1 Gi"),
             ],
-            message: "a size is an amount above 0: write one such as 1Gi",
+            message: "size must be an amount above 0: write a size such as 1Gi",
         },
         Rule {
             path: "redis.external",
@@ -119,7 +119,7 @@ pub fn rules() -> Vec<Rule> {
                 json!({ "host": "redis.example.com", "port": 6380 }),
                 json!({ "host": "redis", "port": 80 }),
             ],
-            message: "a name leads to another name, and can't lead to another port: write port 6379, or the address in place of the host's name",
+            message: "port must be 6379 if host is a DNS name: write port 6379, or an IP address in host",
         },
         Rule {
             path: "redis.external.host",
@@ -137,13 +137,13 @@ pub fn rules() -> Vec<Rule> {
                 json!("10.0.0"),
                 json!("a b"),
             ],
-            message: "a host is a name in lowercase or an IP address, without a scheme and without a port: write redis.example.com, and the port in port",
+            message: "host must be a lowercase DNS name or an IP address, without a scheme and a port: write a host such as redis.example.com, and the port in port",
         },
         Rule {
             path: "webui.ingress",
             good: vec![json!({ "host": "coins.example.com" })],
             bad: vec![json!({}), json!({ "ingressClassName": "nginx" })],
-            message: "an Ingress without a host would take every request that reaches its controller: write host, such as coins.example.com",
+            message: "host is required, because an Ingress without one receives all requests of its controller: write a host such as coins.example.com",
         },
         Rule {
             path: "webui.ingress.host",
