@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::api::{DockerCoins, DockerCoinsStatus, REQUESTED_AT, ResolvePolicy};
 use crate::cli::manifest;
-use crate::dockercoins::component::Component;
+use crate::dockercoins::component::{Component, PerComponent};
 use crate::dockercoins::desired::Desired;
-use crate::dockercoins::images::{self, Answered, Answers};
+use crate::dockercoins::images::{self, Answered, Answers, ImageSet};
 use clap::Args;
 use futures::future::join_all;
 use k8s_openapi::jiff::Timestamp;
@@ -118,10 +118,10 @@ pub(super) fn title(coins: &DockerCoins) -> String {
     )
 }
 
-/// The images that would run, in the order of [`Component::ALL`].
+/// The images that would run.
 pub(super) struct Found {
     /// What the Deployments would name.
-    pub(super) set: [String; 5],
+    pub(super) set: ImageSet,
     /// The components whose images would be pinned, and are named by their tags.
     by_tag: Vec<String>,
 }
@@ -167,9 +167,9 @@ pub(super) async fn images(
         }
     };
     let found = images::settle(desired, status, &answers, now);
-    let each = || Component::ALL.into_iter().zip(&found.components);
     let failed = |policy| {
-        each()
+        found
+            .iter()
             .filter(move |(_, image)| image.policy == policy)
             .filter_map(|(component, image)| Some((component, image.failure.as_deref()?)))
             .map(|(component, error)| format!("{component}: {}", explained(error)))
@@ -190,12 +190,22 @@ pub(super) async fn images(
             && image.answer.is_none()
             && image.asked.digest().is_none()
     };
-    let by_tag = each().filter(|each| asker.is_none() && is_by_tag(each));
+    let by_tag = found
+        .iter()
+        .filter(|each| asker.is_none() && is_by_tag(each));
     let by_tag = by_tag.map(|(component, _)| component.to_string()).collect();
-    let run = |image: images::Image| image.wanted.unwrap_or_else(|| image.asked.to_string());
+    let run = |component| {
+        let image = found.components[component].as_ref()?;
+        Some(
+            image
+                .wanted
+                .clone()
+                .unwrap_or_else(|| image.asked.to_string()),
+        )
+    };
     Ok(Found {
         by_tag,
-        set: found.components.map(run),
+        set: PerComponent::from_fn(run),
     })
 }
 

@@ -22,7 +22,7 @@ use crate::api::{
     CertificateAuthority, ComponentSpec, DockerCoins, DockerCoinsSpec, HttpRouteSpec,
     ResolvePolicy, ServiceSpec, StrategyType,
 };
-use crate::dockercoins::component::Component;
+use crate::dockercoins::component::{Component, PerComponent};
 pub use probes::{Check, CheckKind, Checks};
 pub use reach::{DesiredIngress, Scaling};
 pub use store::{Claim, Elsewhere, Host, Store};
@@ -73,8 +73,8 @@ pub struct Desired {
     pub store: Store,
     /// Whether the pods are closed to all who have no business there.
     pub is_closed: bool,
-    /// The five components, in the order of [`Component::ALL`].
-    pub components: [DesiredComponent; 5],
+    /// The five components.
+    pub components: PerComponent<DesiredComponent>,
 }
 
 /// What is wanted of one component.
@@ -170,15 +170,10 @@ impl Desired {
         }
         let store = faults.store(&spec.redis);
         let components =
-            Component::ALL.map(|component| faults.component(spec, prefix.as_ref(), component));
+            PerComponent::from_fn(|component| faults.component(spec, prefix.as_ref(), component));
 
         let registry_host = prefix.as_ref().map(|prefix| prefix.host().to_owned());
-        match (
-            registry_host,
-            components_or_none(components),
-            store,
-            faults.0.is_empty(),
-        ) {
+        match (registry_host, components.all(), store, faults.0.is_empty()) {
             (Some(registry_host), Some(components), Some(store), true) => Ok(Self {
                 namespace: coins.namespace().unwrap_or_default(),
                 owner: owner_of(coins),
@@ -216,12 +211,20 @@ impl Desired {
 
     /// What is wanted of one component.
     pub fn component(&self, component: Component) -> &DesiredComponent {
-        &self.components[component as usize]
+        &self.components[component]
     }
 
     /// Whether this component has pods here, and so a Deployment and an image: Redis may be elsewhere.
     pub fn runs(&self, component: Component) -> bool {
         component != Component::Redis || !matches!(self.store, Store::Elsewhere(_))
+    }
+
+    /// The components that have pods here.
+    pub fn running(&self) -> impl Iterator<Item = &DesiredComponent> + Clone {
+        let components = self.components.iter();
+        components
+            .filter(|(component, _)| self.runs(*component))
+            .map(|(_, wanted)| wanted)
     }
 
     /// Where the component's registry is asked, if not at the image's own host: the endpoint speaks for the
@@ -267,11 +270,6 @@ fn authority_at(written: &CertificateAuthority) -> Result<AuthorityAt, &'static 
         name: at.name.clone(),
         key: at.key.clone(),
     })
-}
-
-fn components_or_none(components: [Option<DesiredComponent>; 5]) -> Option<[DesiredComponent; 5]> {
-    let found: Vec<_> = components.into_iter().flatten().collect();
-    found.try_into().ok()
 }
 
 /// Reads an interval in Go's notation, such as `10m` or `1h30m`.

@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use resolver::{Digest, Reference, ResolveError};
 
 use crate::api::{ComponentStatus, DockerCoinsStatus, ResolvePolicy};
-use crate::dockercoins::component::Component;
+use crate::dockercoins::component::{Component, PerComponent};
 use crate::dockercoins::desired::{Desired, DesiredComponent};
 use crate::dockercoins::error::Error;
 
@@ -50,12 +50,15 @@ impl From<Digest> for Answered {
 /// What is known of the images after asking.
 #[derive(Clone, Debug)]
 pub struct Images {
-    /// The five components' images, in the order of [`Component::ALL`].
-    pub components: [Image; 5],
-    /// What the Deployments are to name, in the same order: the new set if it is complete, else the last one
-    /// that was; `None` while there has never been one.
-    pub set: Option<[String; 5]>,
+    /// The image of each component; `None` for a component without pods.
+    pub components: PerComponent<Option<Image>>,
+    /// What the Deployments are to name: the new set if it is complete, else the last one that was; `None` while
+    /// there has never been one.
+    pub set: Option<ImageSet>,
 }
+
+/// The image that each component's Deployment names; `None` for a component without pods.
+pub type ImageSet = PerComponent<Option<String>>;
 
 /// What is known of one component's image.
 #[derive(Clone, Debug)]
@@ -75,18 +78,22 @@ pub struct Image {
 impl Images {
     /// Whether what the Deployments are to name is what is asked for.
     pub fn are_complete(&self) -> bool {
-        self.components.iter().all(|image| image.wanted.is_some())
+        self.iter().all(|(_, image)| image.wanted.is_some())
+    }
+
+    /// The components that have pods, with their images.
+    pub fn iter(&self) -> impl Iterator<Item = (Component, &Image)> {
+        self.components
+            .iter()
+            .filter_map(|(component, image)| Some((component, image.as_ref()?)))
     }
 
     /// What stands in the way of a complete set, or of pins where tags are used for want of one.
     pub fn failures(&self) -> impl Iterator<Item = Error> + '_ {
-        Component::ALL
-            .into_iter()
-            .zip(&self.components)
-            .filter_map(|(component, image)| {
-                let error = image.failure.clone()?;
-                Some(Error::Unresolved { component, error })
-            })
+        self.iter().filter_map(|(component, image)| {
+            let error = image.failure.clone()?;
+            Some(Error::Unresolved { component, error })
+        })
     }
 }
 
@@ -168,9 +175,7 @@ pub fn questions<'a>(
     now: Timestamp,
 ) -> Vec<(Component, &'a Reference)> {
     desired
-        .components
-        .iter()
-        .filter(|wanted| desired.runs(wanted.component))
+        .running()
         .filter(|wanted| is_askable(wanted) && (due || pin(status, wanted, now).is_none()))
         .map(|wanted| (wanted.component, &wanted.image))
         .collect()
@@ -184,41 +189,36 @@ pub fn settle(
     now: Timestamp,
 ) -> Images {
     // One that must be asked again and gave nothing holds back what the others' tags have moved to.
-    let is_held = desired.components.iter().any(|wanted| {
+    let is_held = desired.running().any(|wanted| {
         wanted.policy == ResolvePolicy::Required
             && matches!(answers.get(&wanted.component), Some(Err(_)))
     });
-    let components = std::array::from_fn(|i| {
-        let wanted = &desired.components[i];
-        match desired.runs(wanted.component) {
-            true => settle_one(wanted, status, answers, is_held, now),
-            false => not_run(wanted),
-        }
+    let components = PerComponent::from_fn(|component| {
+        let wanted = desired.component(component);
+        let runs = desired.runs(component);
+        runs.then(|| settle_one(wanted, status, answers, is_held, now))
     });
-    let complete: Option<Vec<String>> = components
-        .iter()
-        .map(|image: &Image| image.wanted.clone())
-        .collect();
-    let last: Option<Vec<String>> = Component::ALL
-        .into_iter()
-        .map(|component| match desired.runs(component) {
-            true => remembered(status, component)?.pinned.clone(),
-            false => Some(String::new()),
+    let complete = image_set(desired, |component| {
+        components[component].as_ref()?.wanted.clone()
+    });
+    let last = || {
+        image_set(desired, |component| {
+            remembered(status, component)?.pinned.clone()
         })
-        .collect();
-    let set = complete.or(last).and_then(|set| set.try_into().ok());
-    Images { components, set }
+    };
+    Images {
+        set: complete.or_else(last),
+        components,
+    }
 }
 
-/// The image of a component that has no pods here: nothing is asked, and nothing waits for it.
-fn not_run(wanted: &DesiredComponent) -> Image {
-    Image {
-        asked: wanted.image.clone(),
-        answer: None,
-        wanted: Some(String::new()),
-        failure: None,
-        policy: ResolvePolicy::Never,
-    }
+/// The set of these images, if no component with pods lacks one.
+fn image_set(desired: &Desired, image: impl Fn(Component) -> Option<String>) -> Option<ImageSet> {
+    PerComponent::from_fn(|component| match desired.runs(component) {
+        true => image(component).map(Some),
+        false => Some(None),
+    })
+    .all()
 }
 
 fn settle_one(

@@ -29,6 +29,7 @@ use crate::api::GROUP;
 use crate::dockercoins::component::Component;
 use crate::dockercoins::desired::{Desired, Store};
 use crate::dockercoins::gateway::HTTPRoute;
+use crate::dockercoins::images::ImageSet;
 
 /// The name under which the operator writes, and the value of the `app.kubernetes.io/managed-by` label.
 pub const MANAGER: &str = "dockercoins-operator";
@@ -117,21 +118,18 @@ pub(crate) fn to_value(object: &impl Serialize) -> Value {
     serde_json::to_value(object).expect("a Kubernetes object is JSON")
 }
 
-/// The objects for what is wanted, with the images that are to run, in the order of [`Component::ALL`].
-pub fn plan(desired: &Desired, images: Option<&[String; 5]>) -> Plan {
-    let running = || {
-        let components = desired.components.iter();
-        components.filter(|wanted| desired.runs(wanted.component))
-    };
+/// The objects for what is wanted, with the images that are to run.
+pub fn plan(desired: &Desired, images: Option<&ImageSet>) -> Plan {
     let services = Component::ALL
         .into_iter()
         .filter_map(|component| Some((component, component.port()?)))
         .map(|(component, port)| service::service(desired, component, port));
     let deployments = images.map(|images| {
-        running()
-            .map(|wanted| {
-                let image = &images[wanted.component as usize];
-                stamped(deployment::deployment(desired, wanted, image))
+        let running = desired.running();
+        running
+            .filter_map(|wanted| {
+                let image = images[wanted.component].as_ref()?;
+                Some(stamped(deployment::deployment(desired, wanted, image)))
             })
             .collect()
     });
@@ -140,13 +138,15 @@ pub fn plan(desired: &Desired, images: Option<&[String; 5]>) -> Plan {
         Store::Volume(wanted) => (Some(store::claim(desired, wanted)), None),
         Store::Elsewhere(redis) => (None, store::endpoint_slice(desired, redis)),
     };
-    let policies = running()
+    let policies = desired
+        .running()
         .filter(|_| desired.is_closed)
         .map(|wanted| closed::policy(desired, wanted.component));
-    let budgets = running()
+    let budgets = desired
+        .running()
         .filter(|wanted| wanted.is_several())
         .map(|wanted| several::budget(desired, wanted.component));
-    let autoscalers = running().filter_map(|wanted| {
+    let autoscalers = desired.running().filter_map(|wanted| {
         let scaling = wanted.scaling?;
         Some(several::autoscaler(desired, wanted.component, scaling))
     });

@@ -141,8 +141,7 @@ pub async fn serve(mut queue: Receiver<Vec<Pushed>>, mut scopes: Vec<Scope>) {
 fn names(coins: &DockerCoins, pushed: &BTreeSet<Pushed>) -> Option<String> {
     let desired = Desired::from_resource(coins).ok()?;
     let asked = desired
-        .components
-        .iter()
+        .running()
         .filter(|wanted| wanted.policy != ResolvePolicy::Never && wanted.image.digest().is_none());
     let mut images = asked.map(|wanted| &wanted.image);
     images

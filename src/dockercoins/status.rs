@@ -327,9 +327,8 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
             format!("{failed}. {}{again}", meanwhile(outcome)),
         );
     }
-    let unpinned: Vec<&str> = Component::ALL
-        .into_iter()
-        .zip(&images.components)
+    let unpinned: Vec<&str> = images
+        .iter()
         .filter(|(_, image)| image.policy == ResolvePolicy::BestEffort)
         .filter(|(_, image)| image.answer.is_none() && image.asked.digest().is_none())
         .map(|(component, _)| component.name())
@@ -353,9 +352,8 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
         );
     }
     if images
-        .components
         .iter()
-        .all(|image| image.policy == ResolvePolicy::Never)
+        .all(|(_, image)| image.policy == ResolvePolicy::Never)
     {
         let message = "tags are used as written".into();
         return Told::new("ImagesResolved", "True", "NotRequired", message);
@@ -398,9 +396,8 @@ fn resolved_as(unserved: &[(&'static str, Option<Vec<String>>)]) -> String {
 
 /// What is known of the nodes' platforms, for the images whose own are known.
 fn platforms_of(images: &Images) -> Vec<(&'static str, Option<Vec<String>>)> {
-    Component::ALL
-        .into_iter()
-        .zip(&images.components)
+    images
+        .iter()
         .filter_map(|(component, image)| Some((component, &image.answer.as_ref()?.0)))
         .filter(|(_, answered)| !answered.platforms.is_empty())
         .map(|(component, answered)| (component.name(), answered.unserved.clone()))

@@ -14,7 +14,7 @@ fn images(spec: Value) -> Vec<(String, String)> {
     desired
         .components
         .iter()
-        .map(|c| (c.image_field.clone(), c.image.to_string()))
+        .map(|(_, wanted)| (wanted.image_field.clone(), wanted.image.to_string()))
         .collect()
 }
 
@@ -125,8 +125,13 @@ fn an_endpoint_speaks_only_for_the_prefix_s_host() {
 fn a_component_s_policy_wins_over_the_common_one() {
     let spec = json!({ "resolve": { "policy": "BestEffort" }, "worker": { "resolve": { "policy": "Never" } } });
     let desired = from(spec).unwrap();
+    let policies: Vec<_> = desired
+        .components
+        .iter()
+        .map(|(_, wanted)| wanted.policy)
+        .collect();
     assert_eq!(
-        desired.components.map(|c| c.policy),
+        policies,
         [
             ResolvePolicy::BestEffort,
             ResolvePolicy::BestEffort,

@@ -42,24 +42,17 @@ fn all(letter: char) -> Answers {
 
 /// The status that remembers these images.
 fn remembering(desired: &Desired, images: &Images) -> DockerCoinsStatus {
-    let components =
-        Component::ALL
-            .into_iter()
-            .zip(&images.components)
-            .map(|(component, image)| ComponentStatus {
-                name: component.name().into(),
-                image: Some(desired.component(component).image.to_string()),
-                digest: image
-                    .answer
-                    .as_ref()
-                    .map(|(answered, _)| answered.digest.to_string()),
-                resolved_at: image.answer.as_ref().map(|(_, since)| since.clone()),
-                pinned: images
-                    .set
-                    .as_ref()
-                    .map(|set| set[component as usize].clone()),
-                ..ComponentStatus::default()
-            });
+    let components = images.iter().map(|(component, image)| ComponentStatus {
+        name: component.name().into(),
+        image: Some(desired.component(component).image.to_string()),
+        digest: image
+            .answer
+            .as_ref()
+            .map(|(answered, _)| answered.digest.to_string()),
+        resolved_at: image.answer.as_ref().map(|(_, since)| since.clone()),
+        pinned: images.set.as_ref().and_then(|set| set[component].clone()),
+        ..ComponentStatus::default()
+    });
     DockerCoinsStatus {
         components: components.collect(),
         ..DockerCoinsStatus::default()
@@ -79,20 +72,16 @@ fn asked(desired: &Desired, status: &DockerCoinsStatus, due: bool) -> Vec<Compon
         .collect()
 }
 
-fn set(tags: [&str; 5], letter: char) -> Option<[String; 5]> {
-    let hub = [
-        "dockercoins/hasher",
-        "library/redis",
-        "dockercoins/rng",
-        "dockercoins/webui",
-        "dockercoins/worker",
-    ];
-    let images =
-        std::array::from_fn(|i| format!("docker.io/{}:{}@{}", hub[i], tags[i], digest(letter)));
-    Some(images)
+/// The default images, all with the digest of this letter.
+fn set(letter: char) -> Option<ImageSet> {
+    Some(PerComponent::from_fn(|component| {
+        let image = match component {
+            Component::Redis => "library/redis:7".to_owned(),
+            other => format!("dockercoins/{other}:v0.1"),
+        };
+        Some(format!("docker.io/{image}@{}", digest(letter)))
+    }))
 }
-
-const V1: [&str; 5] = ["v0.1", "7", "v0.1", "v0.1", "v0.1"];
 
 #[test]
 fn a_new_resource_asks_for_all_five() {
@@ -142,7 +131,7 @@ fn a_complete_set_is_rolled_out_with_tag_and_digest() {
         &all('a'),
         now(),
     );
-    assert_eq!(images.set, set(V1, 'a'));
+    assert_eq!(images.set, set('a'));
     assert!(images.are_complete());
 }
 
@@ -169,7 +158,7 @@ fn with_one_image_missing_the_last_complete_set_runs_on_and_what_was_found_waits
     answers.remove(&Component::Redis);
     answers.insert(Component::Worker, Err(refusal()));
     let images = settle(&changed, &status, &answers, now());
-    assert_eq!(images.set, set(V1, 'a'));
+    assert_eq!(images.set, set('a'));
     // What was found is kept, so that it isn't asked for again.
     assert_eq!(
         asked(&changed, &remembering(&changed, &images), false),
@@ -190,7 +179,7 @@ fn a_tag_taken_back_is_answered_by_what_runs_without_asking() {
     let images = settle(&first, &status, &Answers::new(), now());
     assert_eq!(
         (images.set.clone(), images.are_complete()),
-        (set(V1, 'a'), true)
+        (set('a'), true)
     );
 }
 
@@ -204,7 +193,7 @@ fn asking_again_and_failing_keeps_the_pin_and_tells_the_failure() {
     let images = settle(&desired, &status, &nothing, now());
     assert_eq!(
         (images.set.clone(), images.are_complete()),
-        (set(V1, 'a'), true)
+        (set('a'), true)
     );
     assert_eq!(images.failures().count(), 5);
 }
@@ -216,9 +205,11 @@ fn the_time_of_an_answer_changes_only_with_its_digest() {
     let later: Timestamp = "2026-11-25T08:00:00Z".parse().unwrap();
     let mut answers = all('a');
     answers.insert(Component::Rng, Ok(digest('b').into()));
-    let times = settle(&desired, &status, &answers, later)
-        .components
-        .map(|image| image.answer.unwrap().1.0);
+    let images = settle(&desired, &status, &answers, later);
+    let times: Vec<_> = images
+        .iter()
+        .map(|(_, image)| image.answer.clone().unwrap().1.0)
+        .collect();
     assert_eq!(times, [now(), now(), later, now(), now()]);
 }
 
@@ -229,18 +220,21 @@ fn best_effort_runs_a_tag_that_was_never_pinned_and_keeps_a_pin_that_was() {
         .map(|component| (component, Err(refusal())))
         .into();
     let images = settle(&desired, &DockerCoinsStatus::default(), &nothing, now());
-    assert_eq!(images.set.unwrap()[4], "docker.io/dockercoins/worker:v0.1");
+    assert_eq!(
+        images.set.unwrap()[Component::Worker].as_deref(),
+        Some("docker.io/dockercoins/worker:v0.1")
+    );
 
     let images = settle(&desired, &resolved(&desired, 'a'), &nothing, now());
-    assert_eq!(images.set, set(V1, 'a'));
+    assert_eq!(images.set, set('a'));
 }
 
 #[test]
 fn never_writes_tags_as_they_are_for_one_component_or_for_all() {
     let one = desired(json!({ "worker": { "tag": "v0.3", "resolve": { "policy": "Never" } } }));
     let images = settle(&one, &DockerCoinsStatus::default(), &all('a'), now());
-    let mut expected = set(V1, 'a').unwrap();
-    expected[4] = "docker.io/dockercoins/worker:v0.3".into();
+    let mut expected = set('a').unwrap();
+    expected[Component::Worker] = Some("docker.io/dockercoins/worker:v0.3".into());
     assert_eq!(images.set, Some(expected));
 
     let every = desired(json!({ "resolve": { "policy": "Never" } }));
@@ -250,7 +244,10 @@ fn never_writes_tags_as_they_are_for_one_component_or_for_all() {
         &Answers::new(),
         now(),
     );
-    assert_eq!(images.set.unwrap()[2], "docker.io/dockercoins/rng:v0.1");
+    assert_eq!(
+        images.set.unwrap()[Component::Rng].as_deref(),
+        Some("docker.io/dockercoins/rng:v0.1")
+    );
 }
 
 #[test]
@@ -260,11 +257,11 @@ fn a_refresh_that_fails_for_one_image_holds_back_what_the_other_tags_moved_to() 
     let mut answers = all('b');
     answers.insert(Component::Worker, Err(refusal()));
     let images = settle(&desired, &status, &answers, now());
-    assert_eq!(images.set, set(V1, 'a'));
+    assert_eq!(images.set, set('a'));
 
     // The next time all answer, and all move together.
     let images = settle(&desired, &remembering(&desired, &images), &all('b'), now());
-    assert_eq!(images.set, set(V1, 'b'));
+    assert_eq!(images.set, set('b'));
 }
 
 #[test]
@@ -275,8 +272,8 @@ fn a_refresh_that_fails_for_best_effort_holds_nothing_back() {
     let mut answers = all('b');
     answers.insert(Component::Worker, Err(refusal()));
     let images = settle(&desired, &status, &answers, now());
-    let mut expected = set(V1, 'b').unwrap();
-    expected[4] = set(V1, 'a').unwrap()[4].clone();
+    let mut expected = set('b').unwrap();
+    expected[Component::Worker] = set('a').unwrap()[Component::Worker].clone();
     assert_eq!(images.set, Some(expected));
 }
 
@@ -287,8 +284,8 @@ fn best_effort_waits_for_no_one_and_no_one_waits_for_it() {
     let mut answers = all('a');
     answers.insert(Component::Worker, Err(refusal()));
     let images = settle(&desired, &DockerCoinsStatus::default(), &answers, now());
-    let mut expected = set(V1, 'a').unwrap();
-    expected[4] = "docker.io/dockercoins/worker:v9".into();
+    let mut expected = set('a').unwrap();
+    expected[Component::Worker] = Some("docker.io/dockercoins/worker:v9".into());
     assert_eq!(images.set, Some(expected));
     // It is asked for again until it is pinned.
     assert_eq!(
@@ -311,8 +308,9 @@ fn a_digest_that_is_written_is_what_runs_and_needs_no_answer() {
     let image = format!("quay.io/me/rng:v1@{}", digest('c'));
     let desired = desired(json!({ "rng": { "image": image } }));
     let images = settle(&desired, &DockerCoinsStatus::default(), &all('a'), now());
-    let mut expected = set(V1, 'a').unwrap();
-    expected[2] = image;
+    let mut expected = set('a').unwrap();
+    expected[Component::Rng] = Some(image);
     assert_eq!(images.set, Some(expected));
-    assert_eq!(images.components[2].answer, None);
+    let rng = images.components[Component::Rng].as_ref().unwrap();
+    assert_eq!(rng.answer, None);
 }

@@ -11,7 +11,6 @@ use tracing::{Instrument as _, Span, info, info_span, warn};
 
 use crate::api::crd_check;
 use crate::api::{DockerCoins, DockerCoinsStatus};
-use crate::dockercoins::component::Component;
 use crate::dockercoins::error::Error;
 use crate::dockercoins::events::{self, News};
 use crate::dockercoins::images;
@@ -35,20 +34,14 @@ impl Case<'_> {
             return Ok(());
         };
         self.try_to_remember().await?;
-        let is_stored = Component::ALL
-            .into_iter()
-            .zip(set)
-            .filter(|(component, _)| outcome.runs(*component))
-            .all(|(component, pinned)| {
-                let memory = images::remembered(&self.before, component);
-                memory.is_some_and(|memory| {
-                    let digest = images.components[component as usize]
-                        .answer
-                        .as_ref()
-                        .map(|(answered, _)| answered.digest.to_string());
-                    memory.pinned.as_ref() == Some(pinned) && memory.digest == digest
-                })
-            });
+        let is_stored = images.iter().all(|(component, image)| {
+            let memory = images::remembered(&self.before, component);
+            memory.is_some_and(|memory| {
+                let answer = image.answer.as_ref();
+                let digest = answer.map(|(answered, _)| answered.digest.to_string());
+                memory.pinned == set[component] && memory.digest == digest
+            })
+        });
         if is_stored {
             return Ok(());
         }

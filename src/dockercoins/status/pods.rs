@@ -66,9 +66,9 @@ pub(super) fn component_status(
             ..ComponentStatus::default()
         };
     }
-    if let Some(images) = &outcome.images {
-        let index = component as usize;
-        let image = &images.components[index];
+    if let Some(images) = &outcome.images
+        && let Some(image) = &images.components[component]
+    {
         told.image = Some(image.asked.to_string());
         let answer = image.answer.as_ref();
         let answered = answer.map(|(answered, _)| answered);
@@ -83,7 +83,7 @@ pub(super) fn component_status(
         told.next_attempt = failed.and(outcome.next_attempt).map(Time);
         // What is held back doesn't run, and must not pass for what did.
         if let Some(set) = images.set.as_ref().filter(|_| outcome.held_back.is_none()) {
-            told.pinned = Some(set[index].clone());
+            told.pinned = set[component].clone();
         }
         told.message = image
             .failure
