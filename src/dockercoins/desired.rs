@@ -86,14 +86,43 @@ pub struct DesiredComponent {
     pub image: Reference,
     /// The field in which the image is set, for people who want to change it.
     pub image_field: String,
-    /// What happens with its tag.
-    pub policy: ResolvePolicy,
+    /// Where the digest of the image comes from.
+    pub source: ImageSource,
     /// Its health checks.
     pub checks: Checks,
     /// Who decides how many pods there are, if a HorizontalPodAutoscaler does.
     pub scaling: Option<Scaling>,
     /// The rest, as written.
     pub spec: ComponentSpec,
+}
+
+/// Where the digest of a component's image comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageSource {
+    /// From a registry, which resolves the tag.
+    Registry {
+        /// Whether nothing new is rolled out without the digest (policy `Required`). Otherwise the tag runs until it
+        /// is resolved (`BestEffort`).
+        is_required: bool,
+    },
+    /// From the spec: the reference runs as written. It has a digest, or the policy is `Never`.
+    Pinned,
+}
+
+impl ImageSource {
+    fn new(image: &Reference, policy: ResolvePolicy) -> Self {
+        match policy {
+            _ if image.digest().is_some() => Self::Pinned,
+            ResolvePolicy::Never => Self::Pinned,
+            ResolvePolicy::Required => Self::Registry { is_required: true },
+            ResolvePolicy::BestEffort => Self::Registry { is_required: false },
+        }
+    }
+
+    /// Whether nothing new is rolled out without the digest.
+    pub fn is_required(&self) -> bool {
+        matches!(self, Self::Registry { is_required: true })
+    }
 }
 
 /// Where a certificate authority is kept: a key of a ConfigMap or Secret of the namespace.
@@ -215,7 +244,7 @@ impl Desired {
     }
 
     /// Whether this component has pods here, and so a Deployment and an image: Redis may be elsewhere.
-    pub fn runs(&self, component: Component) -> bool {
+    pub fn has_pods(&self, component: Component) -> bool {
         component != Component::Redis || !matches!(self.store, Store::Elsewhere(_))
     }
 
@@ -223,7 +252,7 @@ impl Desired {
     pub fn running(&self) -> impl Iterator<Item = &DesiredComponent> + Clone {
         let components = self.components.iter();
         components
-            .filter(|(component, _)| self.runs(*component))
+            .filter(|(component, _)| self.has_pods(*component))
             .map(|(_, wanted)| wanted)
     }
 
@@ -367,15 +396,13 @@ impl Faults {
         let checks = self.checks(written, component);
         let scaling = self.scaling(written, component);
         let (image, image_field) = self.image(spec, prefix, component)?;
+        let own_policy = written.resolve.as_ref().and_then(|resolve| resolve.policy);
+        let policy = own_policy.unwrap_or(spec.resolve.policy);
         Some(DesiredComponent {
             component,
+            source: ImageSource::new(&image, policy),
             image,
             image_field,
-            policy: written
-                .resolve
-                .as_ref()
-                .and_then(|r| r.policy)
-                .unwrap_or(spec.resolve.policy),
             checks: checks?,
             scaling,
             spec: written.clone(),

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::api::DockerCoinsStatus;
 use crate::dockercoins::component::Component;
 use crate::dockercoins::error::Error;
-use crate::dockercoins::images::Answers;
+use crate::dockercoins::images::Resolutions;
 
 /// The first wait after a failure.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -156,7 +156,7 @@ impl Memory {
         questions: &[(Component, &Reference)],
         occasion: &Occasion,
         now: Instant,
-    ) -> Option<Answers> {
+    ) -> Option<Resolutions> {
         let refusal = self.refusal.as_ref()?;
         let is_same = refusal.occasion == *occasion
             && questions.len() <= refusal.questions.len()
@@ -232,7 +232,7 @@ impl Memory {
     pub fn keep_answers(
         &mut self,
         questions: &[(Component, &Reference)],
-        answers: &Answers,
+        answers: &Resolutions,
         occasion: Occasion,
         interval: Option<Duration>,
         (now, clock): (Instant, Timestamp),
@@ -476,7 +476,7 @@ mod tests {
             memory.is_refresh_due(interval, now, 1.0);
             let when = (now, Timestamp::UNIX_EPOCH);
             let occasion = Occasion::default();
-            memory.keep_answers(&[], &Answers::new(), occasion, interval, when, 1.0);
+            memory.keep_answers(&[], &Resolutions::new(), occasion, interval, when, 1.0);
             memory.refresh_at.unwrap() - start
         };
         let second = Duration::from_secs(1);
@@ -511,7 +511,7 @@ mod tests {
         let failure = resolver::Failure::InvalidReference { host: "x".into() };
         let error = ResolveError::new(reference.clone(), None, failure);
         let questions = [(Component::Redis, &reference)];
-        let answers: Answers = [(Component::Redis, Err(Arc::new(error)))].into();
+        let answers: Resolutions = [(Component::Redis, Err(Arc::new(error)))].into();
         let occasion = |generation, requested: Option<&str>| Occasion {
             generation: Some(generation),
             requested: requested.map(str::to_owned),

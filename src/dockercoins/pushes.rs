@@ -14,8 +14,8 @@ use kube::runtime::reflector::Store;
 use tokio::sync::mpsc::Receiver;
 use tracing::{info, warn};
 
-use crate::api::{DockerCoins, ResolvePolicy};
-use crate::dockercoins::desired::Desired;
+use crate::api::DockerCoins;
+use crate::dockercoins::desired::{Desired, ImageSource};
 use crate::dockercoins::error::Error;
 use crate::dockercoins::reconcile::{Context, Guarded};
 use crate::registry::webhook::payload::{Pushed, concerns};
@@ -142,7 +142,7 @@ fn names(coins: &DockerCoins, pushed: &BTreeSet<Pushed>) -> Option<String> {
     let desired = Desired::from_resource(coins).ok()?;
     let asked = desired
         .running()
-        .filter(|wanted| wanted.policy != ResolvePolicy::Never && wanted.image.digest().is_none());
+        .filter(|wanted| matches!(wanted.source, ImageSource::Registry { .. }));
     let mut images = asked.map(|wanted| &wanted.image);
     images
         .find(|image| pushed.iter().any(|pushed| concerns(pushed, image)))

@@ -14,11 +14,12 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::{DockerCoinsStatus, ResolvePolicy};
+use crate::api::DockerCoinsStatus;
 use crate::dockercoins::component::Component;
+use crate::dockercoins::desired::ImageSource;
 use crate::dockercoins::error::Error;
 use crate::dockercoins::gateway::HTTPRoute;
-use crate::dockercoins::images::Images;
+use crate::dockercoins::images::{ComponentImage, Images};
 use crate::dockercoins::rollout::Rollout;
 use pods::{component_rollout, component_status};
 
@@ -329,8 +330,7 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
     }
     let unpinned: Vec<&str> = images
         .iter()
-        .filter(|(_, image)| image.policy == ResolvePolicy::BestEffort)
-        .filter(|(_, image)| image.answer.is_none() && image.asked.digest().is_none())
+        .filter(|(_, image)| image.is_unpinned())
         .map(|(component, _)| component.name())
         .collect();
     if !unpinned.is_empty() {
@@ -351,9 +351,13 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> Told {
             ),
         );
     }
-    if images
-        .iter()
-        .all(|(_, image)| image.policy == ResolvePolicy::Never)
+    let is_pinned = |image: &ComponentImage| match image.source {
+        ImageSource::Pinned => true,
+        ImageSource::Registry { .. } => false,
+    };
+    let has_tag = |image: &ComponentImage| image.requested.digest().is_none();
+    if images.iter().all(|(_, image)| is_pinned(image))
+        && images.iter().any(|(_, image)| has_tag(image))
     {
         let message = "tags are used as written".into();
         return Told::new("ImagesResolved", "True", "NotRequired", message);
@@ -398,9 +402,9 @@ fn resolved_as(unserved: &[(&'static str, Option<Vec<String>>)]) -> String {
 fn platforms_of(images: &Images) -> Vec<(&'static str, Option<Vec<String>>)> {
     images
         .iter()
-        .filter_map(|(component, image)| Some((component, &image.answer.as_ref()?.0)))
+        .filter_map(|(component, image)| Some((component, &image.pin.as_ref()?.resolution)))
         .filter(|(_, answered)| !answered.platforms.is_empty())
-        .map(|(component, answered)| (component.name(), answered.unserved.clone()))
+        .map(|(component, answered)| (component.name(), answered.missing_platforms.clone()))
         .collect()
 }
 

@@ -35,10 +35,10 @@ impl Case<'_> {
         };
         self.try_to_remember().await?;
         let is_stored = images.iter().all(|(component, image)| {
-            let memory = images::remembered(&self.before, component);
+            let memory = images::stored_component(&self.before, component);
             memory.is_some_and(|memory| {
-                let answer = image.answer.as_ref();
-                let digest = answer.map(|(answered, _)| answered.digest.to_string());
+                let pin = image.pin.as_ref();
+                let digest = pin.map(|pin| pin.resolution.digest.to_string());
                 memory.pinned == set[component] && memory.digest == digest
             })
         });

@@ -260,7 +260,7 @@ impl Case<'_> {
         let (kind, name) = title.split_once(' ').unwrap_or_default();
         Component::named(name)
             .filter(|_| ["Service", "Deployment"].contains(&kind))
-            .and_then(|component| images::remembered(&self.started_with, component))
+            .and_then(|component| images::stored_component(&self.started_with, component))
             .is_some_and(|memory| memory.replicas > 0 || memory.ready_replicas > 0)
     }
 
@@ -353,7 +353,7 @@ impl Case<'_> {
             ingresses,
             routes,
         } = plan;
-        let has_pods = |name: &str| Component::named(name).is_some_and(|it| desired.runs(it));
+        let has_pods = |name: &str| Component::named(name).is_some_and(|it| desired.has_pods(it));
         self.prune_kind::<Deployment>(desired, outcome, has_pods)
             .await;
         self.prune_others(desired, services, outcome).await;
