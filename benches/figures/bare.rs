@@ -1,6 +1,8 @@
 //! A client that sends what the operator sends, and does nothing else.
 
+use dockercoins_operator::dockercoins::component::PerComponent;
 use dockercoins_operator::dockercoins::desired::Desired;
+use dockercoins_operator::dockercoins::images::ImageSet;
 use dockercoins_operator::dockercoins::plan::{Plan, plan};
 use futures::future::try_join_all;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -45,8 +47,9 @@ impl Bare<'_> {
     async fn create_one(&self, namespace: &str) -> Result<(), Failure> {
         let coins = self.cluster.create(namespace, &idle()).await?;
         let desired = Desired::from_resource(&coins).map_err(|faults| format!("{faults:?}"))?;
-        let images = ["hasher", "redis", "rng", "webui", "worker"]
-            .map(|name| format!("docker.io/dockercoins/{name}:v0.1"));
+        let images = PerComponent::from_fn(|component| {
+            Some(format!("docker.io/dockercoins/{component}:v0.1"))
+        });
         // These resources ask for the nine objects alone.
         let Plan {
             services,
@@ -109,12 +112,11 @@ impl Bare<'_> {
 }
 
 /// A status of the size of the operator's, which differs from one round to the next.
-fn status(images: &[String; 5], round: usize) -> Value {
-    let component = |image: &String| {
-        let name = image.split(['/', ':']).nth(2);
-        json!({ "name": name, "image": image, "pinned": image })
-    };
-    let components: Vec<Value> = images.iter().map(component).collect();
+fn status(images: &ImageSet, round: usize) -> Value {
+    let components: Vec<Value> = images
+        .iter()
+        .map(|(component, image)| json!({ "name": component.name(), "image": image, "pinned": image }))
+        .collect();
     let condition = |type_| {
         json!({
             "type": type_, "status": "True", "reason": "Ready", "message": "every component runs as asked for",

@@ -3,11 +3,11 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use crate::api::{DockerCoins, DockerCoinsStatus, REQUESTED_AT, ResolvePolicy};
+use crate::api::{DockerCoins, DockerCoinsStatus, REQUESTED_AT};
 use crate::cli::manifest;
-use crate::dockercoins::component::Component;
+use crate::dockercoins::component::PerComponent;
 use crate::dockercoins::desired::Desired;
-use crate::dockercoins::images::{self, Answered, Answers};
+use crate::dockercoins::images::{self, ImageSet, Resolution, Resolutions};
 use clap::Args;
 use futures::future::join_all;
 use k8s_openapi::jiff::Timestamp;
@@ -118,10 +118,10 @@ pub(super) fn title(coins: &DockerCoins) -> String {
     )
 }
 
-/// The images that would run, in the order of [`Component::ALL`].
+/// The images that would run.
 pub(super) struct Found {
     /// What the Deployments would name.
-    pub(super) set: [String; 5],
+    pub(super) set: ImageSet,
     /// The components whose images would be pinned, and are named by their tags.
     by_tag: Vec<String>,
 }
@@ -152,12 +152,12 @@ pub(super) async fn images(
 ) -> Result<Found, CliError> {
     let now = Timestamp::now();
     let answers = match asker.and_then(|asker| Some((asker, asker.resolver.as_ref()?))) {
-        None => Answers::new(),
+        None => Resolutions::new(),
         Some((asker, resolver)) => {
             let requested = coins.annotations().get(REQUESTED_AT);
             let is_due =
                 requested.is_some() && requested != status.last_handled_requested_at.as_ref();
-            let asked = images::questions(desired, status, is_due, now)
+            let asked = images::to_resolve(desired, status, is_due, now)
                 .into_iter()
                 .map(|(component, reference)| async move {
                     let answer = ask(desired, reference, asker, resolver).await;
@@ -166,15 +166,15 @@ pub(super) async fn images(
             join_all(asked).await.into_iter().collect()
         }
     };
-    let found = images::settle(desired, status, &answers, now);
-    let each = || Component::ALL.into_iter().zip(&found.components);
-    let failed = |policy| {
-        each()
-            .filter(move |(_, image)| image.policy == policy)
+    let found = images::select_images(desired, status, &answers, now);
+    let failed = |is_required| {
+        found
+            .iter()
+            .filter(move |(_, image)| image.source.is_required() == is_required)
             .filter_map(|(component, image)| Some((component, image.failure.as_deref()?)))
             .map(|(component, error)| format!("{component}: {}", explained(error)))
     };
-    let required: Vec<String> = failed(ResolvePolicy::Required).collect();
+    let required: Vec<String> = failed(true).collect();
     if !required.is_empty() {
         return Err(CliError::Unresolved(format!(
             "{}: the policy Required can't be met, and nothing new would be deployed:\n{}",
@@ -182,20 +182,21 @@ pub(super) async fn images(
             required.join("\n")
         )));
     }
-    for told in failed(ResolvePolicy::BestEffort) {
+    for told in failed(false) {
         eprintln!("dockercoins-operator: {}: {told}", title(coins));
     }
-    let is_by_tag = |(_, image): &(Component, &images::Image)| {
-        image.policy != ResolvePolicy::Never
-            && image.answer.is_none()
-            && image.asked.digest().is_none()
-    };
-    let by_tag = each().filter(|each| asker.is_none() && is_by_tag(each));
+    let by_tag = found
+        .iter()
+        .filter(|(_, image)| asker.is_none() && image.is_unpinned());
     let by_tag = by_tag.map(|(component, _)| component.to_string()).collect();
-    let run = |image: images::Image| image.wanted.unwrap_or_else(|| image.asked.to_string());
+    let run = |component| {
+        let image = found.components[component].as_ref()?;
+        let by_tag = || image.requested.to_string();
+        Some(image.image.clone().unwrap_or_else(by_tag))
+    };
     Ok(Found {
         by_tag,
-        set: found.components.map(run),
+        set: PerComponent::from_fn(run),
     })
 }
 
@@ -206,7 +207,7 @@ async fn ask(
     reference: &Reference,
     asker: &Asker,
     resolver: &Resolver,
-) -> Result<Answered, ResolveError> {
+) -> Result<Resolution, ResolveError> {
     let is_of_prefix = reference.host() == desired.registry_host;
     let of_file = asker.of_file();
     let mut request = Request {

@@ -22,7 +22,7 @@ use crate::api::{
     CertificateAuthority, ComponentSpec, DockerCoins, DockerCoinsSpec, HttpRouteSpec,
     ResolvePolicy, ServiceSpec, StrategyType,
 };
-use crate::dockercoins::component::Component;
+use crate::dockercoins::component::{Component, PerComponent};
 pub use probes::{Check, CheckKind, Checks};
 pub use reach::{DesiredIngress, Scaling};
 pub use store::{Claim, Elsewhere, Host, Store};
@@ -73,8 +73,8 @@ pub struct Desired {
     pub store: Store,
     /// Whether the pods are closed to all who have no business there.
     pub is_closed: bool,
-    /// The five components, in the order of [`Component::ALL`].
-    pub components: [DesiredComponent; 5],
+    /// The five components.
+    pub components: PerComponent<DesiredComponent>,
 }
 
 /// What is wanted of one component.
@@ -86,14 +86,43 @@ pub struct DesiredComponent {
     pub image: Reference,
     /// The field in which the image is set, for people who want to change it.
     pub image_field: String,
-    /// What happens with its tag.
-    pub policy: ResolvePolicy,
+    /// Where the digest of the image comes from.
+    pub source: ImageSource,
     /// Its health checks.
     pub checks: Checks,
     /// Who decides how many pods there are, if a HorizontalPodAutoscaler does.
     pub scaling: Option<Scaling>,
     /// The rest, as written.
     pub spec: ComponentSpec,
+}
+
+/// Where the digest of a component's image comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageSource {
+    /// From a registry, which resolves the tag.
+    Registry {
+        /// Whether nothing new is rolled out without the digest (policy `Required`). Otherwise the tag runs until it
+        /// is resolved (`BestEffort`).
+        is_required: bool,
+    },
+    /// From the spec: the reference runs as written. It has a digest, or the policy is `Never`.
+    Pinned,
+}
+
+impl ImageSource {
+    fn new(image: &Reference, policy: ResolvePolicy) -> Self {
+        match policy {
+            _ if image.digest().is_some() => Self::Pinned,
+            ResolvePolicy::Never => Self::Pinned,
+            ResolvePolicy::Required => Self::Registry { is_required: true },
+            ResolvePolicy::BestEffort => Self::Registry { is_required: false },
+        }
+    }
+
+    /// Whether nothing new is rolled out without the digest.
+    pub fn is_required(&self) -> bool {
+        matches!(self, Self::Registry { is_required: true })
+    }
 }
 
 /// Where a certificate authority is kept: a key of a ConfigMap or Secret of the namespace.
@@ -170,15 +199,10 @@ impl Desired {
         }
         let store = faults.store(&spec.redis);
         let components =
-            Component::ALL.map(|component| faults.component(spec, prefix.as_ref(), component));
+            PerComponent::from_fn(|component| faults.component(spec, prefix.as_ref(), component));
 
         let registry_host = prefix.as_ref().map(|prefix| prefix.host().to_owned());
-        match (
-            registry_host,
-            components_or_none(components),
-            store,
-            faults.0.is_empty(),
-        ) {
+        match (registry_host, components.all(), store, faults.0.is_empty()) {
             (Some(registry_host), Some(components), Some(store), true) => Ok(Self {
                 namespace: coins.namespace().unwrap_or_default(),
                 owner: owner_of(coins),
@@ -216,12 +240,20 @@ impl Desired {
 
     /// What is wanted of one component.
     pub fn component(&self, component: Component) -> &DesiredComponent {
-        &self.components[component as usize]
+        &self.components[component]
     }
 
     /// Whether this component has pods here, and so a Deployment and an image: Redis may be elsewhere.
-    pub fn runs(&self, component: Component) -> bool {
+    pub fn has_pods(&self, component: Component) -> bool {
         component != Component::Redis || !matches!(self.store, Store::Elsewhere(_))
+    }
+
+    /// The components that have pods here.
+    pub fn running(&self) -> impl Iterator<Item = &DesiredComponent> + Clone {
+        let components = self.components.iter();
+        components
+            .filter(|(component, _)| self.has_pods(*component))
+            .map(|(_, wanted)| wanted)
     }
 
     /// Where the component's registry is asked, if not at the image's own host: the endpoint speaks for the
@@ -267,11 +299,6 @@ fn authority_at(written: &CertificateAuthority) -> Result<AuthorityAt, &'static 
         name: at.name.clone(),
         key: at.key.clone(),
     })
-}
-
-fn components_or_none(components: [Option<DesiredComponent>; 5]) -> Option<[DesiredComponent; 5]> {
-    let found: Vec<_> = components.into_iter().flatten().collect();
-    found.try_into().ok()
 }
 
 /// Reads an interval in Go's notation, such as `10m` or `1h30m`.
@@ -369,15 +396,13 @@ impl Faults {
         let checks = self.checks(written, component);
         let scaling = self.scaling(written, component);
         let (image, image_field) = self.image(spec, prefix, component)?;
+        let own_policy = written.resolve.as_ref().and_then(|resolve| resolve.policy);
+        let policy = own_policy.unwrap_or(spec.resolve.policy);
         Some(DesiredComponent {
             component,
+            source: ImageSource::new(&image, policy),
             image,
             image_field,
-            policy: written
-                .resolve
-                .as_ref()
-                .and_then(|r| r.policy)
-                .unwrap_or(spec.resolve.policy),
             checks: checks?,
             scaling,
             spec: written.clone(),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::api::{ComponentStatus, DockerCoinsStatus};
 use crate::dockercoins::component::Component;
-use crate::dockercoins::images::remembered;
+use crate::dockercoins::images::stored_component;
 use crate::dockercoins::reason::Reason;
 use crate::runtime::decide::Cause;
 use crate::runtime::event::Event;
@@ -132,8 +132,8 @@ pub fn of_pins(before: &DockerCoinsStatus, after: &DockerCoinsStatus) -> Option<
     let changed: Vec<String> = Component::ALL
         .into_iter()
         .filter_map(|component| {
-            let now = remembered(after, component)?;
-            let then = remembered(before, component);
+            let now = stored_component(after, component)?;
+            let then = stored_component(before, component);
             let is_new =
                 then.is_none_or(|then| (&then.image, &then.digest) != (&now.image, &now.digest));
             Some((now, then)).filter(|_| is_new)

@@ -1,8 +1,8 @@
-//! Which images the Deployments name: what must be asked, and what follows from the answers.
+//! Which image each Deployment runs: the references to resolve, and the images that follow from the resolutions. Pure.
 //!
-//! Status is the memory. It keeps, for each component, the answer to what is asked for now (`image`,
-//! `digest`), and what the Deployment names (`pinned`): the last set of images that was complete. A new set is
-//! rolled out only as a whole.
+//! Status is the only memory. For each component it holds the pin of the requested reference (`image`, `digest`), and
+//! the image of the Deployment (`pinned`). The five `pinned` are the last complete set of images: a new set replaces it
+//! only as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,137 +11,291 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use resolver::{Digest, Reference, ResolveError};
 
-use crate::api::{ComponentStatus, DockerCoinsStatus, ResolvePolicy};
-use crate::dockercoins::component::Component;
-use crate::dockercoins::desired::{Desired, DesiredComponent};
+use crate::api::{ComponentStatus, DockerCoinsStatus};
+use crate::dockercoins::component::{Component, PerComponent};
+use crate::dockercoins::desired::{Desired, DesiredComponent, ImageSource};
 use crate::dockercoins::error::Error;
 
-/// What a registry said about each component that was asked for.
-pub type Answers = BTreeMap<Component, Result<Answered, Arc<ResolveError>>>;
+/// The registries' answers, by component.
+pub type Resolutions = BTreeMap<Component, Result<Resolution, Arc<ResolveError>>>;
 
-/// What is known of the digest that a tag stands for.
+/// A digest, and the details of its resolution.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answered {
+pub struct Resolution {
     /// The digest.
     pub digest: Digest,
-    /// Where it was asked for; empty where that has been forgotten.
+    /// The address of the registry that gave the digest; empty if unknown.
     pub registry: String,
-    /// Whose login was used, such as `Secret regcred`.
+    /// The source of the credential for the registry, such as `Secret regcred`.
     pub login: Option<String>,
-    /// For which platforms there is an image under it; empty where that isn't known.
+    /// The platforms of the image; empty if unknown.
     pub platforms: Vec<String>,
-    /// The platforms of nodes for which there is none; `None` where that isn't known.
-    pub unserved: Option<Vec<String>>,
+    /// The platforms of nodes that the image lacks; `None` if unknown.
+    pub missing_platforms: Option<Vec<String>>,
 }
 
-impl From<Digest> for Answered {
-    /// A digest of which nothing else is known.
+impl From<Digest> for Resolution {
+    /// A digest without details.
     fn from(digest: Digest) -> Self {
         Self {
             digest,
             registry: String::new(),
             login: None,
             platforms: Vec::new(),
-            unserved: None,
+            missing_platforms: None,
         }
     }
 }
 
-/// What is known of the images after asking.
-#[derive(Clone, Debug)]
-pub struct Images {
-    /// The five components' images, in the order of [`Component::ALL`].
-    pub components: [Image; 5],
-    /// What the Deployments are to name, in the same order: the new set if it is complete, else the last one
-    /// that was; `None` while there has never been one.
-    pub set: Option<[String; 5]>,
+/// The resolution of a reference, and the time at which its digest was new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// The resolution.
+    pub resolution: Resolution,
+    /// When the reference first resolved to this digest.
+    pub since: Time,
 }
 
-/// What is known of one component's image.
+/// The images of a DockerCoins after resolving.
 #[derive(Clone, Debug)]
-pub struct Image {
-    /// What is asked for.
-    pub asked: Reference,
-    /// What answers it, and since when it is that digest.
-    pub answer: Option<(Answered, Time)>,
-    /// What its Deployment should name; `None` while it must wait for an answer.
-    pub wanted: Option<String>,
-    /// Why the registry's last answer gave no digest.
+pub struct Images {
+    /// The image of each component; `None` for a component without pods.
+    pub components: PerComponent<Option<ComponentImage>>,
+    /// The images that the Deployments run: the new set if it is complete, else the last complete one; `None` if there
+    /// has never been one.
+    pub set: Option<ImageSet>,
+}
+
+/// The image that each component's Deployment runs; `None` for a component without pods.
+pub type ImageSet = PerComponent<Option<String>>;
+
+/// The image of one component after resolving.
+#[derive(Clone, Debug)]
+pub struct ComponentImage {
+    /// The reference that the spec requests.
+    pub requested: Reference,
+    /// Where the digest of the requested reference comes from.
+    pub source: ImageSource,
+    /// The pin of the requested reference, if it was resolved.
+    pub pin: Option<Pin>,
+    /// The image that satisfies the spec; `None` while a required resolution is missing.
+    pub image: Option<String>,
+    /// Why the last resolution failed.
     pub failure: Option<Arc<ResolveError>>,
-    /// Whether the registry has a say in it at all.
-    pub policy: ResolvePolicy,
+}
+
+impl ComponentImage {
+    /// Whether the component runs a tag that is to be replaced by a digest.
+    pub fn is_unpinned(&self) -> bool {
+        matches!(self.source, ImageSource::Registry { .. }) && self.pin.is_none()
+    }
 }
 
 impl Images {
-    /// Whether what the Deployments are to name is what is asked for.
+    /// Whether every component has an image that satisfies the spec.
     pub fn are_complete(&self) -> bool {
-        self.components.iter().all(|image| image.wanted.is_some())
+        self.iter().all(|(_, image)| image.image.is_some())
     }
 
-    /// What stands in the way of a complete set, or of pins where tags are used for want of one.
+    /// The components that have pods, with their images.
+    pub fn iter(&self) -> impl Iterator<Item = (Component, &ComponentImage)> {
+        self.components
+            .iter()
+            .filter_map(|(component, image)| Some((component, image.as_ref()?)))
+    }
+
+    /// The failed resolutions.
     pub fn failures(&self) -> impl Iterator<Item = Error> + '_ {
-        Component::ALL
-            .into_iter()
-            .zip(&self.components)
-            .filter_map(|(component, image)| {
-                let error = image.failure.clone()?;
-                Some(Error::Unresolved { component, error })
-            })
+        self.iter().filter_map(|(component, image)| {
+            let error = image.failure.clone()?;
+            Some(Error::Unresolved { component, error })
+        })
     }
 }
 
-/// The image of one component as status remembers it.
-pub fn remembered(status: &DockerCoinsStatus, component: Component) -> Option<&ComponentStatus> {
+/// The references to resolve: all tags if a refresh is due, else those that status has no pin for.
+pub fn to_resolve<'a>(
+    desired: &'a Desired,
+    status: &DockerCoinsStatus,
+    is_refresh_due: bool,
+    now: Timestamp,
+) -> Vec<(Component, &'a Reference)> {
+    desired
+        .running()
+        .filter(|wanted| match &wanted.source {
+            ImageSource::Registry { .. } => {
+                is_refresh_due || stored_pin(status, wanted, now).is_none()
+            }
+            ImageSource::Pinned => false,
+        })
+        .map(|wanted| (wanted.component, &wanted.image))
+        .collect()
+}
+
+/// Selects the images to run, from the new resolutions and from the pins in status.
+pub fn select_images(
+    desired: &Desired,
+    status: &DockerCoinsStatus,
+    resolutions: &Resolutions,
+    now: Timestamp,
+) -> Images {
+    // All or nothing: if one required image fails to resolve, the others keep the digests that they run.
+    let keep_pins = desired.running().any(|wanted| {
+        let resolution = resolutions.get(&wanted.component);
+        wanted.source.is_required() && matches!(resolution, Some(Err(_)))
+    });
+    let components = PerComponent::from_fn(|component| {
+        let wanted = desired.component(component);
+        let resolution = resolutions.get(&component);
+        desired
+            .has_pods(component)
+            .then(|| select_image(wanted, status, resolution, keep_pins, now))
+    });
+    let new_set = image_set(desired, |component| {
+        components[component].as_ref()?.image.clone()
+    });
+    let last_set = || {
+        image_set(desired, |component| {
+            stored_component(status, component)?.pinned.clone()
+        })
+    };
+    Images {
+        set: new_set.or_else(last_set),
+        components,
+    }
+}
+
+/// Finds the digest of one component's image, and with it the image to run.
+fn select_image(
+    wanted: &DesiredComponent,
+    status: &DockerCoinsStatus,
+    resolution: Option<&Result<Resolution, Arc<ResolveError>>>,
+    keep_pin: bool,
+    now: Timestamp,
+) -> ComponentImage {
+    let as_written = ComponentImage {
+        requested: wanted.image.clone(),
+        source: wanted.source.clone(),
+        pin: None,
+        image: Some(wanted.image.to_string()),
+        failure: None,
+    };
+    match &wanted.source {
+        ImageSource::Pinned => as_written,
+        ImageSource::Registry { is_required } => {
+            let stored = stored_pin(status, wanted, now);
+            let (new, failure) = match resolution {
+                Some(Ok(new)) => (Some(new), None),
+                Some(Err(failure)) => (None, Some(Arc::clone(failure))),
+                None => (None, None),
+            };
+            let pin = select_pin(stored, new, keep_pin, now);
+            let by_digest = |pin: &Pin| wanted.image.with_digest(&pin.resolution.digest);
+            let image = match &pin {
+                Some(pin) => Some(by_digest(pin).to_string()),
+                None => as_written.image.filter(|_| !is_required),
+            };
+            ComponentImage {
+                pin,
+                image,
+                failure,
+                ..as_written
+            }
+        }
+    }
+}
+
+/// Selects between the stored pin and a new resolution. The time of a pin changes only with its digest.
+fn select_pin(
+    stored: Option<Pin>,
+    new: Option<&Resolution>,
+    keep_stored: bool,
+    now: Timestamp,
+) -> Option<Pin> {
+    let Some(new) = new else {
+        return stored;
+    };
+    let since = match stored {
+        Some(stored) if keep_stored => return Some(stored),
+        Some(stored) if stored.resolution.digest == new.digest => stored.since,
+        _ => Time(now),
+    };
+    Some(Pin {
+        resolution: new.clone(),
+        since,
+    })
+}
+
+/// The set of these images; `None` if a component that has pods lacks one.
+fn image_set(desired: &Desired, image: impl Fn(Component) -> Option<String>) -> Option<ImageSet> {
+    PerComponent::from_fn(|component| match desired.has_pods(component) {
+        true => image(component).map(Some),
+        false => Some(None),
+    })
+    .all()
+}
+
+/// The entry of `status.components` for this component.
+pub fn stored_component(
+    status: &DockerCoinsStatus,
+    component: Component,
+) -> Option<&ComponentStatus> {
     status
         .components
         .iter()
-        .find(|c| c.name == component.name())
+        .find(|stored| stored.name == component.name())
 }
 
-/// The digest that status remembers for exactly this reference, and since when.
+/// The pin that status holds for exactly the requested reference.
 ///
-/// What the Deployment names answers too: who writes a tag that can't be resolved, and then takes it back, is
-/// where they were, even while the registry is down.
-fn pin(
+/// The image of the Deployment counts too: a tag that was replaced by one that does not exist, and then restored, needs
+/// no registry.
+fn stored_pin(
     status: &DockerCoinsStatus,
     wanted: &DesiredComponent,
     now: Timestamp,
-) -> Option<(Answered, Time)> {
-    let memory = remembered(status, wanted.component)?;
-    if memory.image.as_deref() == Some(wanted.image.to_string().as_str())
-        && let Some(digest) = memory
+) -> Option<Pin> {
+    let stored = stored_component(status, wanted.component)?;
+    if stored.image.as_deref() == Some(wanted.image.to_string().as_str())
+        && let Some(digest) = stored
             .digest
             .as_deref()
             .and_then(|text| Digest::parse(text).ok())
     {
-        let answered = Answered {
-            digest,
-            registry: memory.registry.clone().unwrap_or_default(),
-            login: memory.login.clone(),
-            platforms: memory.platforms.clone(),
-            unserved: memory.unserved_platforms.clone(),
-        };
-        return Some((answered, memory.resolved_at.clone().unwrap_or(Time(now))));
+        return Some(Pin {
+            resolution: Resolution {
+                digest,
+                registry: stored.registry.clone().unwrap_or_default(),
+                login: stored.login.clone(),
+                platforms: stored.platforms.clone(),
+                missing_platforms: stored.unserved_platforms.clone(),
+            },
+            since: stored.resolved_at.clone().unwrap_or(Time(now)),
+        });
     }
-    let pinned = Reference::parse(memory.pinned.as_deref()?).ok()?;
-    let digest = pinned.digest()?.clone();
-    (pinned.without_digest() == wanted.image).then_some((digest.into(), Time(now)))
+    let running = Reference::parse(stored.pinned.as_deref()?).ok()?;
+    let digest = running.digest()?.clone();
+    (running.without_digest() == wanted.image).then(|| Pin {
+        resolution: digest.into(),
+        since: Time(now),
+    })
 }
 
-/// What status remembers of this digest, if it answers what is asked for now.
-pub fn known(
+/// The resolution that status holds for the requested reference, if it has this digest.
+pub fn stored_resolution(
     status: &DockerCoinsStatus,
     wanted: &DesiredComponent,
     digest: &Digest,
-) -> Option<Answered> {
-    let (answered, _) = pin(status, wanted, Timestamp::UNIX_EPOCH)?;
-    (answered.digest == *digest).then_some(answered)
+) -> Option<Resolution> {
+    let pin = stored_pin(status, wanted, Timestamp::UNIX_EPOCH)?;
+    (pin.resolution.digest == *digest).then_some(pin.resolution)
 }
 
-/// The platforms of nodes, such as `linux/arm64`, for which an image of these platforms does not serve. One that
-/// names a variant (`linux/arm/v7`) serves nodes of the same kind, which don't tell theirs.
-pub fn unserved(platforms: &[String], of_nodes: &BTreeSet<String>) -> Vec<String> {
-    let serves = |node: &str| {
+/// The platforms of nodes, such as `linux/arm64`, that an image of these platforms lacks.
+///
+/// A platform with a variant (`linux/arm/v7`) counts for all nodes of its architecture: nodes don't report variants.
+pub fn missing_platforms(platforms: &[String], of_nodes: &BTreeSet<String>) -> Vec<String> {
+    let is_present = |node: &str| {
         platforms.iter().any(|platform| {
             let rest = platform.strip_prefix(node);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -149,120 +303,9 @@ pub fn unserved(platforms: &[String], of_nodes: &BTreeSet<String>) -> Vec<String
     };
     of_nodes
         .iter()
-        .filter(|node| !serves(node))
+        .filter(|node| !is_present(node))
         .cloned()
         .collect()
-}
-
-/// Whether the registry has a say: not with the policy Never, and not where a digest is written.
-fn is_askable(wanted: &DesiredComponent) -> bool {
-    wanted.policy != ResolvePolicy::Never && wanted.image.digest().is_none()
-}
-
-/// Which components a registry must be asked for: those without a pin for their reference; all that have a
-/// tag, if it is `due`.
-pub fn questions<'a>(
-    desired: &'a Desired,
-    status: &DockerCoinsStatus,
-    due: bool,
-    now: Timestamp,
-) -> Vec<(Component, &'a Reference)> {
-    desired
-        .components
-        .iter()
-        .filter(|wanted| desired.runs(wanted.component))
-        .filter(|wanted| is_askable(wanted) && (due || pin(status, wanted, now).is_none()))
-        .map(|wanted| (wanted.component, &wanted.image))
-        .collect()
-}
-
-/// Puts answers and memory together.
-pub fn settle(
-    desired: &Desired,
-    status: &DockerCoinsStatus,
-    answers: &Answers,
-    now: Timestamp,
-) -> Images {
-    // One that must be asked again and gave nothing holds back what the others' tags have moved to.
-    let is_held = desired.components.iter().any(|wanted| {
-        wanted.policy == ResolvePolicy::Required
-            && matches!(answers.get(&wanted.component), Some(Err(_)))
-    });
-    let components = std::array::from_fn(|i| {
-        let wanted = &desired.components[i];
-        match desired.runs(wanted.component) {
-            true => settle_one(wanted, status, answers, is_held, now),
-            false => not_run(wanted),
-        }
-    });
-    let complete: Option<Vec<String>> = components
-        .iter()
-        .map(|image: &Image| image.wanted.clone())
-        .collect();
-    let last: Option<Vec<String>> = Component::ALL
-        .into_iter()
-        .map(|component| match desired.runs(component) {
-            true => remembered(status, component)?.pinned.clone(),
-            false => Some(String::new()),
-        })
-        .collect();
-    let set = complete.or(last).and_then(|set| set.try_into().ok());
-    Images { components, set }
-}
-
-/// The image of a component that has no pods here: nothing is asked, and nothing waits for it.
-fn not_run(wanted: &DesiredComponent) -> Image {
-    Image {
-        asked: wanted.image.clone(),
-        answer: None,
-        wanted: Some(String::new()),
-        failure: None,
-        policy: ResolvePolicy::Never,
-    }
-}
-
-fn settle_one(
-    wanted: &DesiredComponent,
-    status: &DockerCoinsStatus,
-    answers: &Answers,
-    is_held: bool,
-    now: Timestamp,
-) -> Image {
-    let written = wanted.image.to_string();
-    let mut image = Image {
-        asked: wanted.image.clone(),
-        answer: None,
-        wanted: Some(written),
-        failure: None,
-        policy: wanted.policy,
-    };
-    if !is_askable(wanted) {
-        return image;
-    }
-    let pin = pin(status, wanted, now);
-    image.answer = match answers.get(&wanted.component) {
-        Some(Ok(answered)) => match pin {
-            Some(pin) if is_held => Some(pin),
-            // The same digest again is no news: the time stays.
-            Some((pinned, since)) if pinned.digest == answered.digest => {
-                Some((answered.clone(), since))
-            }
-            _ => Some((answered.clone(), Time(now))),
-        },
-        Some(Err(failure)) => {
-            image.failure = Some(Arc::clone(failure));
-            pin
-        }
-        None => pin,
-    };
-    match &image.answer {
-        Some((answered, _)) => {
-            image.wanted = Some(wanted.image.with_digest(&answered.digest).to_string());
-        }
-        None if wanted.policy == ResolvePolicy::Required => image.wanted = None,
-        None => {}
-    }
-    image
 }
 
 #[cfg(test)]

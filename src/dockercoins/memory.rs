@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::api::DockerCoinsStatus;
 use crate::dockercoins::component::Component;
-use crate::dockercoins::images::Answers;
+use crate::dockercoins::images::Resolutions;
 use crate::runtime::decide;
 use crate::runtime::object_key::ObjectKey;
 use crate::runtime::retry::{LAST_DELAY, Retry, backoff};
@@ -46,7 +46,7 @@ pub struct ResourceMemory {
     pub objects: BTreeMap<ObjectKey, decide::Memory>,
 }
 
-/// Answers without digests, and when the registries are asked again.
+/// Resolutions without digests, and when the registries are asked again.
 #[derive(Debug)]
 pub struct ResolveFailure {
     questions: Vec<(Component, Reference)>,
@@ -160,7 +160,7 @@ impl ResourceMemory {
         questions: &[(Component, &Reference)],
         trigger: &Trigger,
         now: Instant,
-    ) -> Option<Answers> {
+    ) -> Option<Resolutions> {
         let failure = self.resolve_failure.as_ref()?;
         let was_asked = |(component, reference): &(Component, &Reference)| {
             let mut asked = failure.questions.iter();
@@ -231,7 +231,7 @@ impl ResourceMemory {
     pub fn resolved(
         &mut self,
         questions: &[(Component, &Reference)],
-        answers: &Answers,
+        answers: &Resolutions,
         trigger: Trigger,
         interval: Option<Duration>,
         (now, clock): (Instant, Timestamp),
@@ -344,7 +344,7 @@ mod tests {
             let when = (now, Timestamp::UNIX_EPOCH);
             memory.resolved(
                 &[],
-                &Answers::new(),
+                &Resolutions::new(),
                 Trigger::default(),
                 interval,
                 when,
@@ -383,7 +383,7 @@ mod tests {
         let failure = resolver::Failure::InvalidReference { host: "x".into() };
         let error = ResolveError::new(reference.clone(), None, failure);
         let questions = [(Component::Redis, &reference)];
-        let answers: Answers = [(Component::Redis, Err(Arc::new(error)))].into();
+        let answers: Resolutions = [(Component::Redis, Err(Arc::new(error)))].into();
         let trigger = |generation, requested: Option<&str>| Trigger {
             generation: Some(generation),
             requested: requested.map(str::to_owned),

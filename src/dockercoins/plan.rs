@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 use crate::api::GROUP;
 use crate::dockercoins::component::Component;
 use crate::dockercoins::desired::{Desired, Store};
+use crate::dockercoins::images::ImageSet;
 pub use crate::dockercoins::kinds::Plan;
 use crate::runtime::names::{APPLIED_HASH, MANAGER};
 
@@ -27,20 +28,16 @@ use crate::runtime::names::{APPLIED_HASH, MANAGER};
 /// be untrue there.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// The objects for what is wanted, with the images that are to run, in the order of [`Component::ALL`].
-pub fn plan(desired: &Desired, images: Option<&[String; 5]>) -> Plan {
-    let running = || {
-        let components = desired.components.iter();
-        components.filter(|wanted| desired.runs(wanted.component))
-    };
+/// The objects for what is wanted, with the images that are to run.
+pub fn plan(desired: &Desired, images: Option<&ImageSet>) -> Plan {
     let services = Component::ALL
         .into_iter()
         .filter_map(|component| Some((component, component.port()?)))
         .map(|(component, port)| service::service(desired, component, port));
     let deployments = images.into_iter().flat_map(|images| {
-        running().map(move |wanted| {
-            let image = &images[wanted.component as usize];
-            deployment::deployment(desired, wanted, image)
+        desired.running().filter_map(move |wanted| {
+            let image = images[wanted.component].as_ref()?;
+            Some(deployment::deployment(desired, wanted, image))
         })
     });
     let (claim, slice) = match &desired.store {
@@ -48,13 +45,15 @@ pub fn plan(desired: &Desired, images: Option<&[String; 5]>) -> Plan {
         Store::Volume(wanted) => (Some(store::claim(desired, wanted)), None),
         Store::Elsewhere(redis) => (None, store::endpoint_slice(desired, redis)),
     };
-    let policies = running()
+    let policies = desired
+        .running()
         .filter(|_| desired.is_closed)
         .map(|wanted| closed::policy(desired, wanted.component));
-    let budgets = running()
+    let budgets = desired
+        .running()
         .filter(|wanted| wanted.is_several())
         .map(|wanted| several::budget(desired, wanted.component));
-    let autoscalers = running().filter_map(|wanted| {
+    let autoscalers = desired.running().filter_map(|wanted| {
         let scaling = wanted.scaling?;
         Some(several::autoscaler(desired, wanted.component, scaling))
     });

@@ -14,9 +14,9 @@ use kube::runtime::reflector::Store;
 use tokio::sync::mpsc::Receiver;
 use tracing::{info, warn};
 
+use crate::api::DockerCoins;
 use crate::api::Guarded;
-use crate::api::{DockerCoins, ResolvePolicy};
-use crate::dockercoins::desired::Desired;
+use crate::dockercoins::desired::{Desired, ImageSource};
 use crate::dockercoins::reconcile::Context;
 use crate::registry::webhook::payload::{Pushed, concerns};
 use crate::runtime::error::ApiError;
@@ -142,9 +142,8 @@ pub async fn serve(mut queue: Receiver<Vec<Pushed>>, mut scopes: Vec<Scope>) {
 fn names(coins: &DockerCoins, pushed: &BTreeSet<Pushed>) -> Option<String> {
     let desired = Desired::from_resource(coins).ok()?;
     let asked = desired
-        .components
-        .iter()
-        .filter(|wanted| wanted.policy != ResolvePolicy::Never && wanted.image.digest().is_none());
+        .running()
+        .filter(|wanted| matches!(wanted.source, ImageSource::Registry { .. }));
     let mut images = asked.map(|wanted| &wanted.image);
     images
         .find(|image| pushed.iter().any(|pushed| concerns(pushed, image)))

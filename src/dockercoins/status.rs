@@ -11,10 +11,11 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::{DockerCoinsStatus, ResolvePolicy};
+use crate::api::DockerCoinsStatus;
 use crate::dockercoins::component::Component;
+use crate::dockercoins::desired::ImageSource;
 use crate::dockercoins::error::Error;
-use crate::dockercoins::images::Images;
+use crate::dockercoins::images::{ComponentImage, Images};
 use crate::dockercoins::observed::{ClaimState, DeploymentState};
 use crate::dockercoins::rollout::Rollout;
 use crate::runtime::message::{Message, TEXT_MAX, truncated};
@@ -335,11 +336,9 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> ConditionDr
             format!("{failed}. {}{again}", meanwhile(outcome)),
         );
     }
-    let unpinned: Vec<&str> = Component::ALL
-        .into_iter()
-        .zip(&images.components)
-        .filter(|(_, image)| image.policy == ResolvePolicy::BestEffort)
-        .filter(|(_, image)| image.answer.is_none() && image.asked.digest().is_none())
+    let unpinned: Vec<&str> = images
+        .iter()
+        .filter(|(_, image)| image.is_unpinned())
         .map(|(component, _)| component.name())
         .collect();
     if !unpinned.is_empty() {
@@ -360,10 +359,13 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> ConditionDr
             ),
         );
     }
-    if images
-        .components
-        .iter()
-        .all(|image| image.policy == ResolvePolicy::Never)
+    let is_pinned = |image: &ComponentImage| match image.source {
+        ImageSource::Pinned => true,
+        ImageSource::Registry { .. } => false,
+    };
+    let has_tag = |image: &ComponentImage| image.requested.digest().is_none();
+    if images.iter().all(|(_, image)| is_pinned(image))
+        && images.iter().any(|(_, image)| has_tag(image))
     {
         let message = "tags are used as written".into();
         return ConditionDraft::new("ImagesResolved", "True", "NotRequired", message);
@@ -403,12 +405,11 @@ fn resolved_as(unserved: &[(&'static str, Option<Vec<String>>)]) -> String {
 
 /// What is known of the nodes' platforms, for the images whose own are known.
 fn platforms_of(images: &Images) -> Vec<(&'static str, Option<Vec<String>>)> {
-    Component::ALL
-        .into_iter()
-        .zip(&images.components)
-        .filter_map(|(component, image)| Some((component, &image.answer.as_ref()?.0)))
+    images
+        .iter()
+        .filter_map(|(component, image)| Some((component, &image.pin.as_ref()?.resolution)))
         .filter(|(_, answered)| !answered.platforms.is_empty())
-        .map(|(component, answered)| (component.name(), answered.unserved.clone()))
+        .map(|(component, answered)| (component.name(), answered.missing_platforms.clone()))
         .collect()
 }
 

@@ -8,7 +8,7 @@ use dockercoins_operator::api::{DockerCoins, DockerCoinsStatus};
 use dockercoins_operator::dockercoins::component::Component;
 use dockercoins_operator::dockercoins::desired::{Desired, Invalid};
 use dockercoins_operator::dockercoins::error::Error;
-use dockercoins_operator::dockercoins::images::{Answers, Images, settle};
+use dockercoins_operator::dockercoins::images::{Images, Resolutions, select_images};
 use dockercoins_operator::dockercoins::kinds::{Deployment, Service};
 use dockercoins_operator::dockercoins::observed::DeploymentState;
 use dockercoins_operator::dockercoins::status::{Outcome, status};
@@ -160,11 +160,14 @@ fn outcomes() -> Vec<(&'static str, DockerCoinsStatus)> {
         host: "registry.example.com".into(),
         detail: "refused".into(),
     };
-    let fails: Answers = [(Component::Rng, Err(resolving(unreachable(), Vec::new())))].into();
+    let fails: Resolutions = [(Component::Rng, Err(resolving(unreachable(), Vec::new())))].into();
     told.extend([
         ("Ready", pinned.clone()),
         ("Resolved", pinned.clone()),
-        ("NotRequired", with(images(never, &none, Answers::new()))),
+        (
+            "NotRequired",
+            with(images(never, &none, Resolutions::new())),
+        ),
         ("Unpinned", with(images(best_effort, &none, fails.clone()))),
         ("RefreshFailed", with(images(json!({}), &pinned, fails))),
         (
@@ -323,14 +326,14 @@ fn now() -> Timestamp {
 }
 
 /// The images of a spec after these answers; those not named are resolved.
-fn images(spec: Value, before: &DockerCoinsStatus, answers: Answers) -> Images {
+fn images(spec: Value, before: &DockerCoinsStatus, answers: Resolutions) -> Images {
     let coins = DockerCoins::new("dockercoins", serde_json::from_value(spec).unwrap());
     let digest = Digest::of(b"an image");
-    let mut all: Answers = Component::ALL
+    let mut all: Resolutions = Component::ALL
         .map(|component| (component, Ok(digest.clone().into())))
         .into();
     all.extend(answers);
-    settle(
+    select_images(
         &Desired::from_resource(&coins).unwrap(),
         before,
         &all,
@@ -365,7 +368,7 @@ fn deployed(type_: &str, reason: &str) -> Outcome {
         images: Some(images(
             json!({}),
             &DockerCoinsStatus::default(),
-            Answers::new(),
+            Resolutions::new(),
         )),
         warnings: Some(Vec::new()),
         deployments: Component::ALL

@@ -64,7 +64,10 @@ fn every_alert_says_what_is_wrong_what_to_do_first_and_where_to_read_on() {
             annotations["runbook"],
             format!("{RUNBOOKS}#{}", name.to_lowercase())
         );
-        assert!(annotations["description"].contains("Check first "), "{name}");
+        assert!(
+            annotations["description"].contains("Check first "),
+            "{name}"
+        );
     }
 }
 

@@ -14,7 +14,7 @@ fn images(spec: Value) -> Vec<(String, String)> {
     desired
         .components
         .iter()
-        .map(|c| (c.image_field.clone(), c.image.to_string()))
+        .map(|(_, wanted)| (wanted.image_field.clone(), wanted.image.to_string()))
         .collect()
 }
 
@@ -125,16 +125,14 @@ fn an_endpoint_speaks_only_for_the_prefix_s_host() {
 fn a_component_s_policy_wins_over_the_common_one() {
     let spec = json!({ "resolve": { "policy": "BestEffort" }, "worker": { "resolve": { "policy": "Never" } } });
     let desired = from(spec).unwrap();
-    assert_eq!(
-        desired.components.map(|c| c.policy),
-        [
-            ResolvePolicy::BestEffort,
-            ResolvePolicy::BestEffort,
-            ResolvePolicy::BestEffort,
-            ResolvePolicy::BestEffort,
-            ResolvePolicy::Never,
-        ]
-    );
+    let best_effort = ImageSource::Registry { is_required: false };
+    for (component, wanted) in desired.components.iter() {
+        let expected = match component {
+            Component::Worker => &ImageSource::Pinned,
+            _ => &best_effort,
+        };
+        assert_eq!(&wanted.source, expected, "{component}");
+    }
 }
 
 #[test]

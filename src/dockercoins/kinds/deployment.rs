@@ -54,7 +54,7 @@ impl Kind for Deployment {
 
     /// Without resolved images a plan has no Deployments, and those that exist stay.
     fn is_wanted(desired: &Desired, _: &Plan, name: &str) -> bool {
-        Component::named(name).is_some_and(|component| desired.runs(component))
+        Component::named(name).is_some_and(|component| desired.has_pods(component))
     }
 
     /// A pod that mounted another's claim would write to another's volume.

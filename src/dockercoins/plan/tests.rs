@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::DockerCoins;
+use crate::dockercoins::component::PerComponent;
 use crate::runtime::names::ADOPT;
 
 /// A DockerCoins with these settings.
@@ -23,11 +24,16 @@ fn desired(spec: Value) -> Desired {
 }
 
 /// What the five are pinned to in these tests.
-fn pinned() -> [String; 5] {
-    Component::ALL.map(|c| format!("registry.example.com/{c}:v0.1@sha256:{}", "ab".repeat(32)))
+fn pinned() -> ImageSet {
+    let digest = "ab".repeat(32);
+    PerComponent::from_fn(|component| {
+        Some(format!(
+            "registry.example.com/{component}:v0.1@sha256:{digest}"
+        ))
+    })
 }
 
-fn pods(desired: &Desired, images: &[String; 5]) -> Vec<PodSpec> {
+fn pods(desired: &Desired, images: &ImageSet) -> Vec<PodSpec> {
     let deployments = plan(desired, Some(images)).deployments;
     deployments
         .into_iter()
@@ -314,7 +320,7 @@ fn every_pod_passes_pod_security_restricted() {
 #[test]
 fn an_image_with_a_digest_is_pulled_once_and_one_without_each_time() {
     let mut images = pinned();
-    images[4] = "registry.example.com/worker:v0.1".to_owned();
+    images[Component::Worker] = Some("registry.example.com/worker:v0.1".to_owned());
     let policies: Vec<_> = pods(&desired(json!({})), &images)
         .iter()
         .map(|pod| pod.containers[0].image_pull_policy.clone().unwrap())

@@ -7,11 +7,11 @@ use resolver::{Keyring, Reference, Request, Resolved};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span, debug, field, info_span};
 
-use crate::api::{REQUESTED_AT, ResolvePolicy};
+use crate::api::REQUESTED_AT;
 use crate::dockercoins::component::Component;
 use crate::dockercoins::desired::Desired;
 use crate::dockercoins::error::Error;
-use crate::dockercoins::images::{self, Answered, Answers, Images};
+use crate::dockercoins::images::{self, Images, Resolution, Resolutions};
 use crate::dockercoins::memory::Trigger;
 use crate::dockercoins::status::{self, Outcome};
 use crate::telemetry::traces;
@@ -26,12 +26,11 @@ impl Run<'_> {
         outcome: &mut Outcome,
     ) -> Result<Images, Error> {
         let answers = match desired.suspend {
-            true => Answers::new(),
+            true => Resolutions::new(),
             false => {
                 let answers = self.ask(desired).await;
                 let is_in_the_way = |(component, answer): (&Component, &Result<_, _>)| {
-                    let policy = desired.component(*component).policy;
-                    policy == ResolvePolicy::Required && answer.is_err()
+                    desired.component(*component).source.is_required() && answer.is_err()
                 };
                 // What runs by its tag is asked for again by itself.
                 if !answers.iter().any(is_in_the_way) {
@@ -44,7 +43,7 @@ impl Run<'_> {
         outcome.warnings = self.memory.warnings.clone();
         outcome.next_attempt = self.memory.next_attempt();
         let now = Timestamp::now();
-        Ok(images::settle(desired, &self.status, &answers, now))
+        Ok(images::select_images(desired, &self.status, &answers, now))
     }
 
     /// Whether the resource still says what it said before registries were waited for: else nothing may be written by
@@ -77,7 +76,7 @@ impl Run<'_> {
     }
 
     /// Asks the registries what must be asked now, and notes when to ask again.
-    async fn ask(&mut self, desired: &Desired) -> Answers {
+    async fn ask(&mut self, desired: &Desired) -> Resolutions {
         let now = Instant::now();
         let trigger = Trigger {
             generation: self.coins.metadata.generation,
@@ -85,14 +84,14 @@ impl Run<'_> {
         };
         let is_refresh = self.memory.is_refresh_due(desired.interval, now, random());
         let is_due = is_refresh || trigger.requested.is_some();
-        let questions = images::questions(desired, &self.status, is_due, Timestamp::now());
+        let questions = images::to_resolve(desired, &self.status, is_due, Timestamp::now());
         let answers = if questions.is_empty() {
             self.memory.resolve_failure = None;
             self.memory.refreshed(desired.interval, now);
             if status::has_warnings(&self.status) {
                 self.reread_secrets(desired, now).await;
             }
-            Answers::new()
+            Resolutions::new()
         } else if let Some(answers) = self.memory.pending_failure(&questions, &trigger, now) {
             answers
         } else {
@@ -115,7 +114,7 @@ impl Run<'_> {
         desired: &Desired,
         questions: &[(Component, &Reference)],
         since: Instant,
-    ) -> Answers {
+    ) -> Resolutions {
         let keyring = self.keyring(desired).await;
         let authority = self.certificate_authority(desired).await;
         self.turn = None;
@@ -165,18 +164,19 @@ impl Run<'_> {
         component: Component,
         request: &Request<'_>,
         resolved: Resolved,
-    ) -> Answered {
-        let mut answered = Answered {
+    ) -> Resolution {
+        let mut answered = Resolution {
             registry: resolved.endpoint.to_string(),
             login: resolved
                 .credential
                 .as_ref()
                 .map(|login| login.source.clone()),
-            ..Answered::from(resolved.digest.clone())
+            ..Resolution::from(resolved.digest.clone())
         };
         let wanted = desired.component(component);
-        if let Some(known) = images::known(&self.status, wanted, &resolved.digest) {
-            (answered.platforms, answered.unserved) = (known.platforms, known.unserved);
+        if let Some(known) = images::stored_resolution(&self.status, wanted, &resolved.digest) {
+            answered.platforms = known.platforms;
+            answered.missing_platforms = known.missing_platforms;
         }
         let pinned = request.reference.with_digest(&resolved.digest);
         let request = Request {
@@ -189,9 +189,10 @@ impl Run<'_> {
                 Err(error) => debug!(%component, %error, "the platforms of an image can't be read"),
             }
         }
-        if answered.unserved.is_none() && !answered.platforms.is_empty() {
+        if answered.missing_platforms.is_none() && !answered.platforms.is_empty() {
             let nodes = self.context.cluster.platforms(&desired.node_selector).await;
-            answered.unserved = nodes.map(|nodes| images::unserved(&answered.platforms, &nodes));
+            answered.missing_platforms =
+                nodes.map(|nodes| images::missing_platforms(&answered.platforms, &nodes));
         }
         answered
     }

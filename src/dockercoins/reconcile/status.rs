@@ -12,10 +12,9 @@ use tracing::{Instrument as _, Span, info_span, warn};
 use super::{Context, Run, random};
 use crate::api::{DockerCoins, DockerCoinsStatus, crd_check};
 use crate::dockercoins::cluster::StoredStatus;
-use crate::dockercoins::component::Component;
 use crate::dockercoins::error::Error;
 use crate::dockercoins::events;
-use crate::dockercoins::images::{self, Images};
+use crate::dockercoins::images::{self, ImageSet, Images};
 use crate::dockercoins::memory::{LastWrittenStatus, ResourceMemory};
 use crate::dockercoins::status::{self, Outcome};
 use crate::runtime::error::ApiError;
@@ -29,14 +28,13 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 impl Run<'_> {
     /// Stores new digests before anything runs by them: a restart must find what was rolled out.
     pub(super) async fn store_pins(&mut self, outcome: &mut Outcome) -> Result<(), Error> {
-        let Some(images) = outcome
-            .images
-            .as_ref()
-            .filter(|images| images.set.is_some())
-        else {
+        let Some(images) = &outcome.images else {
             return Ok(());
         };
-        let is_stored = self.are_pins_stored(images, outcome);
+        let Some(set) = &images.set else {
+            return Ok(());
+        };
+        let is_stored = self.are_pins_stored(images, set);
         self.retry_outdated_crd().await?;
         if is_stored {
             return Ok(());
@@ -50,18 +48,12 @@ impl Run<'_> {
         self.check_crd()
     }
 
-    fn are_pins_stored(&self, images: &Images, outcome: &Outcome) -> bool {
-        let set = images.set.iter().flatten();
-        let mut pins = Component::ALL.into_iter().zip(set);
-        pins.all(|(component, pinned)| {
-            if !outcome.runs(component) {
-                return true;
-            }
-            let answer = images.components[component as usize].answer.as_ref();
-            let digest = answer.map(|(answered, _)| answered.digest.to_string());
-            images::remembered(&self.status, component).is_some_and(|stored| {
-                stored.pinned.as_ref() == Some(pinned) && stored.digest == digest
-            })
+    fn are_pins_stored(&self, images: &Images, set: &ImageSet) -> bool {
+        images.iter().all(|(component, image)| {
+            let pin = image.pin.as_ref();
+            let digest = pin.map(|pin| pin.resolution.digest.to_string());
+            images::stored_component(&self.status, component)
+                .is_some_and(|stored| stored.pinned == set[component] && stored.digest == digest)
         })
     }
 

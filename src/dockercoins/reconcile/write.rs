@@ -207,7 +207,7 @@ impl Run<'_> {
     fn memory(&mut self, object: &ObjectKey) -> &mut decide::Memory {
         let was_there = (object.is::<Service>() || object.is::<Deployment>())
             && Component::named(&object.name)
-                .and_then(|component| images::remembered(&self.initial_status, component))
+                .and_then(|component| images::stored_component(&self.initial_status, component))
                 .is_some_and(|status| status.replicas > 0 || status.ready_replicas > 0);
         let is_known = self.is_first && was_there;
         self.memory

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{ComponentStatus, DockerCoinsStatus};
 use crate::dockercoins::component::Component;
-use crate::dockercoins::images::remembered;
+use crate::dockercoins::images::stored_component;
 use crate::dockercoins::observed::ClaimState;
 use crate::dockercoins::rollout::Rollout;
 use crate::runtime::message::{TEXT_MAX, truncated};
@@ -48,7 +48,9 @@ pub(super) fn component_status(
     before: &DockerCoinsStatus,
     outcome: &Outcome,
 ) -> ComponentStatus {
-    let memory = remembered(before, component).cloned().unwrap_or_default();
+    let memory = stored_component(before, component)
+        .cloned()
+        .unwrap_or_default();
     let mut told = ComponentStatus {
         name: component.name().to_owned(),
         message: None,
@@ -60,19 +62,19 @@ pub(super) fn component_status(
             ..ComponentStatus::default()
         };
     }
-    if let Some(images) = &outcome.images {
-        let index = component as usize;
-        let image = &images.components[index];
-        told.image = Some(image.asked.to_string());
-        let answer = image.answer.as_ref();
-        let answered = answer.map(|(answered, _)| answered);
+    if let Some(images) = &outcome.images
+        && let Some(image) = &images.components[component]
+    {
+        told.image = Some(image.requested.to_string());
+        let pin = image.pin.as_ref();
+        let answered = pin.map(|pin| &pin.resolution);
         let registry = answered.map(|answered| answered.registry.clone());
         told.digest = answered.map(|answered| answered.digest.to_string());
-        told.resolved_at = answer.map(|(_, since)| since.clone());
+        told.resolved_at = pin.map(|pin| pin.since.clone());
         told.registry = registry.filter(|registry| !registry.is_empty());
         told.login = answered.and_then(|answered| answered.login.clone());
         told.platforms = answered.map_or_else(Vec::new, |answered| answered.platforms.clone());
-        told.unserved_platforms = answered.and_then(|answered| answered.unserved.clone());
+        told.unserved_platforms = answered.and_then(|answered| answered.missing_platforms.clone());
         let failed = image.failure.as_ref();
         told.next_attempt = failed.and(outcome.next_attempt).map(Time);
         // What is held back doesn't run, and must not pass for what did.
@@ -81,7 +83,7 @@ pub(super) fn component_status(
             .as_ref()
             .filter(|_| outcome.pending_changes.is_none())
         {
-            told.pinned = Some(set[index].clone());
+            told.pinned = set[component].clone();
         }
         told.message = image
             .failure

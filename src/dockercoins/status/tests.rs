@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::*;
 use crate::api::{ComponentStatus, DockerCoins};
 use crate::dockercoins::desired::{Desired, Invalid};
-use crate::dockercoins::images::{self, Answers};
+use crate::dockercoins::images::{self, Resolutions};
 use crate::dockercoins::kinds::{Deployment, HTTPRoute, PersistentVolumeClaim, Service};
 use crate::runtime::error::{ApiError, Request, Verb};
 
@@ -46,15 +46,15 @@ fn unreachable() -> Arc<ResolveError> {
 }
 
 /// The images of a spec after these answers; those not named are resolved.
-fn images(spec: Value, before: &DockerCoinsStatus, answers: Answers) -> Images {
+fn images(spec: Value, before: &DockerCoinsStatus, answers: Resolutions) -> Images {
     let coins = DockerCoins::new("dockercoins", serde_json::from_value(spec).unwrap());
     let desired = Desired::from_resource(&coins).unwrap();
     let digest = Digest::parse(&format!("sha256:{}", "a".repeat(64))).unwrap();
-    let mut all: Answers = Component::ALL
+    let mut all: Resolutions = Component::ALL
         .map(|component| (component, Ok(digest.clone().into())))
         .into();
     all.extend(answers);
-    images::settle(&desired, before, &all, now())
+    images::select_images(&desired, before, &all, now())
 }
 
 fn deployment(available: i32, condition: Value) -> DeploymentState {
@@ -85,7 +85,7 @@ fn well() -> Outcome {
         images: Some(images(
             json!({}),
             &DockerCoinsStatus::default(),
-            Answers::new(),
+            Resolutions::new(),
         )),
         warnings: Some(Vec::new()),
         deployments: Component::ALL.map(done).into(),
@@ -312,7 +312,7 @@ fn what_is_true_of_many_is_told_once() {
 
 #[test]
 fn an_incomplete_first_set_says_that_nothing_is_deployed_and_a_later_one_that_the_last_runs_on() {
-    let answers = || Answers::from([(Component::Rng, Err(missing()))]);
+    let answers = || Resolutions::from([(Component::Rng, Err(missing()))]);
     let first = images(json!({}), &DockerCoinsStatus::default(), answers());
     let outcome = Outcome {
         images: Some(first),
@@ -342,7 +342,7 @@ fn an_incomplete_first_set_says_that_nothing_is_deployed_and_a_later_one_that_th
 
 #[test]
 fn a_registry_that_can_t_be_reached_is_tried_again() {
-    let answers = Answers::from([(Component::Rng, Err(unreachable()))]);
+    let answers = Resolutions::from([(Component::Rng, Err(unreachable()))]);
     let images = images(json!({}), &DockerCoinsStatus::default(), answers);
     let outcome = Outcome {
         images: Some(images),
@@ -357,7 +357,7 @@ fn a_registry_that_can_t_be_reached_is_tried_again() {
 #[test]
 fn an_outage_while_only_asking_again_leaves_ready_true_and_is_told() {
     let before = status(Some(1), &DockerCoinsStatus::default(), &well(), now());
-    let answers = Answers::from([(Component::Rng, Err(unreachable()))]);
+    let answers = Resolutions::from([(Component::Rng, Err(unreachable()))]);
     let outcome = Outcome {
         images: Some(images(json!({}), &before, answers)),
         ..well()
@@ -373,7 +373,7 @@ fn an_outage_while_only_asking_again_leaves_ready_true_and_is_told() {
 #[test]
 fn best_effort_without_pins_is_ready_and_says_which_images_are_unpinned() {
     let spec = json!({ "resolve": { "policy": "BestEffort" } });
-    let answers = Answers::from([(Component::Rng, Err(unreachable()))]);
+    let answers = Resolutions::from([(Component::Rng, Err(unreachable()))]);
     let outcome = Outcome {
         images: Some(images(spec, &DockerCoinsStatus::default(), answers)),
         ..well()
@@ -395,7 +395,7 @@ fn best_effort_without_pins_is_ready_and_says_which_images_are_unpinned() {
 #[test]
 fn never_needs_no_registry() {
     let spec = json!({ "resolve": { "policy": "Never" } });
-    let images = images(spec, &DockerCoinsStatus::default(), Answers::new());
+    let images = images(spec, &DockerCoinsStatus::default(), Resolutions::new());
     let outcome = Outcome {
         images: Some(images),
         ..well()

@@ -67,7 +67,11 @@ fn a_redis_elsewhere_is_not_waited_for_and_it_is_told_that_no_one_looks_at_it() 
     let spec = json!({ "redis": { "external": { "host": "redis.example.com" } } });
     let mut outcome = well();
     outcome.deployments.remove(&Component::Redis);
-    outcome.images = Some(images(spec, &DockerCoinsStatus::default(), Answers::new()));
+    outcome.images = Some(images(
+        spec,
+        &DockerCoinsStatus::default(),
+        Resolutions::new(),
+    ));
     outcome.elsewhere = Some("redis.example.com:6379".into());
     let status = status(Some(1), &DockerCoinsStatus::default(), &outcome, now());
     let ready = &status.conditions[0];
