@@ -26,7 +26,7 @@ use tracing::{Instrument as _, Span, debug, field, info_span, warn};
 use crate::api::{DockerCoins, DockerCoinsStatus};
 use crate::dockercoins::cluster::Sibling;
 use crate::dockercoins::component::Component;
-use crate::dockercoins::desired::{Desired, Store};
+use crate::dockercoins::desired::{Desired, Storage};
 use crate::dockercoins::error::Error;
 use crate::dockercoins::events::{self, News};
 use crate::dockercoins::images::Images;
@@ -312,7 +312,7 @@ impl<'a> Case<'a> {
     /// Goes from the resource to the cluster, step by step, and notes in `outcome` what came of it.
     async fn pursue(&mut self, outcome: &mut Outcome) -> Result<(), Error> {
         let desired = info_span!("validate").in_scope(|| self.validate())?;
-        if let Store::Elsewhere(redis) = &desired.store {
+        if let Storage::External(redis) = &desired.storage {
             outcome.elsewhere = Some(redis.to_string());
         }
         let images = self

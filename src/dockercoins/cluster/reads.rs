@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::Cluster;
-use crate::dockercoins::desired::AuthorityAt;
+use crate::dockercoins::desired::CertificateAuthorityRef;
 use crate::dockercoins::error::Error;
 use crate::runtime::leader::Leadership;
 
@@ -73,9 +73,9 @@ impl Cluster {
     pub async fn certificate_authority(
         &self,
         namespace: &str,
-        at: &AuthorityAt,
+        at: &CertificateAuthorityRef,
     ) -> Result<Vec<u8>, String> {
-        let AuthorityAt {
+        let CertificateAuthorityRef {
             is_secret,
             name,
             key,
