@@ -113,7 +113,7 @@ fn what_gateways_say_of_the_route_is_told_beside_ready() {
         let rest = message.strip_prefix("every component runs as asked for");
         rest.unwrap().to_owned()
     };
-    let nobody = ". no controller has said yet that Gateway public takes HTTPRoute webui: `kubectl get gateways --all-namespaces` lists those there are";
+    let nobody = ". Gateway public has not accepted HTTPRoute webui yet: check that it exists, with `kubectl get gateways --all-namespaces`";
     assert_eq!(ready(Value::Null), nobody);
     assert_eq!(ready(json!({ "parents": [] })), nobody);
     let says = |type_: &str, status: &str| {
@@ -125,7 +125,7 @@ fn what_gateways_say_of_the_route_is_told_beside_ready() {
     assert_eq!(ready(says("Accepted", "True")), "");
     assert_eq!(
         ready(says("Accepted", "False")),
-        ". Gateway public says of HTTPRoute webui: NotAllowedByListeners: not from here"
+        ". Gateway public rejects HTTPRoute webui: NotAllowedByListeners: not from here"
     );
 }
 
