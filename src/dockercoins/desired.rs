@@ -1,13 +1,12 @@
-//! From the resource as written to what is wanted: defaults filled in, references parsed, contradictions
-//! refused.
+//! The validated spec: defaults filled in, references parsed, contradictions rejected. Pure.
 //!
-//! Everything after this room works with a [`Desired`], in which nothing can be wrong any more. The schema's
-//! rules have already refused most of what is checked here; the checks stand again for objects that were
-//! stored before a rule was.
+//! The rest of the controller works with a [`Desired`], which is free of contradictions. The CRD's rules reject most of
+//! them already; the checks here also cover resources that were stored before a rule existed.
 
+mod exposure;
 mod probes;
-mod reach;
-mod store;
+mod scaling;
+mod storage;
 
 use std::fmt;
 use std::time::Duration;
@@ -23,76 +22,79 @@ use crate::api::{
     ResolvePolicy, ServiceSpec, StrategyType,
 };
 use crate::dockercoins::component::{Component, PerComponent};
-pub use probes::{Check, CheckKind, Checks};
-pub use reach::{DesiredIngress, Scaling};
-pub use store::{Claim, Elsewhere, Host, Store};
+pub use exposure::DesiredIngress;
+pub use probes::{DesiredProbe, DesiredProbes, ProbeHandler};
+pub use scaling::Scaling;
+pub use storage::{ExternalRedis, Host, Storage, VolumeClaim};
 
-/// Where the image of Redis comes from where nothing else is said: the official one.
+/// The registry prefix of the default Redis image.
 const REDIS_PREFIX: &str = "docker.io/library";
-/// Its tag.
+/// The tag of the default Redis image.
 const REDIS_TAG: &str = "7";
-/// Kubernetes' own progress deadline, in seconds.
+/// Kubernetes' default progress deadline, in seconds.
 const PROGRESS_DEADLINE: i32 = 600;
-/// The shortest interval in which a registry is asked again.
+/// The shortest interval between refreshes of a pin.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(10);
+/// The longest value of a label.
+const LONGEST_LABEL_VALUE: usize = 63;
 
-/// What is wanted, free of contradictions.
+/// A validated spec.
 #[derive(Clone, Debug)]
 pub struct Desired {
     /// The resource's name, which its children carry in a label.
     pub name: String,
     /// The namespace of the resource and of its children.
     pub namespace: String,
-    /// What makes a child the resource's own.
+    /// The owner reference of the children.
     pub owner: OwnerReference,
-    /// Where the images on the prefix's host are asked for, if somewhere else.
+    /// The address of the prefix's registry, if it differs from the prefix's host.
     pub endpoint: Option<Endpoint>,
-    /// The host of the prefix: the only one that `endpoint` speaks for.
+    /// The host of the registry prefix: the only one that `endpoint` and `certificate_authority` apply to.
     pub registry_host: String,
-    /// Where the certificate authority of that host is kept, if it has one of its own.
-    pub certificate_authority: Option<AuthorityAt>,
-    /// The pull secrets' names, in order; with none, those of the ServiceAccount `default` serve.
+    /// The certificate authority of the prefix's registry, if it has its own.
+    pub certificate_authority: Option<CertificateAuthorityRef>,
+    /// The names of the pull secrets, in order. If there are none, those of the ServiceAccount `default` apply.
     pub pull_secrets: Vec<String>,
-    /// How often a pinned tag is asked for again; `None` for never.
+    /// The time between refreshes of a pin; `None` for no refresh.
     pub interval: Option<Duration>,
-    /// Whether the children are to be left alone.
+    /// Whether the children are left as they are.
     pub suspend: bool,
-    /// Node labels demanded by all pods.
+    /// The node selector of all pods.
     pub node_selector: BTreeMap<String, String>,
-    /// Taints tolerated by all pods.
+    /// The tolerations of all pods.
     pub tolerations: Vec<Toleration>,
-    /// Scheduling preferences of all pods.
+    /// The affinity of all pods.
     pub affinity: Option<Affinity>,
-    /// How the web page is reached.
+    /// The web page's Service.
     pub webui_service: ServiceSpec,
-    /// By which name it is reached through an ingress controller.
+    /// The web page's Ingress.
     pub ingress: Option<DesiredIngress>,
-    /// By which names it is reached through a Gateway.
+    /// The web page's HTTPRoute.
     pub http_route: Option<HttpRouteSpec>,
-    /// Where the coins are kept.
-    pub store: Store,
-    /// Whether the pods are closed to all who have no business there.
-    pub is_closed: bool,
+    /// Where the coins are stored.
+    pub storage: Storage,
+    /// Whether each component has a NetworkPolicy.
+    pub has_network_policies: bool,
     /// The five components.
     pub components: PerComponent<DesiredComponent>,
 }
 
-/// What is wanted of one component.
+/// The validated spec of one component.
 #[derive(Clone, Debug)]
 pub struct DesiredComponent {
-    /// Which one.
+    /// The component.
     pub component: Component,
-    /// Its image as asked for: with a tag, a digest or both.
+    /// The requested image: with a tag, a digest or both.
     pub image: Reference,
-    /// The field in which the image is set, for people who want to change it.
+    /// The field that sets the image, for messages.
     pub image_field: String,
     /// Where the digest of the image comes from.
     pub source: ImageSource,
-    /// Its health checks.
-    pub checks: Checks,
-    /// Who decides how many pods there are, if a HorizontalPodAutoscaler does.
+    /// The probes of the container.
+    pub probes: DesiredProbes,
+    /// The HorizontalPodAutoscaler, if there is one.
     pub scaling: Option<Scaling>,
-    /// The rest, as written.
+    /// The other fields, as written.
     pub spec: ComponentSpec,
 }
 
@@ -101,11 +103,11 @@ pub struct DesiredComponent {
 pub enum ImageSource {
     /// From a registry, which resolves the tag.
     Registry {
-        /// Whether nothing new is rolled out without the digest (policy `Required`). Otherwise the tag runs until it
-        /// is resolved (`BestEffort`).
+        /// Whether a rollout waits for the digest (policy `Required`). Otherwise the tag runs until it is resolved
+        /// (policy `BestEffort`).
         is_required: bool,
     },
-    /// From the spec: the reference runs as written. It has a digest, or the policy is `Never`.
+    /// From the spec: the reference runs as written, because it has a digest or because the policy is `Never`.
     Pinned,
 }
 
@@ -119,29 +121,29 @@ impl ImageSource {
         }
     }
 
-    /// Whether nothing new is rolled out without the digest.
+    /// Whether a rollout waits for the digest.
     pub fn is_required(&self) -> bool {
         matches!(self, Self::Registry { is_required: true })
     }
 }
 
-/// Where a certificate authority is kept: a key of a ConfigMap or Secret of the namespace.
+/// The key of a ConfigMap or Secret that holds a certificate authority.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuthorityAt {
-    /// Whether it is a Secret.
+pub struct CertificateAuthorityRef {
+    /// Whether the object is a Secret; otherwise it is a ConfigMap.
     pub is_secret: bool,
-    /// The object's name.
+    /// The name of the object, in the resource's namespace.
     pub name: String,
-    /// The key in it.
+    /// The key.
     pub key: String,
 }
 
-/// A field that contradicts itself or another, and what to write instead.
+/// A field that is invalid, or that contradicts another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
-    /// The field's path, such as `spec.worker.tag`.
+    /// The path of the field, such as `spec.worker.tag`.
     pub field: String,
-    /// What is wrong, and what to write.
+    /// What is wrong, and how to fix it.
     pub problem: String,
 }
 
@@ -152,103 +154,95 @@ impl fmt::Display for Invalid {
 }
 
 impl Desired {
-    /// What the resource wants.
+    /// Validates a resource.
     ///
     /// # Errors
-    /// Every contradiction found, not only the first.
+    /// All violations, not only the first.
     pub fn from_resource(coins: &DockerCoins) -> Result<Self, Vec<Invalid>> {
         let spec = &coins.spec;
-        let mut faults = Faults::default();
+        let mut violations = Violations::default();
 
         let name = coins.name_any();
-        if name.len() > 63 {
-            faults.add(
+        if name.len() > LONGEST_LABEL_VALUE {
+            violations.add(
                 "metadata.name",
-                "it becomes a label's value: use a name of at most 63 characters",
+                format!(
+                    "the name is also a label value: use at most {LONGEST_LABEL_VALUE} characters"
+                ),
             );
         }
-        let prefix = faults.take("spec.registry.prefix", Prefix::parse(&spec.registry.prefix));
-        let endpoint = spec
-            .registry
+        let registry = &spec.registry;
+        let prefix = violations.take("spec.registry.prefix", Prefix::parse(&registry.prefix));
+        let endpoint = registry
             .endpoint
             .as_deref()
-            .and_then(|text| faults.take("spec.registry.endpoint", Endpoint::parse(text)));
+            .and_then(|text| violations.take("spec.registry.endpoint", Endpoint::parse(text)));
         let interval = spec
             .resolve
             .interval
             .as_deref()
-            .and_then(|text| faults.take("spec.resolve.interval", parse_interval(text)));
-        let certificate_authority = spec
-            .registry
-            .certificate_authority
-            .as_ref()
-            .and_then(|at| faults.take("spec.registry.certificateAuthority", authority_at(at)));
-        let webui_service = spec.webui.service.clone().unwrap_or_default();
-        faults.check_service(&webui_service);
-        let ingress = spec.webui.ingress.as_ref();
-        let ingress = ingress.and_then(|ingress| faults.ingress(ingress));
-        let http_route = spec.webui.http_route.clone();
-        if http_route
-            .as_ref()
-            .is_some_and(|route| route.parent_refs.is_empty())
-        {
-            faults.add(
-                "spec.webui.httpRoute.parentRefs",
-                "a route needs a Gateway: write the name of one",
-            );
+            .and_then(|text| violations.take("spec.resolve.interval", parse_interval(text)));
+        let certificate_authority = registry.certificate_authority.as_ref().and_then(|spec| {
+            let reference = certificate_authority_ref(spec);
+            violations.take("spec.registry.certificateAuthority", reference)
+        });
+        let webui = &spec.webui;
+        let webui_service = webui.service.clone().unwrap_or_default();
+        violations.check_service(&webui_service);
+        let ingress = webui.ingress.as_ref();
+        let ingress = ingress.and_then(|ingress| violations.ingress(ingress));
+        if let Some(route) = &webui.http_route {
+            violations.check_http_route(route);
         }
-        let store = faults.store(&spec.redis);
-        let components =
-            PerComponent::from_fn(|component| faults.component(spec, prefix.as_ref(), component));
+        let storage = violations.storage(&spec.redis);
+        let components = PerComponent::from_fn(|component| {
+            violations.component(spec, prefix.as_ref(), component)
+        });
 
-        let registry_host = prefix.as_ref().map(|prefix| prefix.host().to_owned());
-        match (registry_host, components.all(), store, faults.0.is_empty()) {
-            (Some(registry_host), Some(components), Some(store), true) => Ok(Self {
-                namespace: coins.namespace().unwrap_or_default(),
-                owner: owner_of(coins),
-                endpoint,
-                registry_host,
-                pull_secrets: spec
-                    .image_pull_secrets
-                    .iter()
-                    .map(|secret| secret.name.clone())
-                    .collect(),
-                interval,
-                certificate_authority,
-                suspend: spec.suspend,
-                node_selector: spec.node_selector.clone(),
-                tolerations: spec.tolerations.clone(),
-                // An empty one is dropped by the API server.
-                affinity: spec
-                    .affinity
-                    .clone()
-                    .filter(|affinity| *affinity != Affinity::default()),
-                webui_service,
-                ingress,
-                http_route,
-                store,
-                is_closed: spec
-                    .network_policy
-                    .as_ref()
-                    .is_some_and(|policy| policy.enabled),
-                components,
-                name,
-            }),
-            _ => Err(faults.0),
-        }
+        let (Some(prefix), Some(storage), Some(components), []) =
+            (prefix, storage, components.all(), violations.0.as_slice())
+        else {
+            return Err(violations.0);
+        };
+        let secrets = spec.image_pull_secrets.iter();
+        let affinity = spec.affinity.clone();
+        Ok(Self {
+            name,
+            namespace: coins.namespace().unwrap_or_default(),
+            owner: owner_reference(coins),
+            endpoint,
+            registry_host: prefix.host().to_owned(),
+            certificate_authority,
+            pull_secrets: secrets.map(|secret| secret.name.clone()).collect(),
+            interval,
+            suspend: spec.suspend,
+            node_selector: spec.node_selector.clone(),
+            tolerations: spec.tolerations.clone(),
+            // The API server drops an empty affinity: sent, it would be drift forever.
+            affinity: affinity.filter(|affinity| *affinity != Affinity::default()),
+            webui_service,
+            ingress,
+            http_route: webui.http_route.clone(),
+            storage,
+            has_network_policies: spec
+                .network_policy
+                .as_ref()
+                .is_some_and(|policy| policy.enabled),
+            components,
+        })
     }
 
-    /// What is wanted of one component.
+    /// The validated spec of one component.
     pub fn component(&self, component: Component) -> &DesiredComponent {
         &self.components[component]
     }
 
-    /// Whether this component has pods here, and so a Deployment and an image: Redis may be elsewhere.
+    /// Whether the component has a Deployment: an external Redis has none.
     pub fn has_pods(&self, component: Component) -> bool {
-        component != Component::Redis || !matches!(self.store, Store::Elsewhere(_))
+        component != Component::Redis || !matches!(self.storage, Storage::External(_))
     }
 
-    /// The components that have pods here.
+    /// The components that have a Deployment.
     pub fn running(&self) -> impl Iterator<Item = &DesiredComponent> + Clone {
         let components = self.components.iter();
         components
@@ -256,8 +250,8 @@ impl Desired {
             .map(|(_, wanted)| wanted)
     }
 
-    /// Where the component's registry is asked, if not at the image's own host: the endpoint speaks for the
-    /// prefix's host alone.
+    /// The address of the image's registry, if it differs from the image's host. The endpoint applies to the prefix's
+    /// host alone.
     pub fn endpoint_for(&self, image: &Reference) -> Option<&Endpoint> {
         self.endpoint
             .as_ref()
@@ -265,8 +259,8 @@ impl Desired {
     }
 }
 
-/// The owner reference that makes a child the resource's own, and has it collected when the resource goes.
-fn owner_of(coins: &DockerCoins) -> OwnerReference {
+/// The owner reference of the children: it makes them the resource's, and the garbage collector deletes them with it.
+fn owner_reference(coins: &DockerCoins) -> OwnerReference {
     OwnerReference {
         api_version: DockerCoins::api_version(&()).into_owned(),
         kind: DockerCoins::kind(&()).into_owned(),
@@ -277,7 +271,7 @@ fn owner_of(coins: &DockerCoins) -> OwnerReference {
     }
 }
 
-/// What was written of one component.
+/// The spec of one component, as written.
 pub fn component_spec(spec: &DockerCoinsSpec, component: Component) -> &ComponentSpec {
     match component {
         Component::Hasher => &spec.hasher,
@@ -288,44 +282,46 @@ pub fn component_spec(spec: &DockerCoinsSpec, component: Component) -> &Componen
     }
 }
 
-fn authority_at(written: &CertificateAuthority) -> Result<AuthorityAt, &'static str> {
-    let (is_secret, at) = match (&written.config_map_key_ref, &written.secret_key_ref) {
-        (Some(at), None) => (false, at),
-        (None, Some(at)) => (true, at),
-        _ => return Err("it is in one place: write either configMapKeyRef or secretKeyRef"),
+fn certificate_authority_ref(
+    spec: &CertificateAuthority,
+) -> Result<CertificateAuthorityRef, &'static str> {
+    let (is_secret, selector) = match (&spec.config_map_key_ref, &spec.secret_key_ref) {
+        (Some(selector), None) => (false, selector),
+        (None, Some(selector)) => (true, selector),
+        _ => return Err("set exactly one of configMapKeyRef and secretKeyRef"),
     };
-    Ok(AuthorityAt {
+    Ok(CertificateAuthorityRef {
         is_secret,
-        name: at.name.clone(),
-        key: at.key.clone(),
+        name: selector.name.clone(),
+        key: selector.key.clone(),
     })
 }
 
-/// Reads an interval in Go's notation, such as `10m` or `1h30m`.
+/// Parses a duration in Go's notation, such as `10m` or `1h30m`.
 fn parse_interval(text: &str) -> Result<Duration, String> {
     let interval: kube::core::Duration = text.parse().map_err(|_| {
-        format!("{text:?} is no interval: write a number and a unit, such as 10m, or leave the field out")
+        format!("{text:?} is not a duration: set one such as 10m, or remove interval")
     })?;
     if interval < SHORTEST_INTERVAL {
         return Err(format!(
-            "{text:?} is too short: write at least {}s",
+            "{text:?} is too short: set at least {}s",
             SHORTEST_INTERVAL.as_secs()
         ));
     }
     Ok(interval.into())
 }
 
-/// Collects what is wrong while the rest is read on.
+/// The violations found so far. Validation goes on after the first, to report all at once.
 #[derive(Default)]
-struct Faults(Vec<Invalid>);
+struct Violations(Vec<Invalid>);
 
-impl Faults {
+impl Violations {
     fn add(&mut self, field: impl Into<String>, problem: impl fmt::Display) {
         let invalid = Invalid {
             field: field.into(),
             problem: problem.to_string(),
         };
-        // The common tag is read for four components, and wrong once.
+        // Four components use `spec.tag`, which is to be reported once.
         if !self.0.contains(&invalid) {
             self.0.push(invalid);
         }
@@ -339,16 +335,6 @@ impl Faults {
         result.map_err(|problem| self.add(field, problem)).ok()
     }
 
-    fn check_service(&mut self, service: &ServiceSpec) {
-        use crate::api::ServiceType::ClusterIP;
-        if service.node_port.is_some() && service.type_.unwrap_or_default() == ClusterIP {
-            self.add(
-                "spec.webui.service.nodePort",
-                "only NodePort and LoadBalancer have one: write type: NodePort beside it, or leave it out",
-            );
-        }
-    }
-
     fn component(
         &mut self,
         spec: &DockerCoinsSpec,
@@ -356,44 +342,9 @@ impl Faults {
         component: Component,
     ) -> Option<DesiredComponent> {
         let written = component_spec(spec, component);
-        let at = |field: &str| format!("spec.{component}.{field}");
-
-        if let Some(replicas) = written.replicas {
-            if replicas < 0 {
-                self.add(
-                    at("replicas"),
-                    format!("{replicas} is negative: write 0 or more, or leave it out"),
-                );
-            }
-            if component == Component::Redis && replicas > 1 {
-                self.add(
-                    at("replicas"),
-                    "two Redis pods would split the counters between them: write 1, 0, or leave it out",
-                );
-            }
-        }
-        if let Some(strategy) = &written.strategy
-            && strategy.rolling_update.is_some()
-            && strategy.type_ == Some(StrategyType::Recreate)
-        {
-            self.add(
-                at("strategy.rollingUpdate"),
-                "it belongs to type RollingUpdate: write that type, or leave it out",
-            );
-        }
-        let deadline = written
-            .progress_deadline_seconds
-            .unwrap_or(PROGRESS_DEADLINE);
-        if written
-            .min_ready_seconds
-            .is_some_and(|ready| ready >= deadline)
-        {
-            self.add(
-                at("minReadySeconds"),
-                format!("it isn't below progressDeadlineSeconds, which is {deadline}: write that above it"),
-            );
-        }
-        let checks = self.checks(written, component);
+        self.check_replicas(written, component);
+        self.check_rollout(written, component);
+        let probes = self.probes(written, component);
         let scaling = self.scaling(written, component);
         let (image, image_field) = self.image(spec, prefix, component)?;
         let own_policy = written.resolve.as_ref().and_then(|resolve| resolve.policy);
@@ -403,10 +354,32 @@ impl Faults {
             source: ImageSource::new(&image, policy),
             image,
             image_field,
-            checks: checks?,
+            probes: probes?,
             scaling,
             spec: written.clone(),
         })
+    }
+
+    fn check_rollout(&mut self, spec: &ComponentSpec, component: Component) {
+        if let Some(strategy) = &spec.strategy
+            && strategy.rolling_update.is_some()
+            && strategy.type_ == Some(StrategyType::Recreate)
+        {
+            self.add(
+                format!("spec.{component}.strategy.rollingUpdate"),
+                "only type RollingUpdate has rollingUpdate: set that type, or remove rollingUpdate",
+            );
+        }
+        let deadline = spec.progress_deadline_seconds.unwrap_or(PROGRESS_DEADLINE);
+        if spec
+            .min_ready_seconds
+            .is_some_and(|ready| ready >= deadline)
+        {
+            self.add(
+                format!("spec.{component}.minReadySeconds"),
+                format!("no pod can be available within progressDeadlineSeconds ({deadline}): lower minReadySeconds, or raise progressDeadlineSeconds"),
+            );
+        }
     }
 
     /// The component's image, and the field that sets it.
@@ -417,23 +390,23 @@ impl Faults {
         component: Component,
     ) -> Option<(Reference, String)> {
         let written = component_spec(spec, component);
-        let at = |field: &str| format!("spec.{component}.{field}");
+        let own_field = |field: &str| format!("spec.{component}.{field}");
         match (&written.image, &written.tag) {
             (Some(_), Some(_)) => {
                 self.add(
-                    at("image"),
-                    format!("it excludes spec.{component}.tag: write the whole reference in image, or only a tag in tag"),
+                    own_field("image"),
+                    "image and tag exclude each other: put the tag into image, or remove image",
                 );
                 None
             }
             (Some(image), None) => {
-                let image = self.take(at("image"), Reference::parse(image))?;
-                Some((image.or_latest(), at("image")))
+                let image = self.take(own_field("image"), Reference::parse(image))?;
+                Some((image.or_latest(), own_field("image")))
             }
             (None, tag) => {
                 let field = match tag {
-                    Some(_) => at("tag"),
-                    None if component == Component::Redis => at("image"),
+                    Some(_) => own_field("tag"),
+                    None if component == Component::Redis => own_field("image"),
                     None => "spec.tag".to_owned(),
                 };
                 let image = if component == Component::Redis {

@@ -1,12 +1,12 @@
-//! Gateway API's HTTPRoute, as far as the operator writes it and reads it. Its types belong to no Kubernetes: they come
-//! with a CRD that a cluster may have or not. Pure.
+//! The fields of Gateway API's HTTPRoute that the operator uses. k8s-openapi has no types for it: HTTPRoute is a CRD that
+//! a cluster may lack. Pure.
 
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 
 use crate::api::ParentReference;
 
-/// What an HTTPRoute asks for. Whatever else others put there is not looked at.
+/// The spec of an HTTPRoute. Other fields are ignored.
 #[derive(CustomResource, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "gateway.networking.k8s.io",
@@ -20,29 +20,29 @@ use crate::api::ParentReference;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRouteSpec {
-    /// The Gateways that are to take it.
+    /// The Gateways to attach to.
     #[serde(default)]
     pub parent_refs: Vec<ParentReference>,
 
-    /// The names by which it is reached; none is those of the Gateways' listeners.
+    /// The host names that match; if empty, those of the Gateways' listeners.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hostnames: Vec<String>,
 
-    /// Where it leads.
+    /// The rules.
     #[serde(default)]
     pub rules: Vec<HttpRouteRule>,
 }
 
-/// Where a route leads.
+/// A rule of an HTTPRoute.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRouteRule {
-    /// The Services.
+    /// The Services that receive the requests.
     #[serde(default)]
     pub backend_refs: Vec<BackendReference>,
 }
 
-/// A Service that a route leads to.
+/// A Service that receives requests.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendReference {
@@ -54,19 +54,19 @@ pub struct BackendReference {
     pub port: Option<i32>,
 }
 
-/// What the controllers of Gateways say to a route.
+/// The status of an HTTPRoute.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 pub struct HttpRouteStatus {
-    /// Each Gateway whose controller has looked at it.
+    /// The status for each Gateway, by its controller.
     #[serde(default)]
     pub parents: Vec<RouteParentStatus>,
 }
 
-/// What one Gateway's controller says.
+/// The status of an HTTPRoute for one Gateway.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteParentStatus {
-    /// Which Gateway.
+    /// The Gateway.
     #[serde(default)]
     pub parent_ref: ParentReference,
 
@@ -86,48 +86,43 @@ pub struct RouteCondition {
     #[serde(default)]
     pub status: String,
 
-    /// Why, in a word.
+    /// The reason, in CamelCase.
     #[serde(default)]
     pub reason: String,
 
-    /// Why, in a sentence.
+    /// The reason, in a sentence.
     #[serde(default)]
     pub message: String,
 }
 
 impl HTTPRoute {
-    /// What is to be known of a route beside that it is written: no Gateway has taken it, or one refuses it. `None` where
-    /// all is well.
-    pub fn remark(&self) -> Option<String> {
+    /// Why requests may not reach the route: a Gateway rejects it, or has not accepted it yet. `None` if all have
+    /// accepted it.
+    pub fn problem(&self) -> Option<String> {
         let parents = self.status.iter().flat_map(|status| &status.parents);
-        let refusal = parents.clone().find_map(|parent| {
-            let is_no = |told: &&RouteCondition| {
-                ["Accepted", "ResolvedRefs"].contains(&told.type_.as_str())
-                    && told.status == "False"
+        let rejection = parents.clone().find_map(|parent| {
+            let is_rejection = |condition: &&RouteCondition| {
+                let type_ = condition.type_.as_str();
+                ["Accepted", "ResolvedRefs"].contains(&type_) && condition.status == "False"
             };
-            Some((parent, parent.conditions.iter().find(is_no)?))
+            Some((parent, parent.conditions.iter().find(is_rejection)?))
         });
-        if let Some((parent, told)) = refusal {
+        if let Some((parent, condition)) = rejection {
             return Some(format!(
-                "Gateway {} says of HTTPRoute webui: {}: {}",
-                parent.parent_ref.name, told.reason, told.message
+                "Gateway {} rejects HTTPRoute webui: {}: {}",
+                parent.parent_ref.name, condition.reason, condition.message
             ));
         }
-        let names: Vec<&str> = self
-            .spec
-            .parent_refs
-            .iter()
-            .filter(|wanted| {
-                !parents
-                    .clone()
-                    .any(|parent| parent.parent_ref.name == wanted.name)
-            })
-            .map(|wanted| wanted.name.as_str())
+        let has_status = |name: &str| parents.clone().any(|parent| parent.parent_ref.name == name);
+        let gateways = self.spec.parent_refs.iter().map(|gateway| &gateway.name);
+        let waiting: Vec<&str> = gateways
+            .filter(|name| !has_status(name))
+            .map(String::as_str)
             .collect();
-        (!names.is_empty()).then(|| {
+        (!waiting.is_empty()).then(|| {
             format!(
-                "no controller has said yet that Gateway {} takes HTTPRoute webui: `kubectl get gateways --all-namespaces` lists those there are",
-                names.join(", ")
+                "Gateway {} has not accepted HTTPRoute webui yet: check that it exists, with `kubectl get gateways --all-namespaces`",
+                waiting.join(", ")
             )
         })
     }

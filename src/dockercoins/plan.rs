@@ -1,14 +1,14 @@
-//! The objects that a DockerCoins consists of, as they are sent to the API server.
+//! The children of a DockerCoins, as the operator applies them. Pure, and infallible: the spec is valid, since
+//! [`crate::dockercoins::desired`] made it so.
 //!
-//! Pure, and it can't fail: what is wrong with a spec was found in [`crate::dockercoins::desired`]. Only the fields that
-//! we mean are in the objects; the API server's defaults, and what others write beside us, stay out.
+//! The objects hold only the fields that the operator owns, without the API server's defaults.
 
-mod closed;
 mod deployment;
-mod entry;
+mod exposure;
+mod network_policy;
+mod scaling;
 mod service;
-mod several;
-mod store;
+mod storage;
 
 use std::collections::BTreeMap;
 
@@ -19,16 +19,15 @@ use sha2::{Digest as _, Sha256};
 
 use crate::api::GROUP;
 use crate::dockercoins::component::Component;
-use crate::dockercoins::desired::{Desired, Store};
+use crate::dockercoins::desired::{Desired, Storage};
 use crate::dockercoins::images::ImageSet;
 pub use crate::dockercoins::kinds::Plan;
 use crate::runtime::names::{APPLIED_HASH, MANAGER};
 
-/// What `kubectl apply` keeps of an object that it wrote. It wrote the resource, not its children, so that it would
-/// be untrue there.
+/// The annotation of `kubectl apply`. On a child it would be wrong, because kubectl applied the resource alone.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// The objects for what is wanted, with the images that are to run.
+/// Plans the children of a resource. Without images there are no Deployments.
 pub fn plan(desired: &Desired, images: Option<&ImageSet>) -> Plan {
     let services = Component::ALL
         .into_iter()
@@ -40,27 +39,27 @@ pub fn plan(desired: &Desired, images: Option<&ImageSet>) -> Plan {
             Some(deployment::deployment(desired, wanted, image))
         })
     });
-    let (claim, slice) = match &desired.store {
-        Store::Memory => (None, None),
-        Store::Volume(wanted) => (Some(store::claim(desired, wanted)), None),
-        Store::Elsewhere(redis) => (None, store::endpoint_slice(desired, redis)),
+    let (claim, slice) = match &desired.storage {
+        Storage::EmptyDir => (None, None),
+        Storage::Volume(wanted) => (Some(storage::volume_claim(desired, wanted)), None),
+        Storage::External(redis) => (None, storage::endpoint_slice(desired, redis)),
     };
     let policies = desired
         .running()
-        .filter(|_| desired.is_closed)
-        .map(|wanted| closed::policy(desired, wanted.component));
+        .filter(|_| desired.has_network_policies)
+        .map(|wanted| network_policy::network_policy(desired, wanted.component));
     let budgets = desired
         .running()
-        .filter(|wanted| wanted.is_several())
-        .map(|wanted| several::budget(desired, wanted.component));
+        .filter(|wanted| wanted.has_several_pods())
+        .map(|wanted| scaling::disruption_budget(desired, wanted.component));
     let autoscalers = desired.running().filter_map(|wanted| {
         let scaling = wanted.scaling?;
-        Some(several::autoscaler(desired, wanted.component, scaling))
+        Some(scaling::autoscaler(desired, wanted.component, scaling))
     });
     let ingress = desired.ingress.as_ref();
-    let ingress = ingress.map(|wanted| entry::ingress(desired, wanted));
+    let ingress = ingress.map(|wanted| exposure::ingress(desired, wanted));
     let route = desired.http_route.as_ref();
-    let route = route.map(|wanted| entry::route(desired, wanted));
+    let route = route.map(|wanted| exposure::http_route(desired, wanted));
     Plan {
         claims: all(claim),
         services: all(services),
@@ -79,14 +78,14 @@ fn all<K: Resource + Serialize>(objects: impl IntoIterator<Item = K>) -> Vec<K> 
     objects.into_iter().map(stamped).collect()
 }
 
-/// The annotations that the resource gives to one of its objects, without those that others must be able to trust.
-fn users_annotations(written: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+/// The annotations that the spec sets on a child, without the operator's and kubectl's own.
+fn user_annotations(written: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut annotations = written.clone();
     annotations.retain(|key, _| !is_own_annotation(key) && key != LAST_APPLIED);
     annotations
 }
 
-/// Name, place, labels and owner of a component's object.
+/// The metadata of a component's object.
 fn metadata(
     desired: &Desired,
     component: Component,
@@ -102,8 +101,8 @@ fn metadata(
     }
 }
 
-/// The labels of everything that belongs to a component. `app` is what DockerCoins' manifests have always
-/// used; the others are the ones that Kubernetes recommends.
+/// The labels of a component's objects: `app`, as in the manifests of the DockerCoins course, and those that Kubernetes
+/// recommends.
 fn labels(desired: &Desired, component: Component) -> BTreeMap<String, String> {
     let mut labels = selector(component);
     for (key, value) in [
@@ -118,8 +117,8 @@ fn labels(desired: &Desired, component: Component) -> BTreeMap<String, String> {
     labels
 }
 
-/// What selects a component's pods. It can't be changed once a Deployment exists, and pods that others run
-/// with this label join the Service, as the course's DaemonSet does.
+/// The selector of a component's pods. A Deployment's selector is immutable. Other pods with this label join the
+/// Service, such as those of the course's DaemonSet.
 pub fn selector(component: Component) -> BTreeMap<String, String> {
     BTreeMap::from([("app".to_owned(), component.name().to_owned())])
 }
@@ -140,7 +139,7 @@ fn stamped<K: Resource + Serialize>(mut object: K) -> K {
     object
 }
 
-/// Whether an annotation key is the operator's own.
+/// Whether the operator defines this annotation.
 pub fn is_own_annotation(key: &str) -> bool {
     key.split_once('/')
         .is_some_and(|(prefix, _)| prefix == GROUP)

@@ -23,7 +23,7 @@ use tracing::{Instrument as _, Span, debug, field, info_span, warn};
 use crate::api::{DockerCoins, DockerCoinsStatus, Guarded};
 use crate::dockercoins::cluster::{Sibling, hash_of_status};
 use crate::dockercoins::component::Component;
-use crate::dockercoins::desired::{Desired, Store};
+use crate::dockercoins::desired::{Desired, Storage};
 use crate::dockercoins::error::Error;
 use crate::dockercoins::events;
 use crate::dockercoins::images::Images;
@@ -308,7 +308,7 @@ impl<'a> Run<'a> {
     /// Goes from the resource to the cluster, and puts into `outcome` what each step found.
     async fn pursue(&mut self, outcome: &mut Outcome) -> Result<(), Error> {
         let desired = info_span!("validate").in_scope(|| self.validate())?;
-        if let Store::Elsewhere(redis) = &desired.store {
+        if let Storage::External(redis) = &desired.storage {
             outcome.elsewhere = Some(redis.to_string());
         }
         let images = self
@@ -373,8 +373,8 @@ impl<'a> Run<'a> {
         let routes = HTTPRoute::cache(caches);
         outcome.route = spec.webui.http_route.as_ref().and_then(|_| {
             let route = Component::Webui.name();
-            let remark = routes.read(&namespace, route, |live| live.and_then(HTTPRoute::remark));
-            remark.map(Into::into)
+            let problem = routes.read(&namespace, route, |live| live.and_then(HTTPRoute::problem));
+            problem.map(Into::into)
         });
     }
 

@@ -260,16 +260,18 @@ fn ready(outcome: &Outcome) -> (ConditionDraft, Option<ConditionDraft>) {
     let of_kind = |is_kind: fn(&Rollout) -> bool| {
         sentences(rollouts.iter().filter(|(_, rollout)| is_kind(rollout)).map(
             |(component, rollout)| match rollout {
-                Rollout::Done => component.to_string(),
-                Rollout::Moving(why) | Rollout::Stuck(why) => format!("{component}: {why}"),
+                Rollout::Complete => component.to_string(),
+                Rollout::Progressing(why) | Rollout::DeadlineExceeded(why) => {
+                    format!("{component}: {why}")
+                }
             },
         ))
     };
-    let stuck = of_kind(|rollout| matches!(rollout, Rollout::Stuck(_)));
+    let stuck = of_kind(|rollout| matches!(rollout, Rollout::DeadlineExceeded(_)));
     if !stuck.is_empty() {
         let whose: Vec<&str> = rollouts
             .iter()
-            .filter(|(_, rollout)| matches!(rollout, Rollout::Stuck(_)))
+            .filter(|(_, rollout)| matches!(rollout, Rollout::DeadlineExceeded(_)))
             .map(|(component, _)| component.name())
             .collect();
         let which = match whose.as_slice() {
@@ -281,7 +283,7 @@ fn ready(outcome: &Outcome) -> (ConditionDraft, Option<ConditionDraft>) {
         );
         return not_ready("ProgressDeadlineExceeded", message, true);
     }
-    let moving = of_kind(|rollout| matches!(rollout, Rollout::Moving(_)));
+    let moving = of_kind(|rollout| matches!(rollout, Rollout::Progressing(_)));
     if !moving.is_empty() {
         return not_ready("RolloutInProgress", moving, false);
     }

@@ -76,7 +76,7 @@ async fn a_probe_of_the_worker_without_a_port_is_told() {
     let told = told_of("probe", bad, json!({ "worker": { "probes": null } })).await;
     assert_eq!(
         told,
-        "spec.worker.probes.readiness: the worker listens on nothing: name a port, or write exec"
+        "spec.worker.probes.readiness: worker listens on no port: set one, or use exec"
     );
 }
 

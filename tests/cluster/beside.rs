@@ -196,7 +196,9 @@ async fn an_operator_that_starts_on_a_converged_resource_with_all_of_them_writes
     let coins = namespace.run_pods_to_rest(COINS).await;
     let told = message_of(&coins, "Ready");
     assert!(
-        told.starts_with("every component runs as asked for. no controller has said yet that Gateway public takes HTTPRoute webui"),
+        told.starts_with(
+            "every component runs as asked for. Gateway public has not accepted HTTPRoute webui yet"
+        ),
         "{told}"
     );
     drop(first);

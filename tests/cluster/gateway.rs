@@ -104,7 +104,7 @@ async fn what_a_gateway_s_controller_says_of_the_route_is_told_beside_ready() {
     let coins = namespace.run_pods(COINS).await;
     assert_eq!(
         message_of(&coins, "Ready"),
-        "every component runs as asked for. no controller has said yet that Gateway public takes HTTPRoute webui: `kubectl get gateways --all-namespaces` lists those there are"
+        "every component runs as asked for. Gateway public has not accepted HTTPRoute webui yet: check that it exists, with `kubectl get gateways --all-namespaces`"
     );
     let says = async |status: &str, reason: &str| {
         let told = json!({ "status": { "parents": [{
@@ -128,7 +128,7 @@ async fn what_a_gateway_s_controller_says_of_the_route_is_told_beside_ready() {
     namespace
         .until_coins(COINS, "the refusal is told", |coins| {
             message_of(coins, "Ready")
-                == "every component runs as asked for. Gateway public says of HTTPRoute webui: NotAllowedByListeners: as a controller would say it"
+                == "every component runs as asked for. Gateway public rejects HTTPRoute webui: NotAllowedByListeners: as a controller would say it"
         })
         .await;
     says("True", "Accepted").await;

@@ -82,8 +82,8 @@ async fn what_can_t_be_read_or_contradicts_itself_is_told_and_slows_no_other_and
         .await;
     assert_eq!(
         message_of(&coins, "Stalled"),
-        "spec.redis.replicas: two Redis pods would split the counters between them: write 1, 0, or leave it out; \
-         spec.worker.image: it excludes spec.worker.tag: write the whole reference in image, or only a tag in tag"
+        "spec.redis.replicas: two Redis pods would each keep their own counters: set 0 or 1, or remove replicas; \
+         spec.worker.image: image and tag exclude each other: put the tag into image, or remove image"
     );
     for namespace in [&unreadable, &invalid] {
         assert_eq!(namespace.children().await, Default::default());

@@ -82,7 +82,7 @@ async fn a_quota_that_refuses_pods_is_quoted() {
         .await;
     let told = component(&coins, "rng").message.as_deref().unwrap();
     assert!(
-        told.starts_with("0 of 1 pods are of the new version; pods can't be created: pods \"rng-"),
+        told.starts_with("0 of 1 pods are updated; pods can't be created: pods \"rng-"),
         "{told}"
     );
     assert_eq!(reasons(&coins)[0], ("Ready", "False", "RolloutInProgress"));

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::Cluster;
-use crate::dockercoins::desired::AuthorityAt;
+use crate::dockercoins::desired::CertificateAuthorityRef;
 use crate::runtime::error::{ApiError, Request, Verb};
 
 /// How long what was seen of the nodes will do.
@@ -72,9 +72,9 @@ impl Cluster {
     pub async fn certificate_authority(
         &self,
         namespace: &str,
-        at: &AuthorityAt,
+        at: &CertificateAuthorityRef,
     ) -> Result<Vec<u8>, String> {
-        let AuthorityAt {
+        let CertificateAuthorityRef {
             is_secret,
             name,
             key,

@@ -8,7 +8,7 @@ fn from(spec: Value) -> Result<Desired, Vec<Invalid>> {
     Desired::from_resource(&coins)
 }
 
-/// The five images, by the field that sets each.
+/// The field that sets each of the five images, and the image.
 fn images(spec: Value) -> Vec<(String, String)> {
     let desired = from(spec).unwrap();
     desired
@@ -18,8 +18,8 @@ fn images(spec: Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What is refused, as people read it.
-fn refused(spec: Value) -> Vec<String> {
+/// The violations, as messages.
+fn violations(spec: Value) -> Vec<String> {
     from(spec)
         .unwrap_err()
         .iter()
@@ -28,7 +28,7 @@ fn refused(spec: Value) -> Vec<String> {
 }
 
 #[test]
-fn nothing_written_means_upstream_s_images_and_the_official_redis() {
+fn default_images_are_upstream_s_and_the_official_redis() {
     let expected = [
         ("spec.tag", "docker.io/dockercoins/hasher:v0.1"),
         ("spec.redis.image", "docker.io/library/redis:7"),
@@ -43,7 +43,7 @@ fn nothing_written_means_upstream_s_images_and_the_official_redis() {
 }
 
 #[test]
-fn redis_is_exempt_from_the_prefix_and_the_common_tag() {
+fn prefix_and_common_tag_do_not_apply_to_redis() {
     let spec = json!({ "registry": { "prefix": "127.0.0.1:5000" }, "tag": "v2" });
     let images: Vec<_> = images(spec).into_iter().map(|(_, image)| image).collect();
     assert_eq!(
@@ -59,7 +59,7 @@ fn redis_is_exempt_from_the_prefix_and_the_common_tag() {
 }
 
 #[test]
-fn a_prefix_is_a_host_a_port_a_path_or_a_namespace_of_docker_hub() {
+fn a_prefix_is_a_host_with_a_path_or_a_docker_hub_namespace() {
     for (prefix, worker) in [
         ("dockercoins", "docker.io/dockercoins/worker:v0.1"),
         ("dockercoins/", "docker.io/dockercoins/worker:v0.1"),
@@ -80,7 +80,7 @@ fn a_prefix_is_a_host_a_port_a_path_or_a_namespace_of_docker_hub() {
 }
 
 #[test]
-fn a_component_s_own_tag_or_image_wins_and_is_the_field_to_edit() {
+fn the_image_field_is_the_one_that_sets_the_image() {
     let digest = format!("sha256:{}", "0".repeat(64));
     let spec = json!({
         "hasher": { "tag": "v3" },
@@ -106,23 +106,23 @@ fn a_component_s_own_tag_or_image_wins_and_is_the_field_to_edit() {
 }
 
 #[test]
-fn an_endpoint_speaks_only_for_the_prefix_s_host() {
+fn an_endpoint_applies_to_the_prefix_s_host_alone() {
     let registry = json!({ "prefix": "127.0.0.1:5000", "endpoint": "http://registry:5000" });
     let desired = from(json!({ "registry": registry })).unwrap();
-    let asked = |component| {
+    let endpoint = |component| {
         desired
             .endpoint_for(&desired.component(component).image)
             .map(ToString::to_string)
     };
     assert_eq!(
-        asked(Component::Rng).as_deref(),
+        endpoint(Component::Rng).as_deref(),
         Some("http://registry:5000")
     );
-    assert_eq!(asked(Component::Redis), None);
+    assert_eq!(endpoint(Component::Redis), None);
 }
 
 #[test]
-fn a_component_s_policy_wins_over_the_common_one() {
+fn a_component_s_policy_overrides_the_common_one() {
     let spec = json!({ "resolve": { "policy": "BestEffort" }, "worker": { "resolve": { "policy": "Never" } } });
     let desired = from(spec).unwrap();
     let best_effort = ImageSource::Registry { is_required: false };
@@ -136,19 +136,19 @@ fn a_component_s_policy_wins_over_the_common_one() {
 }
 
 #[test]
-fn an_interval_is_a_duration_of_go_s_and_at_least_ten_seconds() {
+fn an_interval_is_a_go_duration_of_at_least_ten_seconds() {
     let interval = |text: &str| {
         from(json!({ "resolve": { "interval": text } })).map(|desired| desired.interval)
     };
     assert_eq!(interval("10s"), Ok(Some(Duration::from_secs(10))));
     assert_eq!(interval("1h30m"), Ok(Some(Duration::from_secs(5400))));
     for (text, problem) in [
-        ("0s", r#""0s" is too short: write at least 10s"#),
-        ("9.9s", r#""9.9s" is too short: write at least 10s"#),
-        ("-10m", r#""-10m" is too short: write at least 10s"#),
+        ("0s", r#""0s" is too short: set at least 10s"#),
+        ("9.9s", r#""9.9s" is too short: set at least 10s"#),
+        ("-10m", r#""-10m" is too short: set at least 10s"#),
         (
             "often",
-            r#""often" is no interval: write a number and a unit, such as 10m, or leave the field out"#,
+            r#""often" is not a duration: set one such as 10m, or remove interval"#,
         ),
     ] {
         let field = "spec.resolve.interval".to_owned();
@@ -164,15 +164,15 @@ fn an_interval_is_a_duration_of_go_s_and_at_least_ten_seconds() {
 #[test]
 fn image_and_tag_exclude_each_other() {
     assert_eq!(
-        refused(json!({ "rng": { "image": "a/b", "tag": "v1" } })),
+        violations(json!({ "rng": { "image": "a/b", "tag": "v1" } })),
         [
-            "spec.rng.image: it excludes spec.rng.tag: write the whole reference in image, or only a tag in tag"
+            "spec.rng.image: image and tag exclude each other: put the tag into image, or remove image"
         ]
     );
 }
 
 #[test]
-fn every_contradiction_is_told_at_once() {
+fn all_violations_are_reported_at_once() {
     let spec = json!({
         "resolve": { "interval": "0s" },
         "webui": { "service": { "nodePort": 30080 } },
@@ -181,19 +181,19 @@ fn every_contradiction_is_told_at_once() {
         "worker": { "strategy": { "type": "Recreate", "rollingUpdate": { "maxSurge": 1 } } },
     });
     assert_eq!(
-        refused(spec),
+        violations(spec),
         [
-            r#"spec.resolve.interval: "0s" is too short: write at least 10s"#,
-            "spec.webui.service.nodePort: only NodePort and LoadBalancer have one: write type: NodePort beside it, or leave it out",
-            "spec.redis.replicas: two Redis pods would split the counters between them: write 1, 0, or leave it out",
-            "spec.rng.replicas: -1 is negative: write 0 or more, or leave it out",
-            "spec.worker.strategy.rollingUpdate: it belongs to type RollingUpdate: write that type, or leave it out",
+            r#"spec.resolve.interval: "0s" is too short: set at least 10s"#,
+            "spec.webui.service.nodePort: only types NodePort and LoadBalancer have a node port: set spec.webui.service.type, or remove nodePort",
+            "spec.redis.replicas: two Redis pods would each keep their own counters: set 0 or 1, or remove replicas",
+            "spec.rng.replicas: -1 is negative: set 0 or more, or remove replicas",
+            "spec.worker.strategy.rollingUpdate: only type RollingUpdate has rollingUpdate: set that type, or remove rollingUpdate",
         ]
     );
 }
 
 #[test]
-fn what_is_no_prefix_is_refused_with_what_to_write() {
+fn an_invalid_prefix_is_rejected_with_the_fix() {
     let digest = format!("sha256:{}", "0".repeat(64));
     let with_digest = format!("a.example.com/b@{digest}");
     let no_digest = format!(
@@ -221,13 +221,13 @@ fn what_is_no_prefix_is_refused_with_what_to_write() {
             "`Team` has uppercase letters, which only a tag may have: write `team`",
         ),
     ] {
-        let told = refused(json!({ "registry": { "prefix": prefix } }));
-        assert_eq!(told, [format!("spec.registry.prefix: {problem}")]);
+        let found = violations(json!({ "registry": { "prefix": prefix } }));
+        assert_eq!(found, [format!("spec.registry.prefix: {problem}")]);
     }
 }
 
 #[test]
-fn what_is_no_endpoint_is_refused_with_what_to_write_and_without_its_password() {
+fn an_invalid_endpoint_is_rejected_without_its_password() {
     for (endpoint, problem) in [
         (
             "ftp://a",
@@ -247,13 +247,13 @@ fn what_is_no_endpoint_is_refused_with_what_to_write_and_without_its_password() 
             "the endpoint has a login in it: write `https://a.example.com`, and keep the login in a pull secret",
         ),
     ] {
-        let told = refused(json!({ "registry": { "endpoint": endpoint } }));
-        assert_eq!(told, [format!("spec.registry.endpoint: {problem}")]);
+        let found = violations(json!({ "registry": { "endpoint": endpoint } }));
+        assert_eq!(found, [format!("spec.registry.endpoint: {problem}")]);
     }
 }
 
 #[test]
-fn what_is_no_image_is_refused_with_what_to_write() {
+fn an_invalid_image_is_rejected_with_the_fix() {
     for (image, problem) in [
         (
             "quay.io/UPPER",
@@ -268,13 +268,13 @@ fn what_is_no_image_is_refused_with_what_to_write() {
             "an image name is missing: write one, for example `redis:7`",
         ),
     ] {
-        let told = refused(json!({ "rng": { "image": image } }));
-        assert_eq!(told, [format!("spec.rng.image: {problem}")]);
+        let found = violations(json!({ "rng": { "image": image } }));
+        assert_eq!(found, [format!("spec.rng.image: {problem}")]);
     }
 }
 
 #[test]
-fn what_is_no_tag_is_refused_once_by_the_field_that_sets_it() {
+fn an_invalid_tag_is_rejected_once_by_the_field_that_sets_it() {
     let long = "v".repeat(129);
     for (field, tag, spec) in [
         ("spec.tag", long.as_str(), json!({ "tag": long })),
@@ -297,40 +297,40 @@ fn what_is_no_tag_is_refused_once_by_the_field_that_sets_it() {
         };
         let problem = "a tag: write at most 128 letters, digits, `_`, `.` and `-`, the first a letter, a digit \
              or `_`";
-        assert_eq!(refused(spec), [format!("{field}: {wrong} {problem}")]);
+        assert_eq!(violations(spec), [format!("{field}: {wrong} {problem}")]);
     }
 }
 
 #[test]
-fn a_name_too_long_for_a_label_is_refused() {
-    let nothing_said = serde_json::from_value(json!({})).unwrap();
-    let coins = DockerCoins::new(&"a".repeat(64), nothing_said);
-    let told: Vec<_> = Desired::from_resource(&coins)
+fn a_name_too_long_for_a_label_is_rejected() {
+    let spec = serde_json::from_value(json!({})).unwrap();
+    let coins = DockerCoins::new(&"a".repeat(64), spec);
+    let found: Vec<_> = Desired::from_resource(&coins)
         .unwrap_err()
         .iter()
         .map(ToString::to_string)
         .collect();
     assert_eq!(
-        told,
-        ["metadata.name: it becomes a label's value: use a name of at most 63 characters"]
+        found,
+        ["metadata.name: the name is also a label value: use at most 63 characters"]
     );
 }
 
-/// The checks of a component, each as it is written in YAML, roughly.
-fn checks(component: Component, probes: Value) -> Result<[Option<Check>; 3], Vec<String>> {
+/// The startup, readiness and liveness probe of a component, or the violations.
+fn probes(component: Component, probes: Value) -> Result<[Option<DesiredProbe>; 3], Vec<String>> {
     let spec = json!({ component.name(): { "probes": probes } });
     match from(spec) {
         Ok(desired) => {
-            let checks = desired.component(component).checks.clone();
-            Ok([checks.startup, checks.readiness, checks.liveness])
+            let probes = desired.component(component).probes.clone();
+            Ok([probes.startup, probes.readiness, probes.liveness])
         }
-        Err(faults) => Err(faults.iter().map(ToString::to_string).collect()),
+        Err(violations) => Err(violations.iter().map(ToString::to_string).collect()),
     }
 }
 
-fn check(kind: CheckKind, period_seconds: i32, timeout_seconds: i32) -> Check {
-    Check {
-        kind,
+fn probe(handler: ProbeHandler, period_seconds: i32, timeout_seconds: i32) -> DesiredProbe {
+    DesiredProbe {
+        handler,
         initial_delay_seconds: None,
         period_seconds,
         timeout_seconds,
@@ -339,108 +339,113 @@ fn check(kind: CheckKind, period_seconds: i32, timeout_seconds: i32) -> Check {
 }
 
 #[test]
-fn each_component_has_the_default_checks_that_suit_it() {
-    let http = |path: &str| CheckKind::Http(path.into(), 80);
-    let ping = || CheckKind::Exec(vec!["redis-cli".into(), "ping".into()]);
-    let both = |kind: CheckKind| {
+fn each_component_has_its_default_probes() {
+    let http = |path: &str| ProbeHandler::HttpGet(path.into(), 80);
+    let ping = || ProbeHandler::Exec(vec!["redis-cli".into(), "ping".into()]);
+    let both = |handler: ProbeHandler| {
         [
             None,
-            Some(check(kind.clone(), 2, 5)),
-            Some(check(kind, 10, 5)),
+            Some(probe(handler.clone(), 2, 5)),
+            Some(probe(handler, 10, 5)),
         ]
     };
-    assert_eq!(checks(Component::Hasher, json!({})), Ok(both(http("/"))));
+    assert_eq!(probes(Component::Hasher, json!({})), Ok(both(http("/"))));
     assert_eq!(
-        checks(Component::Webui, json!({})),
+        probes(Component::Webui, json!({})),
         Ok(both(http("/index.html")))
     );
-    assert_eq!(checks(Component::Redis, json!({})), Ok(both(ping())));
+    assert_eq!(probes(Component::Redis, json!({})), Ok(both(ping())));
     assert_eq!(
-        checks(Component::Rng, json!({})),
-        Ok([None, Some(check(CheckKind::Tcp(80), 2, 5)), None])
+        probes(Component::Rng, json!({})),
+        Ok([None, Some(probe(ProbeHandler::TcpSocket(80), 2, 5)), None])
     );
-    assert_eq!(checks(Component::Worker, json!({})), Ok([None, None, None]));
+    assert_eq!(probes(Component::Worker, json!({})), Ok([None, None, None]));
 }
 
 #[test]
-fn timings_alone_change_those_of_the_default_check() {
-    let probes = json!({ "readiness": { "initialDelaySeconds": 3, "periodSeconds": 7, "failureThreshold": 9 } });
-    let [_, readiness, liveness] = checks(Component::Hasher, probes).unwrap();
+fn timings_alone_change_the_default_probe() {
+    let spec = json!({ "readiness": { "initialDelaySeconds": 3, "periodSeconds": 7, "failureThreshold": 9 } });
+    let [_, readiness, liveness] = probes(Component::Hasher, spec).unwrap();
     assert_eq!(
         readiness,
-        Some(Check {
+        Some(DesiredProbe {
             initial_delay_seconds: Some(3),
             period_seconds: 7,
             failure_threshold: 9,
-            ..check(CheckKind::Http("/".into(), 80), 0, 5)
+            ..probe(ProbeHandler::HttpGet("/".into(), 80), 0, 5)
         })
     );
     assert_eq!(
         liveness,
-        Some(check(CheckKind::Http("/".into(), 80), 10, 5))
+        Some(probe(ProbeHandler::HttpGet("/".into(), 80), 10, 5))
     );
 }
 
 #[test]
-fn one_s_own_check_replaces_the_default_and_takes_the_component_s_port() {
-    let probes = json!({
+fn a_probe_in_the_spec_replaces_the_default() {
+    let spec = json!({
         "startup": { "exec": { "command": ["true"] } },
         "readiness": { "tcpSocket": {} },
         "liveness": { "httpGet": { "path": "/health", "port": 8080 }, "timeoutSeconds": 4 },
     });
     assert_eq!(
-        checks(Component::Redis, probes),
+        probes(Component::Redis, spec),
         Ok([
-            Some(check(CheckKind::Exec(vec!["true".into()]), 10, 1)),
-            Some(check(CheckKind::Tcp(6379), 10, 1)),
-            Some(check(CheckKind::Http("/health".into(), 8080), 10, 4)),
+            Some(probe(ProbeHandler::Exec(vec!["true".into()]), 10, 1)),
+            Some(probe(ProbeHandler::TcpSocket(6379), 10, 1)),
+            Some(probe(ProbeHandler::HttpGet("/health".into(), 8080), 10, 4)),
         ])
     );
 }
 
 #[test]
-fn a_disabled_check_is_none_at_all() {
-    let probes = json!({ "readiness": { "disabled": true }, "liveness": { "disabled": true } });
-    assert_eq!(checks(Component::Hasher, probes), Ok([None, None, None]));
+fn a_disabled_probe_is_removed() {
+    let spec = json!({ "readiness": { "disabled": true }, "liveness": { "disabled": true } });
+    assert_eq!(probes(Component::Hasher, spec), Ok([None, None, None]));
 }
 
 #[test]
-fn a_check_that_can_t_be_made_is_refused() {
+fn an_impossible_probe_is_rejected() {
     assert_eq!(
-        checks(Component::Worker, json!({ "liveness": { "tcpSocket": {} } })),
-        Err(vec!["spec.worker.probes.liveness: the worker listens on nothing: name a port, or write exec".into()])
+        probes(
+            Component::Worker,
+            json!({ "liveness": { "tcpSocket": {} } })
+        ),
+        Err(vec![
+            "spec.worker.probes.liveness: worker listens on no port: set one, or use exec".into()
+        ])
     );
     assert_eq!(
-        checks(Component::Rng, json!({ "liveness": { "periodSeconds": 1 } })),
+        probes(Component::Rng, json!({ "liveness": { "periodSeconds": 1 } })),
         Err(vec![
-            "spec.rng.probes.liveness: rng has no default check: write one of httpGet, tcpSocket or exec".into()
+            "spec.rng.probes.liveness: rng has no default liveness probe: set one of httpGet, tcpSocket and exec".into()
         ])
     );
     let two = json!({ "liveness": { "tcpSocket": {}, "exec": { "command": ["true"] } } });
     assert_eq!(
-        checks(Component::Rng, two),
+        probes(Component::Rng, two),
         Err(vec![
-            "spec.rng.probes.liveness: a probe checks in one way: write only one of httpGet, tcpSocket and exec".into()
+            "spec.rng.probes.liveness: httpGet, tcpSocket and exec exclude each other: set only one of them".into()
         ])
     );
 }
 
 #[test]
-fn the_coins_are_kept_in_one_place() {
-    let store = |redis: Value| from(json!({ "redis": redis })).unwrap().store;
-    assert_eq!(store(json!({})), Store::Memory);
+fn the_coins_are_stored_in_one_place() {
+    let storage = |redis: Value| from(json!({ "redis": redis })).unwrap().storage;
+    assert_eq!(storage(json!({})), Storage::EmptyDir);
     assert_eq!(
-        store(json!({ "storage": { "size": "1Gi" } })),
-        Store::Volume(Claim {
+        storage(json!({ "storage": { "size": "1Gi" } })),
+        Storage::Volume(VolumeClaim {
             size: "1Gi".into(),
             class: None,
             is_retained: false,
         })
     );
-    let at = |host: &str, port: u16| match store(
+    let at = |host: &str, port: u16| match storage(
         json!({ "external": { "host": host, "port": port } }),
     ) {
-        Store::Elsewhere(redis) => redis.to_string(),
+        Storage::External(redis) => redis.to_string(),
         other => panic!("{other:?}"),
     };
     assert_eq!(at("redis.example.com", 6379), "redis.example.com:6379");
@@ -448,55 +453,67 @@ fn the_coins_are_kept_in_one_place() {
     assert_eq!(at("2001:db8::1", 6380), "[2001:db8::1]:6380");
     let both = json!({ "redis": { "external": { "host": "a" }, "storage": { "size": "1Gi" } } });
     assert_eq!(
-        refused(both),
-        [
-            "spec.redis.external: it excludes spec.redis.storage, since a Redis elsewhere keeps its coins there: write one of them"
-        ]
+        violations(both),
+        ["spec.redis.external: external and storage exclude each other: remove one of them"]
     );
 }
 
 #[test]
-fn a_redis_elsewhere_is_at_an_address_that_pods_can_reach() {
+fn an_external_redis_has_an_address_of_another_machine() {
     for (host, problem) in [
-        ("127.0.0.1", "a pod can't reach this address"),
-        ("::1", "a pod can't reach this address"),
-        ("0.0.0.0", "a pod can't reach this address"),
-        ("169.254.1.1", "a pod can't reach this address"),
-        ("fe80::1", "a pod can't reach this address"),
-        ("localhost", "in a pod that is the pod itself"),
-        ("10.0.0", "it is no IP address"),
-        ("10.0.0.256", "it is no IP address"),
-        ("redis:6379", "it is no IP address"),
+        (
+            "127.0.0.1",
+            "pods can't reach another machine at this address",
+        ),
+        ("::1", "pods can't reach another machine at this address"),
+        (
+            "0.0.0.0",
+            "pods can't reach another machine at this address",
+        ),
+        (
+            "169.254.1.1",
+            "pods can't reach another machine at this address",
+        ),
+        (
+            "fe80::1",
+            "pods can't reach another machine at this address",
+        ),
+        ("localhost", "localhost is the pod itself"),
+        ("10.0.0", "not an IP address"),
+        ("10.0.0.256", "not an IP address"),
+        ("redis:6379", "not an IP address"),
     ] {
-        let faults = refused(json!({ "redis": { "external": { "host": host } } }));
-        assert_eq!(faults.len(), 1);
-        let told = format!("spec.redis.external.host: {problem}");
-        assert!(faults[0].starts_with(&told), "{host}: {faults:?}");
+        let found = violations(json!({ "redis": { "external": { "host": host } } }));
+        assert_eq!(found.len(), 1);
+        let expected = format!("spec.redis.external.host: {problem}");
+        assert!(found[0].starts_with(&expected), "{host}: {found:?}");
     }
     assert_eq!(
-        refused(json!({ "redis": { "external": { "host": "redis.example.com", "port": 6380 } } })),
+        violations(
+            json!({ "redis": { "external": { "host": "redis.example.com", "port": 6380 } } })
+        ),
         [
-            "spec.redis.external.port: a name leads to another name, and can't lead to another port: write 6379, or the address in place of the host's name"
+            "spec.redis.external.port: a host name is reached at port 6379 only: set 6379, or set host to an IP address"
         ]
     );
 }
 
 #[test]
-fn what_contradicts_itself_in_how_the_page_is_reached_and_scaled_is_refused() {
+fn invalid_exposure_scaling_and_storage_are_rejected() {
     let scaled = |rest: Value| json!({ "autoscaling": { "maxReplicas": 3 }, "resources": rest });
     let cpu = json!({ "requests": { "cpu": "100m" } });
     let mut with_replicas = scaled(cpu.clone());
     with_replicas["replicas"] = json!(2);
-    let mut upside_down = scaled(cpu.clone());
-    upside_down["autoscaling"]["minReplicas"] = json!(4);
-    for (spec, fault) in [
+    let mut min_above_max = scaled(cpu.clone());
+    min_above_max["autoscaling"]["minReplicas"] = json!(4);
+    for (spec, violation) in [
         (
             json!({ "webui": { "ingress": {} } }),
-            "spec.webui.ingress.host: without a host it would take every request",
+            "spec.webui.ingress.host: an Ingress without a host matches",
         ),
         (
             json!({ "webui": { "httpRoute": { "parentRefs": [] } } }),
-            "spec.webui.httpRoute.parentRefs: a route needs a Gateway",
+            "spec.webui.httpRoute.parentRefs: an HTTPRoute needs a Gateway",
         ),
         (
             json!({ "redis": scaled(cpu) }),
@@ -504,23 +521,23 @@ fn what_contradicts_itself_in_how_the_page_is_reached_and_scaled_is_refused() {
         ),
         (
             json!({ "rng": with_replicas }),
-            "spec.rng.autoscaling: it excludes replicas",
+            "spec.rng.autoscaling: autoscaling and replicas exclude each other",
         ),
         (
             json!({ "rng": scaled(json!({})) }),
-            "spec.rng.autoscaling: it goes by the share of what is asked for",
+            "spec.rng.autoscaling: autoscaling needs a CPU request",
         ),
         (
-            json!({ "rng": upside_down }),
-            "spec.rng.autoscaling: minReplicas is above maxReplicas",
+            json!({ "rng": min_above_max }),
+            "spec.rng.autoscaling: minReplicas is greater than maxReplicas",
         ),
         (
             json!({ "redis": { "storage": { "size": "1Gi" }, "strategy": { "type": "RollingUpdate" } } }),
-            "spec.redis.strategy: two Redis pods would write to the same files",
+            "spec.redis.strategy: during a rolling update two Redis pods would write",
         ),
     ] {
-        let faults = refused(spec);
-        assert_eq!(faults.len(), 1, "{faults:?}");
-        assert!(faults[0].starts_with(fault), "{faults:?}");
+        let found = violations(spec);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(violation), "{found:?}");
     }
 }

@@ -17,16 +17,15 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::{Resources, Strategy, StrategyType};
 use crate::dockercoins::component::Component;
-use crate::dockercoins::desired::{Check, CheckKind, Desired, DesiredComponent, Store};
+use crate::dockercoins::desired::{Desired, DesiredComponent, DesiredProbe, ProbeHandler, Storage};
 
 use super::{labels, metadata, selector};
 
-/// The user of the official Redis image, `redis`, which owns its /data.
+/// The user `redis` of the official Redis image, which owns its `/data`.
 const REDIS_USER: i64 = 999;
-/// The user of the other four: nobody. Upstream's images are built for root, and read only their own files,
-/// which anyone may.
+/// The user `nobody`, for the other four. Their images are built for root, but every user can read their files.
 const NOBODY: i64 = 65534;
-/// Where Redis would put its files.
+/// The data directory of Redis.
 const REDIS_DATA: &str = "/data";
 
 pub(super) fn deployment(desired: &Desired, wanted: &DesiredComponent, image: &str) -> Deployment {
@@ -57,7 +56,7 @@ pub(super) fn deployment(desired: &Desired, wanted: &DesiredComponent, image: &s
     }
 }
 
-/// The user's labels and ours; ours win, since Services and selectors depend on them.
+/// The user's labels and the operator's. The operator's win: Services and selectors depend on them.
 fn pod_labels(desired: &Desired, wanted: &DesiredComponent) -> BTreeMap<String, String> {
     let mut all = wanted.spec.pod_labels.clone();
     all.extend(labels(desired, wanted.component));
@@ -73,7 +72,7 @@ fn pod(desired: &Desired, wanted: &DesiredComponent, image: &str) -> PodSpec {
     };
     let has_data = component == Component::Redis;
     PodSpec {
-        // None of the five talks to the API server.
+        // None of the five uses the API server.
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         security_context: Some(PodSecurityContext {
@@ -92,7 +91,7 @@ fn pod(desired: &Desired, wanted: &DesiredComponent, image: &str) -> PodSpec {
             name: component.name().to_owned(),
             image: Some(image.to_owned()),
             image_pull_policy: Some(pull_policy(image).to_owned()),
-            args: (component == Component::Redis).then(|| redis_args(&desired.store)),
+            args: (component == Component::Redis).then(|| redis_args(&desired.storage)),
             ports: component.port().map(|port| {
                 vec![ContainerPort {
                     name: Some(component.name().to_owned()),
@@ -114,9 +113,9 @@ fn pod(desired: &Desired, wanted: &DesiredComponent, image: &str) -> PodSpec {
                     .collect::<Vec<_>>(),
             ),
             resources: wanted.spec.resources.as_ref().and_then(resources),
-            startup_probe: wanted.checks.startup.as_ref().map(probe),
-            readiness_probe: wanted.checks.readiness.as_ref().map(probe),
-            liveness_probe: wanted.checks.liveness.as_ref().map(probe),
+            startup_probe: wanted.probes.startup.as_ref().map(probe),
+            readiness_probe: wanted.probes.readiness.as_ref().map(probe),
+            liveness_probe: wanted.probes.liveness.as_ref().map(probe),
             security_context: Some(SecurityContext {
                 allow_privilege_escalation: Some(false),
                 capabilities: Some(Capabilities {
@@ -137,7 +136,7 @@ fn pod(desired: &Desired, wanted: &DesiredComponent, image: &str) -> PodSpec {
             }),
             ..Container::default()
         }],
-        volumes: has_data.then(|| vec![data(&desired.store)]),
+        volumes: has_data.then(|| vec![data_volume(&desired.storage)]),
         image_pull_secrets: non_empty(
             desired
                 .pull_secrets
@@ -152,39 +151,38 @@ fn pod(desired: &Desired, wanted: &DesiredComponent, image: &str) -> PodSpec {
     }
 }
 
-/// Where Redis puts its files.
-fn data(store: &Store) -> Volume {
+/// The volume of the data directory of Redis.
+fn data_volume(storage: &Storage) -> Volume {
     let volume = Volume {
         name: "data".to_owned(),
         ..Volume::default()
     };
-    match store {
-        Store::Volume(_) => Volume {
+    match storage {
+        Storage::Volume(_) => Volume {
             persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
                 claim_name: Component::Redis.name().to_owned(),
                 read_only: None,
             }),
             ..volume
         },
-        Store::Memory | Store::Elsewhere(_) => Volume {
+        Storage::EmptyDir | Storage::External(_) => Volume {
             empty_dir: Some(EmptyDirVolumeSource::default()),
             ..volume
         },
     }
 }
 
-/// No snapshots: Redis takes no more writes once it fails to save one, which it would after minutes wherever
-/// its directory isn't writable. On a volume it writes down each command as it comes, and loses a second at most.
-fn redis_args(store: &Store) -> Vec<String> {
-    let args: &[&str] = match store {
-        Store::Volume(_) => &["--save", "", "--appendonly", "yes"],
-        Store::Memory | Store::Elsewhere(_) => &["--save", ""],
+/// Disables snapshots: Redis rejects writes after a failed one, and snapshots fail if the directory isn't writable.
+/// On a volume an append-only file takes their place, which loses the writes of one second at most.
+fn redis_args(storage: &Storage) -> Vec<String> {
+    let args: &[&str] = match storage {
+        Storage::Volume(_) => &["--save", "", "--appendonly", "yes"],
+        Storage::EmptyDir | Storage::External(_) => &["--save", ""],
     };
     args.iter().copied().map(str::to_owned).collect()
 }
 
-/// Lets a program that isn't root listen on port 80. Pod Security `restricted` counts this sysctl among the
-/// safe ones.
+/// Lets a program that isn't root listen on port 80. Pod Security `restricted` allows this sysctl.
 fn sysctls(component: Component) -> Option<Vec<Sysctl>> {
     component.port().filter(|port| *port < 1024).map(|_| {
         vec![Sysctl {
@@ -194,7 +192,7 @@ fn sysctls(component: Component) -> Option<Vec<Sysctl>> {
     })
 }
 
-/// An image by its digest is the same on every node; a tag may have moved since.
+/// A digest always names the same image; a tag may have moved since the node pulled it.
 fn pull_policy(image: &str) -> &'static str {
     if image.contains('@') {
         "IfNotPresent"
@@ -203,9 +201,9 @@ fn pull_policy(image: &str) -> &'static str {
     }
 }
 
-/// Two Redis side by side would split the counters, even for the seconds of a rolling update.
+/// Redis is recreated by default: during a rolling update two pods would each keep their own counters.
 ///
-/// The type is always written, so that taking `strategy` back also takes a `Recreate` back.
+/// The type is always sent, so that removing `strategy` from the spec also resets `Recreate`.
 fn strategy(component: Component, written: Option<&Strategy>) -> DeploymentStrategy {
     let written = written.cloned().unwrap_or_default();
     let default = match (component, &written.rolling_update) {
@@ -250,29 +248,29 @@ fn resources(written: &Resources) -> Option<ResourceRequirements> {
     (resources != ResourceRequirements::default()).then_some(resources)
 }
 
-fn probe(check: &Check) -> Probe {
+fn probe(wanted: &DesiredProbe) -> Probe {
     let mut probe = Probe {
-        initial_delay_seconds: check.initial_delay_seconds,
-        period_seconds: Some(check.period_seconds),
-        timeout_seconds: Some(check.timeout_seconds),
-        failure_threshold: Some(check.failure_threshold),
+        initial_delay_seconds: wanted.initial_delay_seconds,
+        period_seconds: Some(wanted.period_seconds),
+        timeout_seconds: Some(wanted.timeout_seconds),
+        failure_threshold: Some(wanted.failure_threshold),
         ..Probe::default()
     };
-    match &check.kind {
-        CheckKind::Http(path, port) => {
+    match &wanted.handler {
+        ProbeHandler::HttpGet(path, port) => {
             probe.http_get = Some(HTTPGetAction {
                 path: Some(path.clone()),
                 port: IntOrString::Int(*port),
                 ..HTTPGetAction::default()
             });
         }
-        CheckKind::Tcp(port) => {
+        ProbeHandler::TcpSocket(port) => {
             probe.tcp_socket = Some(TCPSocketAction {
                 port: IntOrString::Int(*port),
                 ..TCPSocketAction::default()
             });
         }
-        CheckKind::Exec(command) => {
+        ProbeHandler::Exec(command) => {
             probe.exec = Some(ExecAction {
                 command: Some(command.clone()),
             })
@@ -281,8 +279,7 @@ fn probe(check: &Check) -> Probe {
     probe
 }
 
-/// Nothing rather than an empty list or map: the API server drops an empty one, and the difference would
-/// look like a change.
+/// `None` for an empty list or map: the API server drops an empty one, and the difference would be drift.
 fn non_empty<T: IntoIterator + Default + PartialEq>(collection: T) -> Option<T> {
     (collection != T::default()).then_some(collection)
 }

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 use crate::api::ServiceType;
 use crate::dockercoins::component::Component;
-use crate::dockercoins::desired::{Desired, Elsewhere, Host, Store};
+use crate::dockercoins::desired::{Desired, Host, Storage};
 
-use super::{metadata, selector, users_annotations};
+use super::{metadata, selector, user_annotations};
 
-/// A label that no pod has. With it, the Service of a Redis elsewhere selects none: the cluster's controller then empties
-/// what it had noted of our own pods, which it would leave as it was if there were no selector at all.
-const ELSEWHERE: &str = "dockercoins.dev/elsewhere";
+/// A label that no pod has. The Service of an external Redis selects it, so that the endpoint controller removes the
+/// endpoints of former Redis pods. Without a selector it would keep them.
+const EXTERNAL: &str = "dockercoins.dev/elsewhere";
 
 pub(super) fn service(desired: &Desired, component: Component, port: i32) -> Service {
     let (type_, node_port, annotations) = match component {
@@ -26,33 +26,33 @@ pub(super) fn service(desired: &Desired, component: Component, port: i32) -> Ser
         }
         _ => (ServiceType::ClusterIP, None, BTreeMap::new()),
     };
-    let elsewhere = match &desired.store {
-        Store::Elsewhere(redis) if component == Component::Redis => Some(redis),
+    let external = match &desired.storage {
+        Storage::External(redis) if component == Component::Redis => Some(redis),
         _ => None,
     };
-    let name = elsewhere.and_then(|redis| match &redis.host {
+    let external_name = external.and_then(|redis| match &redis.host {
         Host::Name(name) => Some(name.clone()),
         Host::Address(_) => None,
     });
-    let mut pods = selector(component);
-    if elsewhere.is_some() {
-        pods.insert(ELSEWHERE.to_owned(), "true".to_owned());
+    let mut selector = selector(component);
+    if external.is_some() {
+        selector.insert(EXTERNAL.to_owned(), "true".to_owned());
     }
-    let target = elsewhere.map_or(port, |redis: &Elsewhere| redis.port);
+    let target_port = external.map_or(port, |redis| redis.port);
     Service {
-        metadata: metadata(desired, component, users_annotations(&annotations)),
+        metadata: metadata(desired, component, user_annotations(&annotations)),
         spec: Some(ServiceSpec {
-            type_: Some(match &name {
+            type_: Some(match &external_name {
                 Some(_) => "ExternalName".to_owned(),
-                None => name_of(type_).to_owned(),
+                None => type_name(type_).to_owned(),
             }),
-            external_name: name,
-            selector: Some(pods),
+            external_name,
+            selector: Some(selector),
             ports: Some(vec![ServicePort {
                 name: Some(component.name().to_owned()),
                 port,
                 protocol: Some("TCP".to_owned()),
-                target_port: Some(IntOrString::Int(target)),
+                target_port: Some(IntOrString::Int(target_port)),
                 node_port,
                 ..ServicePort::default()
             }]),
@@ -62,7 +62,7 @@ pub(super) fn service(desired: &Desired, component: Component, port: i32) -> Ser
     }
 }
 
-fn name_of(type_: ServiceType) -> &'static str {
+fn type_name(type_: ServiceType) -> &'static str {
     match type_ {
         ServiceType::ClusterIP => "ClusterIP",
         ServiceType::NodePort => "NodePort",

@@ -23,7 +23,7 @@ fn desired(spec: Value) -> Desired {
     Desired::from_resource(&coins).unwrap()
 }
 
-/// What the five are pinned to in these tests.
+/// An image with a digest for each component.
 fn pinned() -> ImageSet {
     let digest = "ab".repeat(32);
     PerComponent::from_fn(|component| {
@@ -33,6 +33,7 @@ fn pinned() -> ImageSet {
     })
 }
 
+/// The pods of all Deployments.
 fn pods(desired: &Desired, images: &ImageSet) -> Vec<PodSpec> {
     let deployments = plan(desired, Some(images)).deployments;
     deployments
@@ -41,8 +42,8 @@ fn pods(desired: &Desired, images: &ImageSet) -> Vec<PodSpec> {
         .collect()
 }
 
-/// The objects of a plan but for the nine, as `Kind name`.
-fn others(spec: Value) -> Vec<String> {
+/// The objects other than Services and Deployments, as `Kind name`.
+fn optional_objects(spec: Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     plan(&desired(spec), Some(&pinned()))
         .objects()
@@ -53,8 +54,8 @@ fn others(spec: Value) -> Vec<String> {
         .collect()
 }
 
-/// Compares the whole plan with a file of it. `UPDATE=1 cargo test` writes the file anew, for `git diff` to show.
-fn is_as_in_file(name: &str, spec: Value) {
+/// Compares a plan with its snapshot in `fixtures/`. `UPDATE=1 cargo test` updates the snapshot.
+fn assert_snapshot(name: &str, spec: Value) {
     let mut text = String::new();
     for object in plan(&desired(spec), Some(&pinned())).objects() {
         text += "---\n";
@@ -75,7 +76,7 @@ fn is_as_in_file(name: &str, spec: Value) {
     let at = |text: &str| text.lines().nth(line).unwrap_or("(the end)").to_owned();
     assert!(
         text == expected,
-        "{name}, line {}: planned `{}`, in the file `{}`",
+        "{name}, line {}: planned `{}`, in the snapshot `{}`",
         line + 1,
         at(&text),
         at(&expected)
@@ -83,22 +84,22 @@ fn is_as_in_file(name: &str, spec: Value) {
 }
 
 #[test]
-fn a_resource_without_settings_becomes_exactly_these_nine_objects() {
-    is_as_in_file("minimal.objects.yaml", json!({}));
+fn an_empty_spec_has_nine_objects() {
+    assert_snapshot("minimal.objects.yaml", json!({}));
 }
 
 #[test]
-fn a_resource_with_every_setting_becomes_exactly_these_objects() {
+fn every_field_shows_in_the_objects() {
     let example: Value =
         serde_saphyr::from_str(include_str!("../../../examples/every-field.yaml")).unwrap();
-    is_as_in_file("every-field.objects.yaml", example["spec"].clone());
+    assert_snapshot("every-field.objects.yaml", example["spec"].clone());
 }
 
 #[test]
-fn a_redis_elsewhere_is_a_service_that_leads_there_and_no_pod() {
+fn an_external_redis_has_a_service_and_no_pods() {
     let example: Value =
         serde_saphyr::from_str(include_str!("../../../examples/external-redis.yaml")).unwrap();
-    is_as_in_file("external-redis.objects.yaml", example["spec"].clone());
+    assert_snapshot("external-redis.objects.yaml", example["spec"].clone());
     let at = |host: &str| {
         let plan = plan(
             &desired(json!({ "redis": { "external": { "host": host } } })),
@@ -142,17 +143,20 @@ fn a_redis_elsewhere_is_a_service_that_leads_there_and_no_pod() {
 }
 
 #[test]
-fn each_field_brings_its_objects_and_no_others() {
+fn optional_objects_exist_only_if_the_spec_asks_for_them() {
     let several = json!({ "worker": { "replicas": 2 }, "rng": { "replicas": 1 } });
-    assert_eq!(others(several), ["PodDisruptionBudget worker"]);
+    assert_eq!(optional_objects(several), ["PodDisruptionBudget worker"]);
     let cpu = json!({ "requests": { "cpu": "100m" } });
     let scaled = |min: i32| {
         let autoscaling = json!({ "minReplicas": min, "maxReplicas": 5 });
         json!({ "worker": { "resources": cpu, "autoscaling": autoscaling } })
     };
-    assert_eq!(others(scaled(1)), ["HorizontalPodAutoscaler worker"]);
     assert_eq!(
-        others(scaled(2)),
+        optional_objects(scaled(1)),
+        ["HorizontalPodAutoscaler worker"]
+    );
+    assert_eq!(
+        optional_objects(scaled(2)),
         [
             "PodDisruptionBudget worker",
             "HorizontalPodAutoscaler worker"
@@ -161,24 +165,24 @@ fn each_field_brings_its_objects_and_no_others() {
     let scaled = plan(&desired(scaled(2)), Some(&pinned()));
     assert_eq!(scaled.deployments[4].spec.replicas, None);
     assert_eq!(
-        others(json!({ "redis": { "storage": { "size": "1Gi" } } })),
+        optional_objects(json!({ "redis": { "storage": { "size": "1Gi" } } })),
         ["PersistentVolumeClaim redis"]
     );
     let closed = json!({ "networkPolicy": { "enabled": true } });
     let names = ["hasher", "redis", "rng", "webui", "worker"];
     assert_eq!(
-        others(closed),
+        optional_objects(closed),
         names.map(|name| format!("NetworkPolicy {name}"))
     );
     assert_eq!(
-        others(json!({ "networkPolicy": { "enabled": false } })),
+        optional_objects(json!({ "networkPolicy": { "enabled": false } })),
         Vec::<String>::new()
     );
-    assert_eq!(others(json!({})), Vec::<String>::new());
+    assert_eq!(optional_objects(json!({})), Vec::<String>::new());
 }
 
 #[test]
-fn a_claim_belongs_to_the_resource_unless_it_is_to_be_retained() {
+fn only_a_retained_claim_has_no_owner() {
     let claim = |when: Value| {
         let storage = json!({ "size": "1Gi", "whenDeleted": when });
         let mut plan = plan(&desired(json!({ "redis": { "storage": storage } })), None);
@@ -195,7 +199,7 @@ fn a_claim_belongs_to_the_resource_unless_it_is_to_be_retained() {
 }
 
 #[test]
-fn the_ingress_s_annotations_can_t_say_what_the_operator_s_own_say() {
+fn ingress_annotations_do_not_override_the_operator_s() {
     let annotations = json!({ APPLIED_HASH: "mine", "example.com/a": "b" });
     let ingress = json!({ "host": "coins.example.com", "annotations": annotations });
     let plan = plan(&desired(json!({ "webui": { "ingress": ingress } })), None);
@@ -244,7 +248,7 @@ fn empty_lists_and_maps_are_not_sent() {
 }
 
 #[test]
-fn without_images_there_are_services_and_no_deployments() {
+fn without_images_there_are_no_deployments() {
     let plan = plan(&desired(json!({})), None);
     let names: Vec<_> = plan
         .services
@@ -256,7 +260,7 @@ fn without_images_there_are_services_and_no_deployments() {
 }
 
 #[test]
-fn the_operator_s_labels_win_over_the_user_s_and_others_stay() {
+fn pod_labels_do_not_override_the_operator_s() {
     let labels = json!({ "app": "mine", "app.kubernetes.io/managed-by": "me", "team": "blue" });
     let desired = desired(json!({ "rng": { "podLabels": labels } }));
     let deployment = &plan(&desired, Some(&pinned())).deployments[2];
@@ -286,7 +290,7 @@ fn the_operator_s_labels_win_over_the_user_s_and_others_stay() {
 }
 
 #[test]
-fn the_service_s_annotations_can_t_say_what_the_operator_s_own_say() {
+fn service_annotations_do_not_override_the_operator_s() {
     let annotations = json!({ APPLIED_HASH: "mine", ADOPT: "mine", "example.com/a": "b" });
     let plan = plan(
         &desired(json!({ "webui": { "service": { "annotations": annotations } } })),
@@ -318,7 +322,7 @@ fn every_pod_passes_pod_security_restricted() {
 }
 
 #[test]
-fn an_image_with_a_digest_is_pulled_once_and_one_without_each_time() {
+fn only_images_without_a_digest_are_always_pulled() {
     let mut images = pinned();
     images[Component::Worker] = Some("registry.example.com/worker:v0.1".to_owned());
     let policies: Vec<_> = pods(&desired(json!({})), &images)
@@ -338,20 +342,23 @@ fn an_image_with_a_digest_is_pulled_once_and_one_without_each_time() {
 }
 
 #[test]
-fn the_stamp_is_the_same_for_the_same_object_and_another_for_any_change() {
-    let stamp = |spec: Value| {
+fn the_applied_hash_changes_only_with_the_object() {
+    let applied_hash = |spec: Value| {
         let deployment = plan(&desired(spec), Some(&pinned())).deployments.remove(4);
         deployment.metadata.annotations.unwrap()[APPLIED_HASH].clone()
     };
-    assert_eq!(stamp(json!({})), stamp(json!({ "rng": { "replicas": 3 } })));
+    assert_eq!(
+        applied_hash(json!({})),
+        applied_hash(json!({ "rng": { "replicas": 3 } }))
+    );
     assert_ne!(
-        stamp(json!({})),
-        stamp(json!({ "worker": { "replicas": 1 } }))
+        applied_hash(json!({})),
+        applied_hash(json!({ "worker": { "replicas": 1 } }))
     );
 }
 
 #[test]
-fn redis_is_recreated_and_the_others_roll_unless_the_resource_says_otherwise() {
+fn the_default_strategy_is_recreate_for_redis_alone() {
     let strategies = |spec: Value| {
         let deployments = plan(&desired(spec), Some(&pinned())).deployments;
         deployments
@@ -386,7 +393,7 @@ fn redis_is_recreated_and_the_others_roll_unless_the_resource_says_otherwise() {
 }
 
 #[test]
-fn the_kinds_of_a_plan_are_all_of_them() {
+fn kinds_lists_every_kind_of_a_plan() {
     let example: Value =
         serde_saphyr::from_str(include_str!("../../../examples/every-field.yaml")).unwrap();
     let objects = plan(&desired(example["spec"].clone()), Some(&pinned())).objects();

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A Deployment of three replicas in its second generation, with this status.
+/// A Deployment of three replicas at generation 2, with this status.
 fn deployment(status: Value) -> Deployment {
     serde_json::from_value(json!({
         "metadata": { "generation": 2 },
@@ -12,70 +12,73 @@ fn deployment(status: Value) -> Deployment {
     .unwrap()
 }
 
-fn moving(why: &str) -> Rollout {
-    Rollout::Moving(why.into())
+fn progressing(why: &str) -> Rollout {
+    Rollout::Progressing(why.into())
 }
 
 #[test]
-fn it_is_done_when_all_are_new_and_available_and_no_old_one_is_left() {
+fn updated_and_available_pods_alone_are_complete() {
     let status = json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3 });
-    assert_eq!(rollout(&deployment(status)), Rollout::Done);
+    assert_eq!(rollout(&deployment(status)), Rollout::Complete);
 }
 
 #[test]
-fn zero_replicas_are_done_when_none_is_left() {
-    let mut none = deployment(json!({ "observedGeneration": 2 }));
-    none.spec.replicas = Some(0);
-    assert_eq!(rollout(&none), Rollout::Done);
+fn zero_replicas_are_complete() {
+    let mut scaled_down = deployment(json!({ "observedGeneration": 2 }));
+    scaled_down.spec.replicas = Some(0);
+    assert_eq!(rollout(&scaled_down), Rollout::Complete);
 }
 
 #[test]
-fn what_it_waits_for_is_told() {
+fn a_progressing_rollout_names_what_it_waits_for() {
     for (status, why) in [
-        (json!({}), "the change has not been taken up yet"),
+        (
+            json!({}),
+            "the Deployment controller has not observed the change yet",
+        ),
         (
             json!({ "observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3 }),
-            "the change has not been taken up yet",
+            "the Deployment controller has not observed the change yet",
         ),
         (
             json!({ "observedGeneration": 2, "replicas": 4, "updatedReplicas": 1, "availableReplicas": 3 }),
-            "1 of 3 pods are of the new version",
+            "1 of 3 pods are updated",
         ),
         (
             json!({ "observedGeneration": 2, "replicas": 5, "updatedReplicas": 3, "availableReplicas": 5 }),
-            "2 old pods stay until the new ones are available",
+            "2 old pods are left",
         ),
         (
             json!({ "observedGeneration": 2, "replicas": 4, "updatedReplicas": 3, "availableReplicas": 4 }),
-            "1 old pod stays until the new ones are available",
+            "1 old pod is left",
         ),
         (
             json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 2 }),
             "2 of 3 pods are available",
         ),
     ] {
-        assert_eq!(rollout(&deployment(status)), moving(why));
+        assert_eq!(rollout(&deployment(status)), progressing(why));
     }
 }
 
 #[test]
-fn pods_that_can_t_be_created_are_told_with_the_reason() {
+fn a_replica_failure_is_reported_with_its_message() {
     let status = json!({
         "observedGeneration": 2,
         "conditions": [{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }],
     });
-    let why = "0 of 3 pods are of the new version; pods can't be created: exceeded quota";
-    assert_eq!(rollout(&deployment(status)), moving(why));
+    let waits_for = "0 of 3 pods are updated; pods can't be created: exceeded quota";
+    assert_eq!(rollout(&deployment(status)), progressing(waits_for));
 }
 
 #[test]
-fn past_its_deadline_it_is_stuck() {
+fn an_exceeded_deadline_is_reported() {
     let status = json!({
         "observedGeneration": 2, "replicas": 3, "updatedReplicas": 3,
         "conditions": [{ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded" }],
     });
     assert_eq!(
         rollout(&deployment(status)),
-        Rollout::Stuck("0 of 3 pods are available".into())
+        Rollout::DeadlineExceeded("0 of 3 pods are available".into())
     );
 }

@@ -15,13 +15,15 @@ use super::Outcome;
 pub(super) fn component_rollout(component: Component, outcome: &Outcome) -> Rollout {
     let rollout = match outcome.deployments.get(&component) {
         Some(deployment) => deployment.rollout.clone(),
-        None => Rollout::Moving("it has no Deployment yet".to_owned()),
+        None => Rollout::Progressing("it has no Deployment yet".to_owned()),
     };
     let claim = outcome.claim.as_ref();
     let claim = claim.filter(|_| component == Component::Redis);
     match (rollout, claim.and_then(unbound)) {
-        (Rollout::Moving(why), Some(claim)) => Rollout::Moving(format!("{why}; {claim}")),
-        (Rollout::Stuck(why), Some(claim)) => Rollout::Stuck(format!("{why}; {claim}")),
+        (Rollout::Progressing(why), Some(claim)) => Rollout::Progressing(format!("{why}; {claim}")),
+        (Rollout::DeadlineExceeded(why), Some(claim)) => {
+            Rollout::DeadlineExceeded(format!("{why}; {claim}"))
+        }
         (rollout, _) => rollout,
     }
 }
@@ -95,7 +97,8 @@ pub(super) fn component_status(
     told.ready_replicas = deployment.map_or(0, |deployment| deployment.ready);
     if told.message.is_none()
         && deployment.is_some()
-        && let Rollout::Moving(why) | Rollout::Stuck(why) = component_rollout(component, outcome)
+        && let Rollout::Progressing(why) | Rollout::DeadlineExceeded(why) =
+            component_rollout(component, outcome)
     {
         told.message = Some(truncated(why, TEXT_MAX));
     }

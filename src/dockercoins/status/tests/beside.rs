@@ -108,13 +108,13 @@ fn route(status: Value) -> HTTPRoute {
 fn what_gateways_say_of_the_route_is_told_beside_ready() {
     let ready = |status: Value| {
         let mut outcome = well();
-        outcome.route = route(status).remark().map(Into::into);
+        outcome.route = route(status).problem().map(Into::into);
         let (_, status, _, message) = told(&outcome).remove(0);
         assert_eq!(status, "True");
         let rest = message.strip_prefix("every component runs as asked for");
         rest.unwrap().to_owned()
     };
-    let nobody = ". no controller has said yet that Gateway public takes HTTPRoute webui: `kubectl get gateways --all-namespaces` lists those there are";
+    let nobody = ". Gateway public has not accepted HTTPRoute webui yet: check that it exists, with `kubectl get gateways --all-namespaces`";
     assert_eq!(ready(Value::Null), nobody);
     assert_eq!(ready(json!({ "parents": [] })), nobody);
     let says = |type_: &str, status: &str| {
@@ -126,7 +126,7 @@ fn what_gateways_say_of_the_route_is_told_beside_ready() {
     assert_eq!(ready(says("Accepted", "True")), "");
     assert_eq!(
         ready(says("Accepted", "False")),
-        ". Gateway public says of HTTPRoute webui: NotAllowedByListeners: not from here"
+        ". Gateway public rejects HTTPRoute webui: NotAllowedByListeners: not from here"
     );
 }
 

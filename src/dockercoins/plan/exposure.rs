@@ -1,4 +1,4 @@
-//! How the web page is reached from outside: by an Ingress, by an HTTPRoute.
+//! The web page's Ingress and HTTPRoute.
 
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule,
@@ -10,7 +10,7 @@ use crate::dockercoins::component::Component;
 use crate::dockercoins::desired::{Desired, DesiredIngress};
 use crate::dockercoins::gateway::{BackendReference, HTTPRoute, HttpRouteRule, HttpRouteSpec};
 
-use super::{metadata, users_annotations};
+use super::{metadata, user_annotations};
 
 pub(super) fn ingress(desired: &Desired, wanted: &DesiredIngress) -> Ingress {
     let backend = IngressServiceBackend {
@@ -32,7 +32,7 @@ pub(super) fn ingress(desired: &Desired, wanted: &DesiredIngress) -> Ingress {
         metadata: metadata(
             desired,
             Component::Webui,
-            users_annotations(&wanted.annotations),
+            user_annotations(&wanted.annotations),
         ),
         spec: Some(IngressSpec {
             ingress_class_name: wanted.class.clone(),
@@ -40,7 +40,7 @@ pub(super) fn ingress(desired: &Desired, wanted: &DesiredIngress) -> Ingress {
                 host: Some(wanted.host.clone()),
                 http: Some(HTTPIngressRuleValue { paths: vec![path] }),
             }]),
-            tls: wanted.secret.as_ref().map(|secret| {
+            tls: wanted.tls_secret.as_ref().map(|secret| {
                 vec![IngressTLS {
                     hosts: Some(vec![wanted.host.clone()]),
                     secret_name: Some(secret.clone()),
@@ -52,12 +52,12 @@ pub(super) fn ingress(desired: &Desired, wanted: &DesiredIngress) -> Ingress {
     }
 }
 
-pub(super) fn route(desired: &Desired, wanted: &api::HttpRouteSpec) -> HTTPRoute {
+pub(super) fn http_route(desired: &Desired, wanted: &api::HttpRouteSpec) -> HTTPRoute {
     HTTPRoute {
         metadata: metadata(
             desired,
             Component::Webui,
-            users_annotations(&wanted.annotations),
+            user_annotations(&wanted.annotations),
         ),
         spec: HttpRouteSpec {
             parent_refs: wanted.parent_refs.clone(),

@@ -1,8 +1,8 @@
-//! Where the coins are kept: a claim of a volume, or the way to a Redis elsewhere.
-
-use std::collections::BTreeMap;
+//! The objects for the coins: a PersistentVolumeClaim, or the EndpointSlice of an external Redis.
 
 use core::net::IpAddr;
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements,
 };
@@ -10,19 +10,19 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::dockercoins::component::Component;
-use crate::dockercoins::desired::{Claim, Desired, Elsewhere, Host};
+use crate::dockercoins::desired::{Desired, ExternalRedis, Host, VolumeClaim};
 
 use super::metadata;
 use crate::runtime::names::{ADOPT, MANAGER};
 
-/// The claim. One that is to outlive the resource has no owner, and is handed over in advance to the next resource of
-/// this name.
-pub(super) fn claim(desired: &Desired, wanted: &Claim) -> PersistentVolumeClaim {
+/// The claim. If it is to outlive the resource, it has no owner, and an annotation lets the next resource of the same
+/// name adopt it.
+pub(super) fn volume_claim(desired: &Desired, wanted: &VolumeClaim) -> PersistentVolumeClaim {
     let mut metadata = metadata(desired, Component::Redis, BTreeMap::new());
     if wanted.is_retained {
         metadata.owner_references = None;
-        let handed_over = (ADOPT.to_owned(), desired.name.clone());
-        metadata.annotations = Some(BTreeMap::from([handed_over]));
+        let adopt = (ADOPT.to_owned(), desired.name.clone());
+        metadata.annotations = Some(BTreeMap::from([adopt]));
     }
     let size = ("storage".to_owned(), Quantity(wanted.size.clone()));
     PersistentVolumeClaim {
@@ -40,16 +40,16 @@ pub(super) fn claim(desired: &Desired, wanted: &Claim) -> PersistentVolumeClaim 
     }
 }
 
-/// The address of a Redis elsewhere, where it has one: a name is said by the Service itself.
-pub(super) fn endpoint_slice(desired: &Desired, redis: &Elsewhere) -> Option<EndpointSlice> {
+/// The endpoint of an external Redis with an IP address. A host name needs none: the Service is an alias for it.
+pub(super) fn endpoint_slice(desired: &Desired, redis: &ExternalRedis) -> Option<EndpointSlice> {
     let Host::Address(address) = redis.host else {
         return None;
     };
     let mut metadata = metadata(desired, Component::Redis, BTreeMap::new());
     let service = ("kubernetes.io/service-name", Component::Redis.name());
-    let by = ("endpointslice.kubernetes.io/managed-by", MANAGER);
+    let managed_by = ("endpointslice.kubernetes.io/managed-by", MANAGER);
     let labels = metadata.labels.get_or_insert_default();
-    labels.extend([service, by].map(|(key, value)| (key.to_owned(), value.to_owned())));
+    labels.extend([service, managed_by].map(|(key, value)| (key.to_owned(), value.to_owned())));
     Some(EndpointSlice {
         metadata,
         address_type: match address {

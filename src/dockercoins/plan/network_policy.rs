@@ -1,7 +1,6 @@
-//! Who may reach a component's pods.
+//! A component's NetworkPolicy: it admits only the components that are its clients.
 //!
-//! Only what comes in is limited, at each component by itself: what goes out needs the cluster's DNS, which has another
-//! place in every cluster.
+//! Egress is not limited: pods need the cluster's DNS, which has no fixed address or label.
 
 use std::collections::BTreeMap;
 
@@ -17,26 +16,18 @@ use crate::dockercoins::desired::Desired;
 
 use super::{metadata, selector};
 
-/// Who has business at a component.
-enum Callers {
-    Anyone,
-    These(&'static [Component]),
-}
-
-const fn callers(component: Component) -> Callers {
+/// The components that connect to this one; `None` if everyone may.
+const fn clients(component: Component) -> Option<&'static [Component]> {
     match component {
-        Component::Hasher | Component::Rng => Callers::These(&[Component::Worker]),
-        Component::Redis => Callers::These(&[Component::Webui, Component::Worker]),
-        Component::Webui => Callers::Anyone,
-        Component::Worker => Callers::These(&[]),
+        Component::Hasher | Component::Rng => Some(&[Component::Worker]),
+        Component::Redis => Some(&[Component::Webui, Component::Worker]),
+        Component::Webui => None,
+        Component::Worker => Some(&[]),
     }
 }
 
-pub(super) fn policy(desired: &Desired, component: Component) -> NetworkPolicy {
-    let from = match callers(component) {
-        Callers::Anyone => None,
-        Callers::These(components) => Some(components.iter().copied().map(peer).collect()),
-    };
+pub(super) fn network_policy(desired: &Desired, component: Component) -> NetworkPolicy {
+    let from = clients(component).map(|clients| clients.iter().copied().map(peer).collect());
     let rule = component.port().map(|port| NetworkPolicyIngressRule {
         from,
         ports: Some(vec![NetworkPolicyPort {
@@ -50,7 +41,7 @@ pub(super) fn policy(desired: &Desired, component: Component) -> NetworkPolicy {
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(pods(component)),
             policy_types: Some(vec!["Ingress".to_owned()]),
-            // Written where it is empty, too: a rule that someone adds is then a change of ours.
+            // An empty list is sent too, so that a rule that someone adds is drift.
             ingress: Some(rule.into_iter().collect()),
             egress: None,
         }),

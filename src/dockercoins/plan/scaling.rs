@@ -1,4 +1,4 @@
-//! What goes with more than one pod: how many may be missing while a node is emptied, and who decides how many there are.
+//! The objects of a component with several pods: its PodDisruptionBudget and its HorizontalPodAutoscaler.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ use crate::dockercoins::desired::{Desired, Scaling};
 
 use super::{metadata, selector};
 
-/// One pod at a time. Pods that aren't ready anyway hold no one up.
-pub(super) fn budget(desired: &Desired, component: Component) -> PodDisruptionBudget {
+/// Allows one disruption at a time. Pods that are not ready can always be evicted: they must not block a drain.
+pub(super) fn disruption_budget(desired: &Desired, component: Component) -> PodDisruptionBudget {
     PodDisruptionBudget {
         metadata: metadata(desired, component, BTreeMap::new()),
         spec: Some(PodDisruptionBudgetSpec {
@@ -45,15 +45,15 @@ pub(super) fn autoscaler(
                 kind: "Deployment".to_owned(),
                 name: component.name().to_owned(),
             },
-            min_replicas: Some(scaling.min),
-            max_replicas: scaling.max,
+            min_replicas: Some(scaling.min_replicas),
+            max_replicas: scaling.max_replicas,
             metrics: Some(vec![MetricSpec {
                 type_: "Resource".to_owned(),
                 resource: Some(ResourceMetricSource {
                     name: "cpu".to_owned(),
                     target: MetricTarget {
                         type_: "Utilization".to_owned(),
-                        average_utilization: Some(scaling.cpu),
+                        average_utilization: Some(scaling.target_cpu_utilization),
                         ..MetricTarget::default()
                     },
                 }),
