@@ -77,7 +77,7 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
     let titles: Vec<&String> = sections.iter().map(|(title, _)| title).collect();
     assert_eq!(titles, Vec::from_iter(&names()));
     for (title, said) in &sections {
-        for part in ["**What it means.**", "**How to look.**", "**What to do.**"] {
+        for part in ["**Meaning.**", "**Diagnosis.**", "**Fix.**"] {
             assert!(said.contains(part), "{title} lacks {part}");
         }
     }
