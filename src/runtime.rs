@@ -2,7 +2,9 @@
 //!
 //! May import: nothing of this crate.
 
+pub mod backoff;
 pub mod cache;
 pub mod health;
 pub mod leader;
+pub mod watch;
 pub mod worker_pool;

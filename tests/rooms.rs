@@ -21,7 +21,7 @@ const WINGS: [(&str, &[&str]); 6] = [
 const EXCEPTIONS: [(&str, &str); 2] = [("runtime", "dockercoins"), ("telemetry", "dockercoins")];
 
 /// The modules that decide: no client, no clock, no files, no waiting.
-const PURE: [&str; 19] = [
+const PURE: [&str; 20] = [
     "api",
     "cli/hash_rate",
     "cli/manifest",
@@ -39,6 +39,7 @@ const PURE: [&str; 19] = [
     "registry/webhook/payload",
     "registry/webhook/proof",
     "runtime/leader/lease",
+    "runtime/watch/state",
     "telemetry/metrics",
     "api/crd_check",
 ];

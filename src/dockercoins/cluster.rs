@@ -3,10 +3,8 @@
 //! Every request to the API server goes through one function, which gives it a deadline, says at debug
 //! level why it was sent, and turns its failure into an [`Error`]. Nothing else in the operator writes.
 
-mod blind;
 mod child;
 mod dropped;
-mod optional;
 mod reads;
 mod told;
 
@@ -34,12 +32,11 @@ use crate::dockercoins::gateway::HTTPRoute;
 use crate::dockercoins::plan::MANAGER;
 use crate::runtime::cache::Cache;
 use crate::runtime::leader::{Cut, Leadership};
+use crate::runtime::watch::Watches;
 use crate::telemetry::metrics::{Metrics, Verb};
 use crate::telemetry::traces;
-pub use blind::Blind;
 pub use child::{Child, is_of_interest, slim, slim_child};
 use dropped::Dropped;
-pub use optional::{Optional, Sight};
 use reads::SeenNodes;
 
 /// How long the API server may take for one request.
@@ -71,14 +68,12 @@ pub struct Cluster {
     pub ingresses: Cache<Ingress>,
     /// The HTTPRoutes likewise.
     pub routes: Cache<HTTPRoute>,
-    /// Which kinds can't be seen of those that few resources ask for.
-    pub optional: Optional,
     /// Every DockerCoins, by its identity alone.
     pub coins: Cache<PartialObjectMeta<DockerCoins>>,
     nodes: Mutex<Option<SeenNodes>>,
     metrics: Arc<Metrics>,
-    /// Which kinds can't be seen for want of a permission.
-    pub blind: Blind,
+    /// The state of the watch of each kind.
+    pub watches: Arc<Watches>,
     dropped: Dropped,
 }
 
@@ -106,7 +101,12 @@ impl Sibling {
 impl Cluster {
     /// The cluster that `client` speaks to, with nothing seen yet. `metrics` counts what is written to it, which
     /// is done only while this replica has the `leadership`.
-    pub fn new(client: Client, leadership: Leadership, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        client: Client,
+        leadership: Leadership,
+        metrics: Arc<Metrics>,
+        watches: Arc<Watches>,
+    ) -> Self {
         Self {
             client,
             leadership,
@@ -119,47 +119,31 @@ impl Cluster {
             autoscalers: Cache::default(),
             ingresses: Cache::default(),
             routes: Cache::default(),
-            optional: Optional::default(),
             coins: Cache::default(),
             nodes: Mutex::default(),
             metrics,
-            blind: Blind::default(),
+            watches,
             dropped: Dropped::default(),
         }
     }
 
-    /// Whether everything that each resource needs has been listed once, so that what was not seen isn't there.
+    /// Whether every required kind was listed: an object that is not in its cache did not exist then.
     pub fn is_ready(&self) -> bool {
-        let Self {
-            client: _,
-            leadership: _,
-            nodes: _,
-            metrics: _,
-            blind: _,
-            dropped: _,
-            // These are asked for by few: see `sight`.
-            claims: _,
-            endpoint_slices: _,
-            policies: _,
-            budgets: _,
-            autoscalers: _,
-            ingresses: _,
-            routes: _,
-            optional: _,
-            coins,
-            services,
-            deployments,
-        } = self;
-        coins.is_ready() && services.is_ready() && deployments.is_ready()
+        self.watches.are_listed()
     }
 
-    /// Whether a kind can be seen.
-    pub fn sight<K: Child>(&self) -> Sight {
-        match self.optional.why(&K::kind(&())) {
-            Some(fault) => Sight::Unseen(fault),
-            None if K::cache(self).is_ready() => Sight::Seen,
-            None => Sight::Unlisted,
-        }
+    /// The failure that every resource reports: a required kind can't be watched.
+    pub fn watch_failure(&self) -> Option<Error> {
+        self.watches.failure().map(Error::from)
+    }
+
+    /// Whether a kind was listed.
+    ///
+    /// # Errors
+    /// The failure that resources report which use the kind.
+    pub fn is_listed<K: Child>(&self) -> Result<bool, Error> {
+        let listed = self.watches.is_listed(&K::kind(&()));
+        listed.map_err(Error::from)
     }
 
     /// The DockerCoins of a namespace, the oldest first.

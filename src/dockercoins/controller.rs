@@ -6,12 +6,8 @@
 //! resource that held the names and is gone.
 //!
 //! Services and Deployments are watched without a label selector, since a stranger's `redis` has none of our
-//! labels, and we must see it to leave it alone. Of the others only those with a component's name are kept. So it is
-//! with the kinds that few resources ask for, but that nothing waits for them (`optional`).
-
-mod faults;
-mod optional;
-mod watched;
+//! labels, and we must see it to leave it alone. Of the others only those with a component's name are kept. The same
+//! holds for the optional kinds, which few resources ask for; nothing waits for their lists.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -19,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll};
-use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
@@ -32,7 +28,7 @@ use kube::runtime::applier;
 use kube::runtime::controller::{self, ReconcileReason, ReconcileRequest};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher::{Error as WatcherError, Event};
 use kube::{Client, Resource as _, ResourceExt as _};
 use resolver::Shared;
 use tokio::sync::mpsc::Receiver;
@@ -40,15 +36,16 @@ use tracing::{debug, info, warn};
 
 use crate::api::DockerCoins;
 use crate::dockercoins::cluster::{Child, Cluster, is_of_interest, slim, slim_child};
+use crate::dockercoins::error::Error;
 use crate::dockercoins::gateway::HTTPRoute;
 use crate::dockercoins::pushes::{self, Scope};
 use crate::dockercoins::reconcile::{Context, Guarded, on_error, reconcile};
 use crate::registry::webhook::payload::Pushed;
-use crate::runtime::health::Watch;
 use crate::runtime::leader::Leadership;
+use crate::runtime::watch::Watch;
+use crate::runtime::watch::state::{Need, WatchFailure};
+use crate::runtime::watch::watcher::{Watchable, events};
 use crate::telemetry::monitor::Monitor;
-use optional::optional_wakes;
-use watched::{logged, watched};
 
 /// How long a burst of events of one resource is collected before it is looked at.
 const DEBOUNCE: Duration = Duration::from_millis(20);
@@ -89,6 +86,7 @@ pub async fn run(
             client.clone(),
             leadership.clone(),
             Arc::clone(&monitor.metrics),
+            monitor.health.watches(scope, describe),
         );
         let context = Context::new(cluster, resolver.clone(), Arc::clone(&monitor));
         let context = Arc::new(context);
@@ -128,27 +126,22 @@ async fn run_scope(
     (store, writer): (Store<Guarded>, Writer<Guarded>),
     shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) {
-    let health = &context.monitor.health;
-    let watch = health.watch("DockerCoins", scope);
-    let coins = watched::<Guarded>(&client, Arc::clone(&watch), Arc::clone(&context))
-        .map_ok(|event| event.modify(slim));
-    let coins = reflector::reflector(writer, coins);
+    use Need::{Optional, Required};
+    let kinds = Kinds {
+        client,
+        context: Arc::clone(&context),
+    };
     let wakes: SelectAll<BoxStream<'static, Wake>> = SelectAll::from_iter([
-        coins_wakes(watch, coins, Arc::clone(&context)).boxed(),
-        child_wakes::<Service>("Service", &client, scope, Arc::clone(&context)).boxed(),
-        child_wakes::<Deployment>("Deployment", &client, scope, Arc::clone(&context)).boxed(),
-        optional_wakes::<PersistentVolumeClaim>("PersistentVolumeClaim", &client, scope, &context),
-        optional_wakes::<EndpointSlice>("EndpointSlice", &client, scope, &context),
-        optional_wakes::<NetworkPolicy>("NetworkPolicy", &client, scope, &context),
-        optional_wakes::<PodDisruptionBudget>("PodDisruptionBudget", &client, scope, &context),
-        optional_wakes::<HorizontalPodAutoscaler>(
-            "HorizontalPodAutoscaler",
-            &client,
-            scope,
-            &context,
-        ),
-        optional_wakes::<Ingress>("Ingress", &client, scope, &context),
-        optional_wakes::<HTTPRoute>("HTTPRoute", &client, scope, &context),
+        kinds.coins(writer),
+        kinds.children::<Service>("Service", Required),
+        kinds.children::<Deployment>("Deployment", Required),
+        kinds.children::<PersistentVolumeClaim>("PersistentVolumeClaim", Optional),
+        kinds.children::<EndpointSlice>("EndpointSlice", Optional),
+        kinds.children::<NetworkPolicy>("NetworkPolicy", Optional),
+        kinds.children::<PodDisruptionBudget>("PodDisruptionBudget", Optional),
+        kinds.children::<HorizontalPodAutoscaler>("HorizontalPodAutoscaler", Optional),
+        kinds.children::<Ingress>("Ingress", Optional),
+        kinds.children::<HTTPRoute>("HTTPRoute", Optional),
         leadership_wakes(Arc::clone(&context)).boxed(),
         looked_for(scope, Arc::clone(&context)).boxed(),
     ]);
@@ -230,36 +223,87 @@ fn leadership_wakes(context: Arc<Context>) -> impl Stream<Item = Wake> + Send + 
     })
 }
 
-/// Watches DockerCoins, and notes which there are.
-fn coins_wakes(
-    watch: Arc<Watch>,
-    events: impl Stream<Item = watcher::Result<Event<Guarded>>> + Send + 'static,
-    context: Arc<Context>,
-) -> impl Stream<Item = Wake> + Send + 'static {
-    let events = logged(watch, Arc::clone(&context), events);
-    events.filter_map(move |event| {
-        let Ok(event) = event else {
-            return futures::future::ready(Some(listed::<DockerCoins>()));
-        };
-        if let Event::Apply(coins) | Event::InitApply(coins) = &event {
-            context.sight(coins);
-        }
-        let wake = match &event {
-            Event::Apply(coins) => Some(wake_of(coins)),
-            Event::Delete(coins) => {
-                context.forget(&coins.uid().unwrap_or_default());
-                Some(wake_of(coins))
+/// The text of a failed watch for the log.
+fn describe(failure: &WatchFailure) -> String {
+    let error = Error::from(failure.clone());
+    match failure {
+        WatchFailure::Forbidden { target, .. } => match &target.namespace {
+            Some(namespace) => {
+                format!("{error}, or create the namespace {namespace} if it is missing")
             }
-            Event::Init | Event::InitApply(_) => None,
-            Event::InitDone => Some(listed::<DockerCoins>()),
-        };
-        let is_listed = matches!(event, Event::InitDone);
-        context.cluster.coins.observe(identity(event));
-        if is_listed {
-            context.forget_the_gone();
+            None => error.to_string(),
+        },
+        WatchFailure::NotServed { .. } => error.to_string(),
+        WatchFailure::Failed { .. } => format!("{error}. The operator retries"),
+    }
+}
+
+/// What the watches of all kinds share.
+struct Kinds {
+    client: Client,
+    context: Arc<Context>,
+}
+
+impl Kinds {
+    /// Watches a kind; of the kinds that have only one `name`, that object.
+    fn watch<K: Watchable>(
+        &self,
+        kind: &'static str,
+        need: Need,
+        name: Option<&'static str>,
+    ) -> (
+        Arc<Watch>,
+        impl Stream<Item = Event<K>> + Send + 'static + use<K>,
+    ) {
+        let watch = self.context.cluster.watches.add(kind, need);
+        let metrics = Arc::clone(&self.context.monitor.metrics);
+        let on_failure = move || metrics.watch_failed(kind);
+        let events = events(&self.client, Arc::clone(&watch), name, on_failure);
+        (watch, events)
+    }
+
+    /// Watches DockerCoins, and keeps their cache and the store of the controller.
+    fn coins(&self, writer: Writer<Guarded>) -> BoxStream<'static, Wake> {
+        let (watch, events) = self.watch::<Guarded>("DockerCoins", Need::Required, None);
+        let events = events.map(|event| Ok::<_, WatcherError>(event.modify(slim)));
+        let context = Arc::clone(&self.context);
+        let wakes = reflector::reflector(writer, events).filter_map(move |event| {
+            let wake = event.ok().and_then(|event| observe_coins(&context, event));
+            futures::future::ready(wake)
+        });
+        futures::stream::select(wakes, changes::<DockerCoins>(watch)).boxed()
+    }
+
+    /// Watches one kind of children, and keeps its cache.
+    fn children<K: Child>(&self, kind: &'static str, need: Need) -> BoxStream<'static, Wake> {
+        let (watch, events) = self.watch::<K>(kind, need, K::NAME);
+        let context = Arc::clone(&self.context);
+        let wakes = events
+            .filter_map(move |event| futures::future::ready(observe_child::<K>(&context, event)));
+        futures::stream::select(wakes, changes::<K>(watch)).boxed()
+    }
+}
+
+/// Takes note of an event of the watch of DockerCoins.
+fn observe_coins(context: &Context, event: Event<Guarded>) -> Option<Wake> {
+    if let Event::Apply(coins) | Event::InitApply(coins) = &event {
+        context.sight(coins);
+    }
+    let wake = match &event {
+        Event::Apply(coins) => Some(wake_of(coins)),
+        Event::Delete(coins) => {
+            context.forget(&coins.uid().unwrap_or_default());
+            Some(wake_of(coins))
         }
-        futures::future::ready(wake)
-    })
+        Event::Init | Event::InitApply(_) => None,
+        Event::InitDone => Some(listed::<DockerCoins>()),
+    };
+    let is_listed = matches!(event, Event::InitDone);
+    context.cluster.coins.observe(identity(event));
+    if is_listed {
+        context.forget_the_gone();
+    }
+    wake
 }
 
 /// The event, with nothing of the resource but what tells it from others.
@@ -287,42 +331,30 @@ fn identity(event: Event<Guarded>) -> Event<PartialObjectMeta<DockerCoins>> {
     }
 }
 
-/// Watches one kind of children, and notes which there are.
-fn child_wakes<K: Child>(
-    kind: &'static str,
-    client: &Client,
-    scope: Option<&str>,
-    context: Arc<Context>,
-) -> impl Stream<Item = Wake> + Send + 'static {
-    let watch = context.monitor.health.watch(kind, scope);
-    let events = watched::<K>(client, Arc::clone(&watch), Arc::clone(&context));
-    let events = logged(watch, Arc::clone(&context), events);
-    noted(events, context)
+/// Takes note of an event of the watch of one kind of children.
+fn observe_child<K: Child>(context: &Context, event: Event<K>) -> Option<Wake> {
+    let event = event.modify(slim_child);
+    let wake = match &event {
+        Event::Apply(object) | Event::Delete(object) => {
+            is_of_interest(object).then(|| Some(wake_of(object)))
+        }
+        Event::InitApply(object) => is_of_interest(object).then_some(None),
+        Event::Init => Some(None),
+        Event::InitDone => Some(Some(listed::<K>())),
+    };
+    if wake.is_some() {
+        K::cache(&context.cluster).observe(event);
+    }
+    wake.flatten()
 }
 
-/// Notes what a watch of children brought.
-fn noted<K: Child>(
-    events: impl Stream<Item = Result<Event<K>, ()>> + Send + 'static,
-    context: Arc<Context>,
+/// Wakes every resource when the watch of a kind fails or recovers: each reports the failure.
+fn changes<K: kube::Resource<DynamicType = ()>>(
+    watch: Arc<Watch>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
-    events.filter_map(move |event| {
-        let Ok(event) = event else {
-            // Each resource tells that its objects can't be seen.
-            return futures::future::ready(Some(listed::<K>()));
-        };
-        let event = event.modify(slim_child);
-        let wake = match &event {
-            Event::Apply(object) | Event::Delete(object) => {
-                is_of_interest(object).then(|| Some(wake_of(object)))
-            }
-            Event::InitApply(object) => is_of_interest(object).then_some(None),
-            Event::Init => Some(None),
-            Event::InitDone => Some(Some(listed::<K>())),
-        };
-        if wake.is_some() {
-            K::cache(&context.cluster).observe(event);
-        }
-        futures::future::ready(wake.flatten())
+    watch.changes().map(|()| Wake {
+        namespace: None,
+        what: format!("watch of {}", K::kind(&())),
     })
 }
 
@@ -350,7 +382,7 @@ fn looked_for(
     let look = async move {
         let namespace = namespace?;
         // The store could be waited for by one only, and the applier does.
-        while !context.cluster.coins.is_ready() {
+        while !matches!(context.cluster.watches.is_listed("DockerCoins"), Ok(true)) {
             tokio::time::sleep(UNTIL_LOOKED_FOR).await;
         }
         let is_empty = context.cluster.coins.in_namespace(&namespace).is_empty();

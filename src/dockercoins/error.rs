@@ -11,6 +11,7 @@ use resolver::{Failure, ResolveError};
 use crate::api::crd_check::UPGRADE;
 use crate::dockercoins::component::Component;
 use crate::dockercoins::desired::Invalid;
+use crate::runtime::watch::state::{self, WatchFailure};
 
 /// A failure, in words for the person who reads the condition.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -294,6 +295,35 @@ impl Error {
     }
 }
 
+impl From<WatchFailure> for Error {
+    fn from(failure: WatchFailure) -> Self {
+        match failure {
+            WatchFailure::Forbidden {
+                verb,
+                target,
+                message,
+            } => Self::Forbidden {
+                what: format!("to {verb} {target}"),
+                message,
+            },
+            WatchFailure::NotServed { kind } => Self::NotServed {
+                kind: kind.to_owned(),
+            },
+            WatchFailure::Failed {
+                verb,
+                target,
+                error,
+            } => Self::Api {
+                what: format!("to {verb} {target}"),
+                message: match state::status(&error) {
+                    Some(status) => format!("{} ({})", status.message, status.code),
+                    None => with_sources(error.as_ref()),
+                },
+            },
+        }
+    }
+}
+
 /// An error and what it came from, on one line.
 pub fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -344,12 +374,14 @@ pub fn flag_of(failure: &Failure) -> Option<String> {
 }
 
 /// Where a kind comes from that the cluster doesn't know.
-fn install(kind: &str) -> &'static str {
+fn install(kind: &str) -> String {
     match kind {
+        "DockerCoins" => format!(": install the CRD: {UPGRADE}"),
         "HTTPRoute" => {
             ": install Gateway API with a controller of Gateways, or take spec.webui.httpRoute out"
+                .to_owned()
         }
-        _ => ": this Kubernetes is too old for what the resource asks for",
+        _ => ": this Kubernetes is too old for what the resource asks for".to_owned(),
     }
 }
 

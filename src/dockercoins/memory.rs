@@ -15,11 +15,8 @@ use crate::api::DockerCoinsStatus;
 use crate::dockercoins::component::Component;
 use crate::dockercoins::error::Error;
 use crate::dockercoins::images::Answers;
+use crate::runtime::backoff::{LAST_RETRY, backoff};
 
-/// The first wait after a failure.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// The longest wait after failures.
-const LAST_RETRY: Duration = Duration::from_secs(300);
 /// How long it takes at most until it is seen that a CRD has been upgraded, which wakes no one.
 const UNTIL_UPGRADED: Duration = Duration::from_secs(60);
 /// How many heals of one object go unanswered before they slow down.
@@ -355,34 +352,9 @@ impl Memory {
     }
 }
 
-/// How long to wait after this many failures in a row: twice as long each time, up to five minutes, and
-/// between half and all of that, so that those who failed together don't come back together. `chance` is from
-/// 0 to 1.
-pub fn backoff(failures: u32, chance: f64) -> Duration {
-    let doubled = FIRST_RETRY.saturating_mul(
-        1u32.checked_shl(failures.saturating_sub(1))
-            .unwrap_or(u32::MAX),
-    );
-    doubled.min(LAST_RETRY).mul_f64(0.5 + chance / 2.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn waits_double_up_to_five_minutes() {
-        let waits: Vec<u64> = [1, 2, 3, 8, 9, 10, 33, 1000]
-            .map(|n| backoff(n, 1.0).as_secs())
-            .into();
-        assert_eq!(waits, [1, 2, 4, 128, 256, 300, 300, 300]);
-    }
-
-    #[test]
-    fn waits_are_spread_over_their_second_half() {
-        assert_eq!(backoff(3, 0.0), Duration::from_secs(2));
-        assert_eq!(backoff(3, 0.5), Duration::from_secs(3));
-    }
 
     #[test]
     fn a_fight_slows_the_heals_down_and_peace_forgets_it() {

@@ -30,9 +30,10 @@ use crate::dockercoins::desired::{Desired, Store};
 use crate::dockercoins::error::Error;
 use crate::dockercoins::events::{self, News};
 use crate::dockercoins::images::Images;
-use crate::dockercoins::memory::{Memory, Told, backoff};
+use crate::dockercoins::memory::{Memory, Told};
 use crate::dockercoins::plan;
 use crate::dockercoins::status::Outcome;
+use crate::runtime::backoff::backoff;
 use crate::runtime::worker_pool::Turn;
 use crate::telemetry::metrics::Ended;
 use crate::telemetry::traces;
@@ -95,7 +96,7 @@ async fn in_turn(object: Arc<Guarded>, context: &Context) -> Result<Action, Erro
     let unseen = match context.cluster.is_ready() {
         true => None,
         // Before everything is listed, children would seem to be missing, and others' resources too.
-        false => match context.cluster.blind.why() {
+        false => match context.cluster.watch_failure() {
             // The end of the list wakes everyone.
             None => return Ok(Action::await_change()),
             why => why,
@@ -244,7 +245,7 @@ async fn serve(
     if let Some(fault) = outcome.faults.iter().cloned().chain(of_images).next() {
         traces::failed(&Span::current(), fault.reason());
     }
-    outcome.faults.extend(context.cluster.blind.why());
+    outcome.faults.extend(context.cluster.watch_failure());
     case.see(&mut outcome);
     // What is there of a kind that the resource asks for is about to be known: until then it would be told wrongly. The
     // end of the list wakes everyone.

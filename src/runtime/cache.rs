@@ -18,8 +18,6 @@ struct Seen<K> {
     by_namespace: HashMap<String, BTreeMap<String, Arc<K>>>,
     /// While a list is being read: what it has named so far. The rest is gone when it ends.
     listed: Option<HashSet<(String, String)>>,
-    /// Whether a list has been read whole at least once.
-    is_complete: bool,
     /// The newest version that the watch has brought.
     watched_to: u64,
 }
@@ -29,7 +27,6 @@ impl<K> Default for Cache<K> {
         let seen = Seen {
             by_namespace: HashMap::new(),
             listed: None,
-            is_complete: false,
             watched_to: 0,
         };
         Self {
@@ -61,11 +58,6 @@ impl<K: ResourceExt> Cache<K> {
         here.flat_map(|here| here.values().cloned()).collect()
     }
 
-    /// Whether a list has been read whole, so that what is not here isn't there.
-    pub fn is_ready(&self) -> bool {
-        self.seen.read().expect("no panic while held").is_complete
-    }
-
     /// Takes note of what the API server answered to a write, unless the watch has come past it: then the
     /// object may have been deleted since, and nothing would ever take it out again.
     pub fn wrote(&self, object: K) {
@@ -88,10 +80,7 @@ impl<K: ResourceExt> Cache<K> {
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => seen.keep(object),
             watcher::Event::Delete(object) => seen.remove(&object),
             watcher::Event::Init => seen.listed = Some(HashSet::new()),
-            watcher::Event::InitDone => {
-                seen.drop_unlisted();
-                seen.is_complete = true;
-            }
+            watcher::Event::InitDone => seen.drop_unlisted(),
         }
     }
 }

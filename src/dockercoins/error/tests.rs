@@ -2,9 +2,11 @@ use std::time::Duration;
 
 use kube::core::Status;
 use kube::core::response::{StatusCause, StatusDetails};
+use kube::runtime::watcher;
 use resolver::Reference;
 
 use super::*;
+use crate::runtime::watch::state::Target;
 
 fn message() -> String {
     "no".to_owned()
@@ -410,6 +412,47 @@ fn an_answer_of_the_api_server_is_told_apart_by_what_helps() {
             error.to_string().contains("to apply Service rng"),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn a_failed_watch_has_the_reason_and_the_fix() {
+    let failed = |kind: &'static str, code: u16| {
+        let target = Target {
+            kind,
+            namespace: Some("demo".to_owned()),
+        };
+        let status = Box::new(Status::failure("as answered", "Reason").with_code(code));
+        let error = watcher::Error::InitialListFailed(kube::Error::Api(status));
+        let error = Error::from(WatchFailure::new(&target, error));
+        (error.reason(), error.to_string())
+    };
+    let cases = [
+        (
+            ("Service", 403),
+            "Forbidden",
+            "the operator may not do this: to list Service in namespace demo: as answered. Grant it that permission in its role",
+        ),
+        (
+            ("DockerCoins", 404),
+            "NotServed",
+            "the cluster serves no DockerCoins: install the CRD: ",
+        ),
+        (
+            ("HTTPRoute", 404),
+            "NotServed",
+            "the cluster serves no HTTPRoute: install Gateway API with a controller of Gateways",
+        ),
+        (
+            ("Ingress", 500),
+            "APIServerError",
+            "the API server failed to list Ingress in namespace demo: as answered (500)",
+        ),
+    ];
+    for ((kind, code), reason, start) in cases {
+        let (seen, text) = failed(kind, code);
+        assert_eq!(seen, reason, "{kind} {code}");
+        assert!(text.starts_with(start), "{text}");
     }
 }
 

@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use tokio::time::Instant;
 use tracing::{Instrument as _, field, info_span};
 
-use crate::dockercoins::cluster::{Child, Sight};
+use crate::dockercoins::cluster::Child;
 use crate::dockercoins::component::Component;
 use crate::dockercoins::desired::Desired;
 use crate::dockercoins::diff::{self, Drift, Verdict, judge};
@@ -85,11 +85,11 @@ impl Case<'_> {
         if wanted.is_empty() {
             return Vec::new();
         }
-        match self.context.cluster.sight::<K>() {
-            Sight::Seen => return self.write_kind(desired, wanted, outcome).await,
-            Sight::Unlisted => outcome.is_unlisted = true,
-            Sight::Unseen(fault) => {
-                self.context.cluster.optional.ask(&K::kind(&()));
+        match self.context.cluster.is_listed::<K>() {
+            Ok(true) => return self.write_kind(desired, wanted, outcome).await,
+            Ok(false) => outcome.is_unlisted = true,
+            Err(fault) => {
+                self.context.cluster.watches.request(&K::kind(&()));
                 outcome.faults.push(fault);
             }
         }
@@ -305,14 +305,14 @@ impl Case<'_> {
         wanted: &[K],
         outcome: &mut Outcome,
     ) -> Vec<String> {
-        match self.context.cluster.sight::<K>() {
+        match self.context.cluster.is_listed::<K>() {
             _ if wanted.is_empty() => Vec::new(),
-            Sight::Seen => self.differing(desired, wanted),
-            Sight::Unlisted => {
+            Ok(true) => self.differing(desired, wanted),
+            Ok(false) => {
                 outcome.is_unlisted = true;
                 Vec::new()
             }
-            Sight::Unseen(_) => wanted.iter().map(Child::title).collect(),
+            Err(_) => wanted.iter().map(Child::title).collect(),
         }
     }
 
@@ -390,7 +390,7 @@ impl Case<'_> {
             kind != K::kind(&()) || is_wanted(name)
         });
         let cluster = &self.context.cluster;
-        if !matches!(cluster.sight::<K>(), Sight::Seen) {
+        if !matches!(cluster.is_listed::<K>(), Ok(true)) {
             return;
         }
         for live in K::cache(cluster).in_namespace(&desired.namespace) {
