@@ -132,6 +132,8 @@ async fn run_scope(
         context: Arc::clone(&context),
     };
     let wakes: SelectAll<BoxStream<'static, Wake>> = SelectAll::from_iter([
+        // First: a term that begins after resources were listed would take them for seen by a standby.
+        leadership_wakes(Arc::clone(&context)).boxed(),
         kinds.coins(writer),
         kinds.children::<Service>("Service", Required),
         kinds.children::<Deployment>("Deployment", Required),
@@ -142,7 +144,6 @@ async fn run_scope(
         kinds.children::<HorizontalPodAutoscaler>("HorizontalPodAutoscaler", Optional),
         kinds.children::<Ingress>("Ingress", Optional),
         kinds.children::<HTTPRoute>("HTTPRoute", Optional),
-        leadership_wakes(Arc::clone(&context)).boxed(),
         looked_for(scope, Arc::clone(&context)).boxed(),
     ]);
     let known = Arc::clone(&context);

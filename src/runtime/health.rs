@@ -104,7 +104,7 @@ impl Health {
         Ok(())
     }
 
-    /// Whether this replica can do its work: see [`ready`].
+    /// Whether this replica can do its work.
     ///
     /// # Errors
     /// What is missing, in a line.
