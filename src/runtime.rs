@@ -21,4 +21,5 @@ pub mod object_key;
 pub mod observe;
 pub mod requeue;
 pub mod retry;
+pub mod watch;
 pub mod worker_pool;

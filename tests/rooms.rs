@@ -18,7 +18,7 @@ const WINGS: [(&str, &[&str]); 6] = [
 ];
 
 /// The modules that decide: no client, no clock, no files, no waiting.
-const PURE: [&str; 24] = [
+const PURE: [&str; 25] = [
     "api",
     "cli/hash_rate",
     "cli/manifest",
@@ -41,6 +41,7 @@ const PURE: [&str; 24] = [
     "runtime/field_path",
     "runtime/observe",
     "runtime/leader/lease",
+    "runtime/watch/state",
     "telemetry/metrics",
     "api/crd_check",
 ];

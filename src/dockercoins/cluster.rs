@@ -1,8 +1,6 @@
 //! What the DockerCoins controller knows of the cluster: the caches, what is read on demand, and the resource's status.
 
-mod blind;
 mod dropped;
-mod optional;
 mod reads;
 mod status;
 
@@ -14,13 +12,13 @@ use kube::{Client, ResourceExt as _};
 use tokio::sync::Mutex;
 
 use crate::api::DockerCoins;
-use crate::dockercoins::kinds::{Caches, Kind, Listed, each_kind, for_each_kind};
+use crate::dockercoins::error::Error;
+use crate::dockercoins::kinds::{Caches, Kind};
 use crate::runtime::api_client::{ApiClient, WriteObserver};
 use crate::runtime::cache::Cache;
 use crate::runtime::leader::Leadership;
-pub use blind::Blind;
+use crate::runtime::watch::Watches;
 use dropped::Dropped;
-pub use optional::{Optional, Sight};
 use reads::SeenNodes;
 pub use status::{StoredStatus, hash_of_status};
 
@@ -30,13 +28,11 @@ pub struct Cluster {
     pub api: ApiClient,
     /// The children, and the objects that have their names.
     pub caches: Caches,
-    /// Which kinds cannot be watched of those that few resources ask for.
-    pub optional: Optional,
     /// Every DockerCoins, by its identity alone.
     pub coins: Cache<PartialObjectMeta<DockerCoins>>,
     nodes: Mutex<Option<SeenNodes>>,
-    /// Which kinds cannot be watched for want of a permission.
-    pub blind: Blind,
+    /// The state of the watch of each kind.
+    pub watches: Arc<Watches>,
     dropped: Dropped,
 }
 
@@ -63,34 +59,39 @@ impl Sibling {
 
 impl Cluster {
     /// The cluster that `client` speaks to, with empty caches. It is written to only under this `leadership`.
-    pub fn new(client: Client, leadership: Leadership, writes: Arc<dyn WriteObserver>) -> Self {
+    pub fn new(
+        client: Client,
+        leadership: Leadership,
+        writes: Arc<dyn WriteObserver>,
+        watches: Arc<Watches>,
+    ) -> Self {
         Self {
             api: ApiClient::new(client, leadership, writes),
             caches: Caches::default(),
-            optional: Optional::default(),
             coins: Cache::default(),
             nodes: Mutex::default(),
-            blind: Blind::default(),
+            watches,
             dropped: Dropped::default(),
         }
     }
 
-    /// Whether everything that each resource needs is listed, so that what is not in a cache does not exist.
+    /// Whether every required kind was listed: an object that is not in its cache did not exist then.
     pub fn is_ready(&self) -> bool {
-        let mut is_ready = self.coins.is_ready();
-        for_each_kind!(K => {
-            is_ready &= !K::IS_REQUIRED || K::cache(&self.caches).is_ready();
-        });
-        is_ready
+        self.watches.are_listed()
     }
 
-    /// Whether a kind is watched.
-    pub fn sight<K: Kind>(&self) -> Sight {
-        match self.optional.why(&K::kind(&())) {
-            Some(fault) => Sight::Unseen(fault),
-            None if K::cache(&self.caches).is_ready() => Sight::Seen,
-            None => Sight::Unlisted,
-        }
+    /// The failure that every resource reports: a required kind cannot be watched.
+    pub fn watch_failure(&self) -> Option<Error> {
+        self.watches.failure().map(Error::from)
+    }
+
+    /// Whether a kind was listed.
+    ///
+    /// # Errors
+    /// The failure that resources report which use the kind.
+    pub fn is_listed<K: Kind>(&self) -> Result<bool, Error> {
+        let listed = self.watches.is_listed(&K::kind(&()));
+        listed.map_err(Error::from)
     }
 
     /// The DockerCoins of a namespace, the oldest first.

@@ -6,12 +6,8 @@
 //! resource that held the names and is gone.
 //!
 //! Services and Deployments are watched without a label selector, since a stranger's `redis` has none of our
-//! labels, and we must see it to leave it alone. Of the others only those with a component's name are kept. So it is
-//! with the kinds that few resources ask for, but that nothing waits for them (`optional`).
-
-mod faults;
-mod optional;
-mod watched;
+//! labels, and we must see it to leave it alone. Of the others only those with a component's name are kept. The same
+//! holds for the optional kinds, which few resources ask for; nothing waits for their lists.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -20,32 +16,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll};
-use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use futures::{Stream, StreamExt as _};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{PartialObjectMeta, PartialObjectMetaExt as _};
 use kube::runtime::applier;
 use kube::runtime::controller::{self, ReconcileReason, ReconcileRequest};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher::{Error as WatcherError, Event};
 use kube::{Client, Resource as _, ResourceExt as _};
 use resolver::Shared;
 use tokio::sync::mpsc::Receiver;
 use tracing::{debug, info, warn};
 
-use crate::api::DockerCoins;
-use crate::api::Guarded;
+use crate::api::{DockerCoins, Guarded};
 use crate::dockercoins::cluster::Cluster;
+use crate::dockercoins::error::Error;
 use crate::dockercoins::kinds::{Kind, each_kind, for_each_kind, is_of_interest};
 use crate::dockercoins::pushes::{self, Scope};
 use crate::dockercoins::reconcile::{Context, on_error, reconcile};
 use crate::registry::webhook::payload::Pushed;
 use crate::runtime::child::{slim, slim_child};
-use crate::runtime::health::Watch;
 use crate::runtime::leader::Leadership;
+use crate::runtime::watch::Watch;
+use crate::runtime::watch::state::{Need, WatchFailure};
+use crate::runtime::watch::watcher::{Watchable, events};
 use crate::telemetry::monitor::Monitor;
-use optional::optional_wakes;
-use watched::{logged, watched};
 
 /// How long a burst of events of one resource is collected before it is looked at.
 const DEBOUNCE: Duration = Duration::from_millis(20);
@@ -86,6 +82,7 @@ pub async fn run(
             client.clone(),
             leadership.clone(),
             Arc::clone(&monitor.metrics) as _,
+            monitor.health.watches(scope, describe),
         );
         let context = Context::new(cluster, resolver.clone(), Arc::clone(&monitor));
         let context = Arc::new(context);
@@ -125,21 +122,18 @@ async fn run_scope(
     (store, writer): (Store<Guarded>, Writer<Guarded>),
     shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) {
-    let health = &context.monitor.health;
-    let watch = health.watch("DockerCoins", scope);
-    let coins = watched::<Guarded>(&client, Arc::clone(&watch), Arc::clone(&context))
-        .map_ok(|event| event.modify(slim));
-    let coins = reflector::reflector(writer, coins);
+    let kinds = Kinds {
+        client,
+        context: Arc::clone(&context),
+    };
     let mut wakes: SelectAll<BoxStream<'static, Wake>> = SelectAll::from_iter([
-        coins_wakes(watch, coins, Arc::clone(&context)).boxed(),
+        // First: a term that begins after resources were listed would take them for seen by a standby.
         leadership_wakes(Arc::clone(&context)).boxed(),
+        kinds.coins(writer),
         looked_for(scope, Arc::clone(&context)).boxed(),
     ]);
     for_each_kind!(K => {
-        wakes.push(match K::IS_REQUIRED {
-            true => child_wakes::<K>(&client, scope, Arc::clone(&context)).boxed(),
-            false => optional_wakes::<K>(&client, scope, &context),
-        });
+        wakes.push(kinds.children::<K>());
     });
     let known = Arc::clone(&context);
     let requests = wakes
@@ -209,7 +203,7 @@ fn requests(context: &Context, wake: &Wake) -> Vec<ReconcileRequest<Guarded>> {
     coins.collect(wake.namespace.as_deref(), request)
 }
 
-/// The name of a kind. Those of Kubernetes' own types are static.
+/// The name of a kind. Those of the types in use are static.
 fn kind_name<K: Kind>() -> &'static str {
     match K::kind(&()) {
         Cow::Borrowed(name) => name,
@@ -233,36 +227,91 @@ fn leadership_wakes(context: Arc<Context>) -> impl Stream<Item = Wake> + Send + 
     })
 }
 
-/// Watches DockerCoins, and notes which there are.
-fn coins_wakes(
-    watch: Arc<Watch>,
-    events: impl Stream<Item = watcher::Result<Event<Guarded>>> + Send + 'static,
-    context: Arc<Context>,
-) -> impl Stream<Item = Wake> + Send + 'static {
-    let events = logged(watch, Arc::clone(&context), events);
-    events.filter_map(move |event| {
-        let Ok(event) = event else {
-            return futures::future::ready(Some(listed::<DockerCoins>()));
-        };
-        if let Event::Apply(coins) | Event::InitApply(coins) = &event {
-            context.seen(coins);
-        }
-        let wake = match &event {
-            Event::Apply(coins) => Some(wake_of(coins)),
-            Event::Delete(coins) => {
-                context.forget(&coins.uid().unwrap_or_default());
-                Some(wake_of(coins))
+/// The text of a failed watch for the log.
+fn describe(failure: &WatchFailure) -> String {
+    let error = Error::from(failure.clone());
+    match failure {
+        WatchFailure::Forbidden { target, .. } => match &target.namespace {
+            Some(namespace) => {
+                format!("{error}, or create the namespace {namespace} if it is missing")
             }
-            Event::Init | Event::InitApply(_) => None,
-            Event::InitDone => Some(listed::<DockerCoins>()),
+            None => error.to_string(),
+        },
+        WatchFailure::NotServed { .. } => error.to_string(),
+        WatchFailure::Failed { .. } => format!("{error}. The operator retries"),
+    }
+}
+
+/// What the watches of all kinds share.
+struct Kinds {
+    client: Client,
+    context: Arc<Context>,
+}
+
+impl Kinds {
+    /// Watches a kind; of the kinds that have only one `name`, that object.
+    fn watch<K: Watchable>(
+        &self,
+        kind: &'static str,
+        need: Need,
+        name: Option<&'static str>,
+    ) -> (
+        Arc<Watch>,
+        impl Stream<Item = Event<K>> + Send + 'static + use<K>,
+    ) {
+        let watch = self.context.cluster.watches.add(kind, need);
+        let metrics = Arc::clone(&self.context.monitor.metrics);
+        let on_failure = move || metrics.watch_failed(kind);
+        let events = events(&self.client, Arc::clone(&watch), name, on_failure);
+        (watch, events)
+    }
+
+    /// Watches DockerCoins, and keeps their cache and the store of the controller.
+    fn coins(&self, writer: Writer<Guarded>) -> BoxStream<'static, Wake> {
+        let (watch, events) = self.watch::<Guarded>("DockerCoins", Need::Required, None);
+        let events = events.map(|event| Ok::<_, WatcherError>(event.modify(slim)));
+        let context = Arc::clone(&self.context);
+        let wakes = reflector::reflector(writer, events).filter_map(move |event| {
+            let wake = event.ok().and_then(|event| observe_coins(&context, event));
+            futures::future::ready(wake)
+        });
+        futures::stream::select(wakes, changes::<DockerCoins>(watch)).boxed()
+    }
+
+    /// Watches one kind of children, and keeps its cache.
+    fn children<K: Kind>(&self) -> BoxStream<'static, Wake> {
+        let need = match K::IS_REQUIRED {
+            true => Need::Required,
+            false => Need::Optional,
         };
-        let is_listed = matches!(event, Event::InitDone);
-        context.cluster.coins.observe(identity(event));
-        if is_listed {
-            context.forget_the_gone();
+        let (watch, events) = self.watch::<K>(kind_name::<K>(), need, K::NAME);
+        let context = Arc::clone(&self.context);
+        let wakes = events
+            .filter_map(move |event| futures::future::ready(observe_child::<K>(&context, event)));
+        futures::stream::select(wakes, changes::<K>(watch)).boxed()
+    }
+}
+
+/// Takes note of an event of the watch of DockerCoins.
+fn observe_coins(context: &Context, event: Event<Guarded>) -> Option<Wake> {
+    if let Event::Apply(coins) | Event::InitApply(coins) = &event {
+        context.seen(coins);
+    }
+    let wake = match &event {
+        Event::Apply(coins) => Some(wake_of(coins)),
+        Event::Delete(coins) => {
+            context.forget(&coins.uid().unwrap_or_default());
+            Some(wake_of(coins))
         }
-        futures::future::ready(wake)
-    })
+        Event::Init | Event::InitApply(_) => None,
+        Event::InitDone => Some(listed::<DockerCoins>()),
+    };
+    let is_listed = matches!(event, Event::InitDone);
+    context.cluster.coins.observe(identity(event));
+    if is_listed {
+        context.forget_the_gone();
+    }
+    wake
 }
 
 /// The event, with nothing of the resource but what tells it from others.
@@ -290,41 +339,30 @@ fn identity(event: Event<Guarded>) -> Event<PartialObjectMeta<DockerCoins>> {
     }
 }
 
-/// Watches one kind of children, and notes which there are.
-fn child_wakes<K: Kind>(
-    client: &Client,
-    scope: Option<&str>,
-    context: Arc<Context>,
-) -> impl Stream<Item = Wake> + Send + 'static {
-    let watch = context.monitor.health.watch(kind_name::<K>(), scope);
-    let events = watched::<K>(client, Arc::clone(&watch), Arc::clone(&context));
-    let events = logged(watch, Arc::clone(&context), events);
-    noted(events, context)
+/// Takes note of an event of the watch of one kind of children.
+fn observe_child<K: Kind>(context: &Context, event: Event<K>) -> Option<Wake> {
+    let event = event.modify(slim_child);
+    let wake = match &event {
+        Event::Apply(object) | Event::Delete(object) => {
+            is_of_interest(object).then(|| Some(wake_of(object)))
+        }
+        Event::InitApply(object) => is_of_interest(object).then_some(None),
+        Event::Init => Some(None),
+        Event::InitDone => Some(Some(listed::<K>())),
+    };
+    if wake.is_some() {
+        K::cache(&context.cluster.caches).observe(event);
+    }
+    wake.flatten()
 }
 
-/// Notes what a watch of children brought.
-fn noted<K: Kind>(
-    events: impl Stream<Item = Result<Event<K>, ()>> + Send + 'static,
-    context: Arc<Context>,
+/// Wakes every resource when the watch of a kind fails or recovers: each reports the failure.
+fn changes<K: kube::Resource<DynamicType = ()>>(
+    watch: Arc<Watch>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
-    events.filter_map(move |event| {
-        let Ok(event) = event else {
-            // Each resource tells that its objects can't be seen.
-            return futures::future::ready(Some(listed::<K>()));
-        };
-        let event = event.modify(slim_child);
-        let wake = match &event {
-            Event::Apply(object) | Event::Delete(object) => {
-                is_of_interest(object).then(|| Some(wake_of(object)))
-            }
-            Event::InitApply(object) => is_of_interest(object).then_some(None),
-            Event::Init => Some(None),
-            Event::InitDone => Some(Some(listed::<K>())),
-        };
-        if wake.is_some() {
-            K::cache(&context.cluster.caches).observe(event);
-        }
-        futures::future::ready(wake.flatten())
+    watch.changes().map(|()| Wake {
+        namespace: None,
+        what: format!("watch of {}", K::kind(&())),
     })
 }
 
@@ -352,7 +390,7 @@ fn looked_for(
     let look = async move {
         let namespace = namespace?;
         // The store could be waited for by one only, and the applier does.
-        while !context.cluster.coins.is_ready() {
+        while !matches!(context.cluster.watches.is_listed("DockerCoins"), Ok(true)) {
             tokio::time::sleep(UNTIL_LOOKED_FOR).await;
         }
         let is_empty = context

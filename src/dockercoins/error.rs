@@ -9,10 +9,11 @@ use crate::api::crd_check::UPGRADE;
 use crate::dockercoins::component::Component;
 use crate::dockercoins::desired::Invalid;
 use crate::dockercoins::reason::{Progress, Reason};
-use crate::runtime::error::ApiError;
+use crate::runtime::error::{ApiError, Request, Verb, with_sources};
 use crate::runtime::field_path::FieldPath;
 use crate::runtime::message::Message;
 use crate::runtime::object_key::ObjectKey;
+use crate::runtime::watch::state::{self, Target, WatchFailure};
 
 /// A failure, in words for the person who reads the condition.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -177,6 +178,42 @@ impl Error {
     }
 }
 
+impl From<WatchFailure> for Error {
+    fn from(failure: WatchFailure) -> Self {
+        let request = |verb: Verb, target: Target| Request {
+            verb,
+            kind: target.kind.into(),
+            namespace: target.namespace,
+            name: None,
+        };
+        match failure {
+            WatchFailure::Forbidden {
+                verb,
+                target,
+                message,
+            } => Self::Api(ApiError::Forbidden {
+                request: request(verb, target),
+                message: message.into(),
+                blocks_deletion: false,
+            }),
+            WatchFailure::NotServed { kind } => Self::NotServed {
+                kind: kind.to_owned(),
+            },
+            WatchFailure::Failed {
+                verb,
+                target,
+                error,
+            } => Self::Api(ApiError::Failed {
+                request: request(verb, target),
+                message: match state::status(&error) {
+                    Some(status) => format!("{} ({})", status.message, status.code).into(),
+                    None => with_sources(error.as_ref()).into(),
+                },
+            }),
+        }
+    }
+}
+
 fn join(faults: &[Invalid]) -> String {
     let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
     texts.join("; ")
@@ -210,12 +247,14 @@ pub fn flag_of(failure: &Failure) -> Option<String> {
 }
 
 /// How a cluster comes to serve a kind.
-fn install(kind: &str) -> &'static str {
+fn install(kind: &str) -> String {
     match kind {
+        "DockerCoins" => format!(": install the CRD: {UPGRADE}"),
         "HTTPRoute" => {
             ": install Gateway API and a Gateway controller, or remove spec.webui.httpRoute"
+                .to_owned()
         }
-        _ => ": this Kubernetes is too old for what the resource asks for",
+        _ => ": this Kubernetes is too old for what the resource asks for".to_owned(),
     }
 }
 

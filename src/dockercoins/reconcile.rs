@@ -103,7 +103,7 @@ async fn in_turn(object: Arc<Guarded>, context: &Context) -> Result<Action, Erro
     let unseen = match context.cluster.is_ready() {
         true => None,
         // Before every list is read, children would seem to be missing, and others' objects too.
-        false => match context.cluster.blind.why() {
+        false => match context.cluster.watch_failure() {
             // The end of the list wakes every resource.
             None => return Ok(Action::await_change()),
             why => why,
@@ -230,7 +230,7 @@ async fn serve(
         run.retries(&fault);
         outcome.faults.push(fault);
     }
-    outcome.faults.extend(context.cluster.blind.why());
+    outcome.faults.extend(context.cluster.watch_failure());
     outcome.faults.extend(run.status_contention());
     let of_images = outcome.images.iter().flat_map(Images::failures);
     if let Some(fault) = outcome.faults.iter().cloned().chain(of_images).next() {

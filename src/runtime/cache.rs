@@ -18,8 +18,6 @@ struct Seen<K> {
     by_namespace: HashMap<String, BTreeMap<String, K>>,
     /// While a list is being read: what it has named so far. The rest is gone when it ends.
     listed: Option<HashSet<(String, String)>>,
-    /// Whether a list has been read whole at least once.
-    is_complete: bool,
     /// The newest version that the watch has brought.
     watched_to: u64,
 }
@@ -29,7 +27,6 @@ impl<K> Default for Cache<K> {
         let seen = Seen {
             by_namespace: HashMap::new(),
             listed: None,
-            is_complete: false,
             watched_to: 0,
         };
         Self {
@@ -62,14 +59,6 @@ impl<K: ResourceExt> Cache<K> {
         objects.filter_map(&mut read).collect()
     }
 
-    /// Whether a list was read to its end, so that an object that is not here does not exist.
-    pub fn is_ready(&self) -> bool {
-        self.seen
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_complete
-    }
-
     /// Takes the answer to a write, unless the watch is newer: the object may have been deleted since, and no event would
     /// remove it again.
     pub fn wrote(&self, object: K) {
@@ -92,10 +81,7 @@ impl<K: ResourceExt> Cache<K> {
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => seen.keep(object),
             watcher::Event::Delete(object) => seen.remove(&object),
             watcher::Event::Init => seen.listed = Some(HashSet::new()),
-            watcher::Event::InitDone => {
-                seen.drop_unlisted();
-                seen.is_complete = true;
-            }
+            watcher::Event::InitDone => seen.drop_unlisted(),
         }
     }
 }

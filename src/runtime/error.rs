@@ -83,7 +83,7 @@ impl fmt::Display for Request {
             (Some(namespace), Some(name)) => write!(f, " {namespace}/{name}"),
             (Some(namespace), None) => write!(f, " in namespace {namespace}"),
             (None, Some(name)) => write!(f, " {name}"),
-            (None, None) => Ok(()),
+            (None, None) => f.write_str(" in all namespaces"),
         }
     }
 }

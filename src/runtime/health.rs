@@ -10,6 +10,9 @@
 //! - A reconcile that has its turn waits for nothing but the API server, and each request there has a deadline of
 //!   15 s. A turn that is held for [`TURN_MAX`] hangs.
 //! - The watches never end by themselves. One namespace that is no longer looked after is a fault.
+//!
+//! *Ready* means that this replica can do its work. The watches of a namespace that was deleted become forbidden, because
+//! its RoleBinding went with it: such a namespace makes no replica unready that serves another one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +20,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::runtime::watch::{Describe, Readiness, Watches};
 use crate::runtime::worker_pool::Turns;
 
 /// The longest that a reconcile may have its turn: sixty requests, one after the other, that each end by their
@@ -35,21 +39,10 @@ pub struct Health {
     pub turns: Turns,
     /// When the controllers' task was last polled; `None` before it runs.
     beat: Mutex<Option<Instant>>,
-    watches: Mutex<Vec<Arc<Watch>>>,
+    /// One entry for each watched namespace, or one for all of them.
+    watches: Mutex<Vec<Arc<Watches>>>,
     is_deserted: AtomicBool,
     is_stopping: AtomicBool,
-}
-
-/// How the watch of one kind does, in one namespace or in all of them.
-pub struct Watch {
-    kind: &'static str,
-    namespace: Option<String>,
-    is_listed: AtomicBool,
-    is_failing: AtomicBool,
-    /// Whether the operator is ready without it.
-    is_optional: bool,
-    /// Whether it was refused, and is left alone.
-    is_set_aside: AtomicBool,
 }
 
 impl Health {
@@ -64,27 +57,11 @@ impl Health {
         }
     }
 
-    /// A watch that has brought nothing yet. `namespace` is `None` where all are watched.
-    pub fn watch(&self, kind: &'static str, namespace: Option<&str>) -> Arc<Watch> {
-        self.add(kind, namespace, false)
-    }
-
-    /// The same, of a kind without which the operator is ready: few resources ask for it.
-    pub fn optional_watch(&self, kind: &'static str, namespace: Option<&str>) -> Arc<Watch> {
-        self.add(kind, namespace, true)
-    }
-
-    fn add(&self, kind: &'static str, namespace: Option<&str>, is_optional: bool) -> Arc<Watch> {
-        let watch = Arc::new(Watch {
-            kind,
-            namespace: namespace.map(str::to_owned),
-            is_listed: AtomicBool::new(false),
-            is_failing: AtomicBool::new(false),
-            is_optional,
-            is_set_aside: AtomicBool::new(false),
-        });
-        lock(&self.watches).push(Arc::clone(&watch));
-        watch
+    /// Adds the watches of a namespace; `None` means all namespaces.
+    pub fn watches(&self, namespace: Option<&str>, describe: Describe) -> Arc<Watches> {
+        let watches = Arc::new(Watches::new(namespace, describe));
+        lock(&self.watches).push(Arc::clone(&watches));
+        watches
     }
 
     /// Notes, for as long as it is polled, that the task in which it is goes on. Never done.
@@ -127,7 +104,7 @@ impl Health {
         Ok(())
     }
 
-    /// Whether what the operator knows of the cluster is complete and kept up to date.
+    /// Whether this replica can do its work.
     ///
     /// # Errors
     /// What is missing, in a line.
@@ -136,90 +113,41 @@ impl Health {
             return Err("the operator is stopping".to_owned());
         }
         let watches = lock(&self.watches);
-        if watches.is_empty() {
-            return Err("the operator is starting".to_owned());
-        }
-        let needed = watches.iter().filter(|watch| !watch.is_optional);
-        let faults: Vec<String> = needed.filter_map(|watch| watch.fault()).collect();
-        match faults.is_empty() {
-            true => Ok(()),
-            false => Err(faults.join(", ")),
-        }
+        ready(watches.iter().map(|watches| watches.readiness()).collect())
     }
 
-    /// The kinds that are watched, each with whether all its watches are synced. One that was refused and is left alone
-    /// isn't watched.
+    /// The kinds that are watched, each with whether it is synced in all watched namespaces.
     pub fn synced(&self) -> Vec<(&'static str, bool)> {
         let mut kinds: Vec<(&'static str, bool)> = Vec::new();
         let watches = lock(&self.watches);
-        let is_watched = |watch: &&Arc<Watch>| !watch.is_set_aside.load(Ordering::Relaxed);
-        for watch in watches.iter().filter(is_watched) {
-            let is_synced = watch.fault().is_none();
-            match kinds.iter_mut().find(|(kind, _)| *kind == watch.kind) {
+        for (kind, is_synced) in watches.iter().flat_map(|watches| watches.synced()) {
+            match kinds.iter_mut().find(|(known, _)| *known == kind) {
                 Some((_, all)) => *all &= is_synced,
-                None => kinds.push((watch.kind, is_synced)),
+                None => kinds.push((kind, is_synced)),
             }
         }
         kinds
     }
 }
 
-impl Watch {
-    /// The kind that is watched.
-    pub fn kind(&self) -> &'static str {
-        self.kind
+/// Whether a replica is ready that watches these namespaces: at least one of them is served, and no other lacks more than
+/// permissions.
+fn ready(namespaces: Vec<Readiness>) -> Result<(), String> {
+    if namespaces.is_empty() {
+        return Err("the operator is starting".to_owned());
     }
-
-    /// Whether the operator is ready without it, since few resources ask for its kind.
-    pub fn is_optional(&self) -> bool {
-        self.is_optional
-    }
-
-    /// The namespace that is watched; `None` is all of them.
-    pub fn namespace(&self) -> Option<&str> {
-        self.namespace.as_deref()
-    }
-
-    /// What is watched, for people.
-    pub fn what(&self) -> String {
-        match &self.namespace {
-            Some(namespace) => format!("{} in namespace {namespace}", self.kind),
-            None => format!("{} in all namespaces", self.kind),
-        }
-    }
-
-    /// Notes that a list was read whole.
-    pub fn listed(&self) {
-        self.is_listed.store(true, Ordering::Relaxed);
-        self.is_set_aside.store(false, Ordering::Relaxed);
-    }
-
-    /// Notes that it was refused, and is left alone until someone asks for its kind.
-    pub fn set_aside(&self) {
-        self.is_listed.store(false, Ordering::Relaxed);
-        self.is_set_aside.store(true, Ordering::Relaxed);
-    }
-
-    /// Notes that the API server took a watch, which may have no event to show for it. Gives whether it had failed.
-    pub fn answered(&self) -> bool {
-        self.is_failing.swap(false, Ordering::Relaxed)
-    }
-
-    /// Notes that it failed, or broke off; it is begun again. Gives whether it had not failed already.
-    pub fn failed(&self) -> bool {
-        !self.is_failing.swap(true, Ordering::Relaxed)
-    }
-
-    fn fault(&self) -> Option<String> {
-        let whose = match &self.namespace {
-            Some(namespace) => format!("{} in namespace {namespace}", self.kind),
-            None => self.kind.to_owned(),
-        };
-        if self.is_failing.load(Ordering::Relaxed) {
-            return Some(format!("the watch of {whose} fails: the log says why"));
-        }
-        let is_listed = self.is_listed.load(Ordering::Relaxed);
-        (!is_listed).then(|| format!("{whose} not listed yet"))
+    let is_any_served = namespaces.contains(&Readiness::Ready);
+    let faults: Vec<String> = namespaces
+        .into_iter()
+        .filter_map(|namespace| match namespace {
+            Readiness::Ready => None,
+            Readiness::Forbidden(_) if is_any_served => None,
+            Readiness::Forbidden(fault) | Readiness::NotReady(fault) => Some(fault),
+        })
+        .collect();
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(faults.join(", ")),
     }
 }
 
@@ -232,6 +160,7 @@ mod tests {
     use futures::FutureExt as _;
 
     use super::*;
+    use crate::runtime::watch::state::{Need, WatchEvent};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -312,46 +241,56 @@ mod tests {
     }
 
     #[test]
-    fn it_is_ready_when_every_kind_was_listed_and_while_no_watch_fails() {
+    fn ready_unless_nothing_is_served_or_a_namespace_lacks_more() {
+        let ok = || Readiness::Ready;
+        let gone = |name: &str| Readiness::Forbidden(format!("{name} is forbidden"));
+        let lists = |name: &str| Readiness::NotReady(format!("{name} not listed yet"));
+        let cases = [
+            (vec![], Err("the operator is starting")),
+            (vec![ok()], Ok(())),
+            (vec![ok(), ok()], Ok(())),
+            // All namespaces by one watch, or the only one.
+            (vec![gone("a")], Err("a is forbidden")),
+            (vec![lists("a")], Err("a not listed yet")),
+            (vec![ok(), gone("b")], Ok(())),
+            (vec![gone("a"), ok(), gone("c")], Ok(())),
+            (vec![ok(), lists("b")], Err("b not listed yet")),
+            (vec![ok(), gone("b"), lists("c")], Err("c not listed yet")),
+            (
+                vec![gone("a"), gone("b")],
+                Err("a is forbidden, b is forbidden"),
+            ),
+            (
+                vec![lists("a"), gone("b")],
+                Err("a not listed yet, b is forbidden"),
+            ),
+        ];
+        for (namespaces, expected) in cases {
+            let case = format!("{namespaces:?}");
+            assert_eq!(ready(namespaces), expected.map_err(str::to_owned), "{case}");
+        }
+    }
+
+    #[test]
+    fn a_kind_is_synced_if_it_is_in_every_namespace() {
         let health = Health::new(1);
-        let not_ready = |why: &str| Err(why.to_owned());
-        assert_eq!(health.ready(), not_ready("the operator is starting"));
-        let coins = health.watch("DockerCoins", None);
-        let [a, b] = ["a", "b"].map(|namespace| health.watch("Service", Some(namespace)));
-        assert_eq!(
-            health.ready(),
-            not_ready(
-                "DockerCoins not listed yet, Service in namespace a not listed yet, Service in namespace b not listed yet"
-            )
-        );
-        coins.listed();
-        a.listed();
-        assert_eq!(
-            health.ready(),
-            not_ready("Service in namespace b not listed yet")
-        );
-        assert_eq!(health.synced(), [("DockerCoins", true), ("Service", false)]);
-        b.listed();
-        assert_eq!(health.ready(), Ok(()));
-        assert_eq!(health.synced(), [("DockerCoins", true), ("Service", true)]);
+        let [a, b] = ["a", "b"].map(|namespace| health.watches(Some(namespace), |_| String::new()));
+        let services = [&a, &b].map(|watches| watches.add("Service", Need::Required));
+        services[0].observe(WatchEvent::Listed);
+        assert_eq!(health.synced(), [("Service", false)]);
+        services[1].observe(WatchEvent::Listed);
+        assert_eq!(health.synced(), [("Service", true)]);
+    }
 
-        let routes = health.optional_watch("HTTPRoute", None);
-        assert_eq!(health.ready(), Ok(()));
-        assert_eq!(health.synced()[2], ("HTTPRoute", false));
-        routes.set_aside();
-        assert_eq!(health.synced().len(), 2);
-        routes.listed();
-        assert_eq!(health.synced()[2], ("HTTPRoute", true));
-
-        coins.failed();
-        assert_eq!(
-            health.ready(),
-            not_ready("the watch of DockerCoins fails: the log says why")
-        );
-        assert_eq!(health.live(Instant::now()), Ok(()));
-        coins.answered();
+    #[test]
+    fn an_operator_that_stops_is_not_ready() {
+        let health = Health::new(1);
+        let watches = health.watches(None, |_| String::new());
+        watches
+            .add("Service", Need::Required)
+            .observe(WatchEvent::Listed);
         assert_eq!(health.ready(), Ok(()));
         health.stops();
-        assert_eq!(health.ready(), not_ready("the operator is stopping"));
+        assert_eq!(health.ready(), Err("the operator is stopping".to_owned()));
     }
 }

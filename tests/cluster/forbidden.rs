@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::login::pull_secret;
 use crate::support::coins::nine;
+use crate::support::monitor::get;
 use crate::support::namespace::{COINS, image_of};
 use crate::support::registry::{Images, Registry, free_address};
 use crate::support::rights::{Permission, RELEASE, Rights};
@@ -383,4 +384,59 @@ async fn a_permission_that_is_taken_away_twice_is_told_twice_though_nothing_happ
     // A watch goes on without the permission by which it was begun, until it is begun anew.
     proxy.break_off();
     until_told(2, true).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make test"]
+async fn a_deleted_namespace_leaves_the_operator_ready_for_the_others() {
+    let [kept, gone] = [
+        Namespace::new("namespace-kept").await,
+        Namespace::new("namespace-gone").await,
+    ];
+    let account = grant([&kept, &gone], None);
+    let server = crate::support::proxy::api_server();
+    let proxy = crate::support::proxy::Proxy::start(server.clone()).await;
+    let text = std::fs::read_to_string(&account).unwrap();
+    std::fs::write(&account, text.replace(&server, &proxy.address)).unwrap();
+    let address = free_address();
+    let options = ["--http-address", address.as_str()];
+    let operator = Operator::start_as(&account, &[&kept, &gone], &options);
+    let images = kept.images();
+    let settings = || json!({ "resolve": { "policy": "Never" } });
+    gone.create(COINS, &images, settings()).await;
+    gone.until_children(&nine()).await;
+    let until_ready = async |is_synced: bool| {
+        let series = r#"dockercoins_watch_synced{kind="Service"}"#;
+        let sample = format!("{series} {}\n", u8::from(is_synced));
+        until(&format!("ready, and {sample}"), async || {
+            let ready = get(&address, "/readyz").await;
+            let metrics = get(&address, "/metrics").await;
+            match (ready, metrics) {
+                (Ok((200, _)), Ok((200, text))) if text.contains(&sample) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    };
+    until_ready(true).await;
+
+    // Its RoleBinding goes with it. The watch goes on until it is begun anew.
+    kept.kubectl(&["delete", "namespace", &gone.name]).await;
+    proxy.break_off();
+    for kind in ["DockerCoins", "Service", "Deployment"] {
+        let told = format!(
+            "may not do this: to watch {kind} in namespace {}",
+            gone.name
+        );
+        operator.until_logged(&told).await;
+    }
+    until_ready(false).await;
+    kept.create(COINS, &images, settings()).await;
+    kept.until_children(&nine()).await;
+
+    kept.kubectl(&["create", "namespace", &gone.name]).await;
+    grant([&kept, &gone], None);
+    until_ready(true).await;
+    gone.create(COINS, &images, settings()).await;
+    gone.until_children(&nine()).await;
 }

@@ -168,7 +168,7 @@ async fn a_crd_that_is_not_there_or_older_or_newer_is_told_and_installing_the_ri
     let cluster = OwnCluster::start().await;
     let client = cluster.client().await;
     let operator = Operator::start_at(&cluster.account(None));
-    let absent = "the cluster knows no DockerCoins: install the CRD";
+    let absent = "the cluster serves no DockerCoins: install the CRD";
     operator.until_logged(absent).await;
 
     install_crd(&client, &older_crd()).await;

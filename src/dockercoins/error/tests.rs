@@ -1,9 +1,12 @@
 use std::time::Duration;
 
+use kube::core::Status;
+use kube::runtime::watcher;
 use resolver::Reference;
 
 use super::*;
 use crate::runtime::error::{Request, Verb};
+use crate::runtime::watch::state::Target;
 
 fn message() -> Message {
     "no".into()
@@ -376,4 +379,45 @@ fn what_is_said_of_one_foreign_object_serves_for_another_of_the_same_owner_alone
         "Service rng belongs to Helm chart: delete it, or hand it over with `kubectl annotate service rng \
          dockercoins.dev/adopt=dockercoins`"
     );
+}
+
+#[test]
+fn a_failed_watch_has_the_reason_and_the_fix() {
+    let failed = |kind: &'static str, code: u16| {
+        let target = Target {
+            kind,
+            namespace: Some("demo".to_owned()),
+        };
+        let status = Box::new(Status::failure("as answered", "Reason").with_code(code));
+        let error = watcher::Error::InitialListFailed(kube::Error::Api(status));
+        let error = Error::from(WatchFailure::new(&target, error));
+        (error.reason().name, error.to_string())
+    };
+    let cases = [
+        (
+            ("Service", 403),
+            "Forbidden",
+            "the operator may not list Service in namespace demo: as answered. Grant this permission in the operator's role",
+        ),
+        (
+            ("DockerCoins", 404),
+            "NotServed",
+            "the cluster serves no DockerCoins: install the CRD: ",
+        ),
+        (
+            ("HTTPRoute", 404),
+            "NotServed",
+            "the cluster serves no HTTPRoute: install Gateway API and a Gateway controller",
+        ),
+        (
+            ("Ingress", 500),
+            "APIServerError",
+            "the API server failed to list Ingress in namespace demo: as answered (500)",
+        ),
+    ];
+    for ((kind, code), reason, start) in cases {
+        let (seen, text) = failed(kind, code);
+        assert_eq!(seen, reason, "{kind} {code}");
+        assert!(text.starts_with(start), "{text}");
+    }
 }

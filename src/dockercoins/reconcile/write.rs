@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, field, info_span};
 
 use super::{Run, random};
-use crate::dockercoins::cluster::Sight;
 use crate::dockercoins::component::Component;
 use crate::dockercoins::desired::Desired;
 use crate::dockercoins::error::Error;
@@ -69,14 +68,14 @@ impl Run<'_> {
         if K::planned(plan).is_empty() {
             return;
         }
-        match self.context.cluster.sight::<K>() {
-            Sight::Seen => {}
-            Sight::Unlisted => {
+        match self.context.cluster.is_listed::<K>() {
+            Ok(true) => {}
+            Ok(false) => {
                 writes.is_unlisted = true;
                 return;
             }
-            Sight::Unseen(fault) => {
-                self.context.cluster.optional.ask(&K::kind(&()));
+            Err(fault) => {
+                self.context.cluster.watches.request(&K::kind(&()));
                 self.retries(&fault);
                 writes.faults.push(fault);
                 return;
@@ -223,18 +222,18 @@ impl Run<'_> {
     pub(super) fn pending_changes(&mut self, desired: &Desired, plan: &Plan) -> Pending {
         let mut pending = Pending::default();
         for_each_kind!(K => {
-            let sight = self.context.cluster.sight::<K>();
+            let is_listed = self.context.cluster.is_listed::<K>();
             for wanted in K::planned(plan) {
                 let object = ObjectKey::of(wanted);
-                match sight {
-                    Sight::Seen => {
+                match is_listed {
+                    Ok(true) => {
                         let observed = self.observed(desired, wanted);
                         if self.decide(wanted, &object, observed.as_ref()) != Action::Keep {
                             pending.objects.push(object);
                         }
                     }
-                    Sight::Unlisted => pending.is_unlisted = true,
-                    Sight::Unseen(_) => pending.objects.push(object),
+                    Ok(false) => pending.is_unlisted = true,
+                    Err(_) => pending.objects.push(object),
                 }
             }
         });
@@ -264,8 +263,8 @@ impl Run<'_> {
 
     async fn prune_kind<K: Kind>(&mut self, desired: &Desired, plan: &Plan) -> Vec<Error> {
         let cluster = &self.context.cluster;
-        let unwanted = match cluster.sight::<K>() {
-            Sight::Seen => K::cache(&cluster.caches).collect(Some(&desired.namespace), |live| {
+        let unwanted = match cluster.is_listed::<K>() {
+            Ok(true) => K::cache(&cluster.caches).collect(Some(&desired.namespace), |live| {
                 let is_ours = controller_uid(live) == Some(&desired.owner.uid)
                     && live
                         .labels()
@@ -276,7 +275,7 @@ impl Run<'_> {
                     && !K::is_wanted(desired, plan, &live.name_any());
                 is_unwanted.then(|| (ObjectKey::of(live), live.uid()))
             }),
-            Sight::Unlisted | Sight::Unseen(_) => Vec::new(),
+            Ok(false) | Err(_) => Vec::new(),
         };
         // An object that is asked for again later was not deleted by someone else.
         self.memory.objects.retain(|object, _| {

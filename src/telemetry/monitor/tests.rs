@@ -6,6 +6,7 @@ use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::runtime::watch::state::{Need, WatchEvent};
 
 async fn ask(monitor: &Monitor, method: Method, path: &str, accept: &str) -> (u16, String, String) {
     let request = Request::builder().method(method).uri(path);
@@ -35,7 +36,9 @@ async fn probes_say_in_a_line_what_is_amiss() {
     assert_eq!(probe(&monitor, "/healthz").await, (200, "ok\n".into()));
     let starting = "the operator is starting\n".to_owned();
     assert_eq!(probe(&monitor, "/readyz").await, (503, starting));
-    monitor.health.watch("Service", None).listed();
+    let watches = monitor.health.watches(None, |_| String::new());
+    let services = watches.add("Service", Need::Required);
+    services.observe(WatchEvent::Listed);
     assert_eq!(probe(&monitor, "/readyz").await, (200, "ok\n".into()));
     monitor.health.deserts();
     let deserted = "a namespace is no longer looked after: its watches have ended\n".to_owned();
