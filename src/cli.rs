@@ -2,19 +2,19 @@
 //!
 //! May import: everything.
 
-mod asking;
 mod check;
+mod credential_helper;
 mod diff;
-mod election;
+mod docker_config;
 pub mod hash_rate;
-mod helper;
-mod logins;
+mod leader_election;
+mod lookup;
 pub mod manifest;
+mod manifest_args;
 mod render;
 mod resolve;
 mod run;
 mod watch;
-mod written;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -89,7 +89,7 @@ enum Command {
 
 /// How registries are spoken to.
 #[derive(Debug, Args)]
-struct Registries {
+struct RegistryArgs {
     /// A network in which registries may be, although its addresses are loopback, link-local or otherwise
     /// refused; may be given several times.
     #[arg(long = "allow-registry-network", value_name = "CIDR")]
@@ -126,7 +126,7 @@ struct Registries {
     provider_bin_dir: Option<PathBuf>,
 }
 
-impl Registries {
+impl RegistryArgs {
     fn resolver(&self, observer: Option<Arc<dyn Observer>>) -> Result<Resolver, CliError> {
         let plugins = match (&self.provider_config, &self.provider_bin_dir) {
             (Some(config), Some(bin_dir)) => Some(
@@ -185,9 +185,11 @@ pub(crate) enum CliError {
     #[error("{0}")]
     OlderCrd(String),
     #[error("--docker-config: {0}")]
-    Logins(String),
-    #[error("the leader's election broke off, which is a bug; please report it with the log: {0}")]
-    Campaign(#[source] tokio::task::JoinError),
+    DockerConfig(String),
+    #[error(
+        "leader election stopped unexpectedly, which is a bug: please report it with the log: {0}"
+    )]
+    Election(#[source] tokio::task::JoinError),
     #[error("--otlp-endpoint: {0}")]
     Traces(String),
 }

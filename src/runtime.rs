@@ -5,4 +5,6 @@
 pub mod cache;
 pub mod health;
 pub mod leader;
+pub mod sync;
+pub mod text;
 pub mod worker_pool;

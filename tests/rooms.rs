@@ -37,7 +37,7 @@ const PURE: [&str; 19] = [
     "dockercoins/rollout",
     "dockercoins/status",
     "registry/webhook/payload",
-    "registry/webhook/proof",
+    "registry/webhook/auth",
     "runtime/leader/lease",
     "telemetry/metrics",
     "api/crd_check",

@@ -18,7 +18,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::written::{Written, desired, images, title};
+use super::manifest_args::{ManifestArgs, desired, images, title};
 use super::{CliError, config, write_out};
 
 /// How long one question may take.
@@ -27,7 +27,7 @@ const DEADLINE: Duration = Duration::from_secs(15);
 #[derive(Debug, Args)]
 pub(super) struct Diff {
     #[command(flatten)]
-    written: Written,
+    manifest: ManifestArgs,
 
     /// The context of the kubeconfig to use. Default: the current one; inside a cluster, that cluster.
     #[arg(long, value_name = "NAME")]
@@ -48,21 +48,21 @@ impl Diff {
     /// # Errors
     /// Also where something that isn't the resource's stands in the way: the rest is printed before.
     pub(super) async fn run(self) -> Result<bool, CliError> {
-        let mut all = self.written.read()?;
+        let mut all = self.manifest.read()?;
         let config = config(self.context.as_deref(), "dockercoins-operator").await?;
         let namespace = config.default_namespace.clone();
         let client =
             Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
         let cluster = Reader { client };
-        self.written.place(&mut all, Some(&namespace))?;
-        let asker = self.written.asker()?;
+        self.manifest.place(&mut all, Some(&namespace))?;
+        let lookup = self.manifest.lookup()?;
         let (mut text, mut blocked) = (String::new(), Vec::new());
         for coins in &mut all {
             let status = cluster.recognize(coins).await?;
             let desired = desired(coins);
             // While it is suspended, the operator asks no registry either.
-            let asker = asker.as_ref().filter(|_| !desired.suspend);
-            let images = images(coins, &desired, &status, asker).await?;
+            let lookup = lookup.as_ref().filter(|_| !desired.suspend);
+            let images = images(coins, &desired, &status, lookup).await?;
             let plan = plan(&desired, Some(&images.set));
             let found = cluster.compare(&desired, &plan).await?;
             if desired.suspend {

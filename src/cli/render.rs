@@ -7,13 +7,13 @@ use crate::dockercoins::plan::plan;
 use crate::dockercoins::render::{to_json, to_yaml, without_owner};
 use clap::{Args, ValueEnum};
 
-use super::written::{Written, desired, images, title};
+use super::manifest_args::{ManifestArgs, desired, images, title};
 use super::{CliError, write_out};
 
 #[derive(Debug, Args)]
 pub(super) struct Render {
     #[command(flatten)]
-    written: Written,
+    manifest: ManifestArgs,
 
     /// How the objects are written.
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
@@ -31,9 +31,9 @@ enum Output {
 impl Render {
     /// Prints the objects of every resource, or nothing where one of them is refused.
     pub(super) async fn run(self) -> Result<(), CliError> {
-        let mut all = self.written.read()?;
-        self.written.place(&mut all, None)?;
-        let asker = self.written.asker()?;
+        let mut all = self.manifest.read()?;
+        self.manifest.place(&mut all, None)?;
+        let lookup = self.manifest.lookup()?;
         let nothing_told = DockerCoinsStatus::default();
         let mut objects = Vec::new();
         for coins in &all {
@@ -44,7 +44,7 @@ impl Render {
                     title(coins)
                 );
             }
-            let images = images(coins, &desired, &nothing_told, asker.as_ref()).await?;
+            let images = images(coins, &desired, &nothing_told, lookup.as_ref()).await?;
             images.tell(coins);
             objects.extend(plan(&desired, Some(&images.set)).objects());
         }

@@ -12,8 +12,8 @@ use futures::{Stream, StreamExt as _, stream};
 use resolver::{Credential, NameError, Reference, Remaining, Request, Resolved, Resolver};
 use serde::Serialize;
 
-use super::asking::{Asker, Asking, explained, tell_of_plugins};
-use super::{CliError, Registries};
+use super::lookup::{Lookup, LookupArgs, print_plugin_failures, with_flag_hint};
+use super::{CliError, RegistryArgs};
 
 /// How many images are asked for at once.
 const AT_ONCE: usize = 8;
@@ -35,10 +35,10 @@ pub(super) struct Resolve {
     output: Output,
 
     #[command(flatten)]
-    asking: Asking,
+    lookup: LookupArgs,
 
     #[command(flatten)]
-    registries: Registries,
+    registries: RegistryArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -193,9 +193,9 @@ impl Line {
 impl Resolve {
     /// Answers for every image, and says whether all of them are well.
     pub(super) async fn run(self) -> Result<bool, CliError> {
-        let asker = self.asking.read(&self.registries, self.offline)?;
+        let lookup = self.lookup.read(&self.registries, self.offline)?;
         let mut lines = stream::iter(inputs(&self.images))
-            .map(|input| line(input, &asker))
+            .map(|input| line(input, &lookup))
             .buffered(AT_ONCE)
             .boxed_local();
         match self.output {
@@ -206,7 +206,7 @@ impl Resolve {
 }
 
 /// What is to be said of one input.
-async fn line(input: Result<String, CliError>, asker: &Asker) -> Result<Line, CliError> {
+async fn line(input: Result<String, CliError>, lookup: &Lookup) -> Result<Line, CliError> {
     let input = input?;
     let reference = match Reference::parse(&input) {
         Ok(reference) => reference.or_latest(),
@@ -216,37 +216,37 @@ async fn line(input: Result<String, CliError>, asker: &Asker) -> Result<Line, Cl
         name: Some(Name::of(&reference)),
         ..Line::of(input)
     };
-    let of_file = asker.of_file();
+    let of_file = lookup.of_file();
     let mut request = Request {
         reference: &reference,
-        endpoint: asker.endpoint.as_ref(),
+        endpoint: lookup.endpoint.as_ref(),
         keyring: &of_file,
-        certificate_authority: asker.authority.as_deref(),
+        certificate_authority: lookup.authority.as_deref(),
     };
-    let Some(resolver) = &asker.resolver else {
+    let Some(resolver) = &lookup.resolver else {
         let login = |login: &Credential| Login {
             key: login.key().to_owned(),
             username: login.username().to_owned(),
         };
-        let logins = asker.logins.as_ref();
+        let logins = lookup.logins.as_ref();
         line.credentials = logins.map(|_| request.logins().into_iter().map(login).collect());
         return Ok(line);
     };
-    let at_hand = asker.keyring(&request).await;
+    let at_hand = lookup.keyring(&request).await;
     request.keyring = &at_hand;
     let began = Instant::now();
     let answer = resolver.resolve(&request).await;
     line.seconds = Some(rounded(began.elapsed()));
     match answer {
         Ok(resolved) => {
-            tell_of_plugins(&resolved);
+            print_plugin_failures(&resolved);
             let platforms = platforms(resolver, &request, &resolved).await;
             line.answer = Some(Answer::of(resolved, platforms));
         }
         // It names the plugins that failed.
         Err(error) => {
             line.reason = Some(error.reason());
-            line.error = Some(explained(&error));
+            line.error = Some(with_flag_hint(&error));
         }
     }
     Ok(line)

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use crate::dockercoins::controller;
 use crate::dockercoins::error::with_sources;
-use crate::registry::webhook::proof::Secret;
+use crate::registry::webhook::auth::Secret;
 use crate::registry::webhook::server;
-use crate::telemetry::monitor::{self, Monitor};
+use crate::telemetry::server::{self as telemetry_server, Telemetry};
 use crate::telemetry::traces::{self, Traces};
 use clap::{Args, ValueEnum};
 use futures::FutureExt as _;
@@ -25,8 +25,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
-use super::election::Election;
-use super::{CliError, Registries, check, config};
+use super::leader_election::LeaderElectionArgs;
+use super::{CliError, RegistryArgs, check, config};
 
 /// The client logs each failed connection at level error, and each list that is refused, though the operator tells it too,
 /// and tries again.
@@ -55,10 +55,10 @@ pub struct Run {
     concurrency: u16,
 
     #[command(flatten)]
-    registries: Registries,
+    registries: RegistryArgs,
 
     #[command(flatten)]
-    election: Election,
+    election: LeaderElectionArgs,
 
     /// Where registries may tell of pushes, such as 0.0.0.0:9000: by POST to /hooks/SECRET, or to /hooks with
     /// the secret in the Authorization header, or signed with it. Default: nowhere.
@@ -101,25 +101,25 @@ impl Run {
         let traces = self.traces()?;
         self.start_log(traces.as_ref())?;
         let shutdown = shutdown()?;
-        let monitor = Arc::new(Monitor::new(self.concurrency));
+        let telemetry = Arc::new(Telemetry::new(self.concurrency));
         // It answers until everything else has ended.
         let (ended, ends) = oneshot::channel::<()>();
-        let told = self.monitored(&monitor, ends).await?;
-        let done = self.work(Arc::clone(&monitor), shutdown).await;
+        let told = self.serve_telemetry(&telemetry, ends).await?;
+        let done = self.work(Arc::clone(&telemetry), shutdown).await;
         drop(ended);
         if let Some(told) = told {
             let _ = told.await;
         }
         if let Some(traces) = traces {
-            traces.finish().await;
+            traces.shutdown().await;
         }
         done
     }
 
-    /// Has the monitor answer at its address until `ends`.
-    async fn monitored(
+    /// Serves metrics and probes at `--http-address` until `ends`.
+    async fn serve_telemetry(
         &self,
-        monitor: &Arc<Monitor>,
+        telemetry: &Arc<Telemetry>,
         ends: oneshot::Receiver<()>,
     ) -> Result<Option<JoinHandle<()>>, CliError> {
         let Some(address) = &self.http_address else {
@@ -130,16 +130,16 @@ impl Run {
             .map_err(|error| CliError::File(format!("--http-address {address}"), error))?;
         info!(%address, "/metrics, /healthz and /readyz are served");
         let stop = async { drop(ends.await) };
-        let serve = monitor::serve(Arc::clone(monitor), listener, stop);
+        let serve = telemetry_server::serve(Arc::clone(telemetry), listener, stop);
         Ok(Some(tokio::spawn(serve)))
     }
 
     async fn work(
         self,
-        monitor: Arc<Monitor>,
+        telemetry: Arc<Telemetry>,
         shutdown: impl Future<Output = ()> + Clone + Send + 'static,
     ) -> Result<(), CliError> {
-        let stopping = Arc::clone(&monitor);
+        let stopping = Arc::clone(&telemetry);
         let shutdown = async move {
             shutdown.await;
             stopping.health.stops();
@@ -155,11 +155,11 @@ impl Run {
         }
         .map_err(|error| CliError::Unreachable(with_sources(&error)))?;
         tokio::select! {
-            looked = check::before_running(&client) => looked?,
+            looked = check::check_on_start(&client) => looked?,
             () = shutdown.clone() => return Ok(()),
         }
         let resolver =
-            resolver::Shared::new(self.registries.resolver(Some(monitor.metrics.clone()))?);
+            resolver::Shared::new(self.registries.resolver(Some(telemetry.metrics.clone()))?);
         let webhook = self.webhook().await?;
         let namespaces = if self.namespaces.is_empty() {
             "all".to_owned()
@@ -186,28 +186,31 @@ impl Run {
                 let (told, pushes) = mpsc::channel(PUSHES_MAX);
                 let stop = shutdown.clone();
                 let limits = server::Limits::default();
-                let monitor = Arc::clone(&monitor);
-                let webhook = server::serve(listener, secret, told, limits, monitor, stop);
+                let telemetry = Arc::clone(&telemetry);
+                let webhook = server::serve(listener, secret, told, limits, telemetry, stop);
                 (Some(pushes), Some(tokio::spawn(webhook)))
             }
             None => (None, None),
         };
-        let (leadership, campaign) = self.election.begin(&client, shutdown.clone());
+        let (leadership, election) = self.election.start(&client, shutdown.clone());
         if self.election.leader_elect {
-            monitor.follows(&self.election.lease_name, leadership.clone());
+            telemetry.report_leadership(&self.election.lease_name, leadership.clone());
         }
         let work = controller::run(
             client,
             leadership,
             resolver,
             &namespaces,
-            monitor,
+            telemetry,
             pushes,
             shutdown,
         );
-        match campaign {
+        match election {
             None => work.await,
-            Some(campaign) => campaign.beside(work).await.map_err(CliError::Campaign)?,
+            Some(election) => election
+                .run_and_release(work)
+                .await
+                .map_err(CliError::Election)?,
         }
         if let Some(webhook) = webhook {
             // It was told to stop with everything else, and has a deadline of its own.
@@ -219,7 +222,7 @@ impl Run {
     /// Where traces go. A variable that is set to nothing says nothing.
     fn traces(&self) -> Result<Option<Traces>, CliError> {
         let endpoint = self.otlp_endpoint.as_deref().filter(|url| !url.is_empty());
-        let traces = endpoint.map(Traces::to).transpose();
+        let traces = endpoint.map(Traces::export_to).transpose();
         traces.map_err(|error| CliError::Traces(with_sources(&error)))
     }
 

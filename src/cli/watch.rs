@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::api::{DockerCoins, DockerCoinsStatus};
-use crate::cli::hash_rate::{Books, HEADING, Reading};
+use crate::cli::hash_rate::{HEADING, HashRate, Sample};
 use crate::dockercoins::component::Component;
 use crate::dockercoins::error::with_sources;
 use clap::Args;
@@ -18,14 +18,14 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::{CliError, config, write_out};
 
 /// The time between two lines.
-const BETWEEN_LINES: Duration = Duration::from_secs(1);
+const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long one question may take. The web page's server answers within a second, whatever happens to Redis; the
 /// original doesn't.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The longest answer that is read, in bytes.
-const LONGEST_ANSWER: usize = 64 << 10;
+const MAX_RESPONSE: usize = 64 << 10;
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
@@ -104,8 +104,8 @@ impl Watched {
     }
 
     async fn tell(&self, once: bool) -> Result<bool, CliError> {
-        let mut books = Books::default();
-        let mut next = interval(BETWEEN_LINES);
+        let mut hash_rate = HashRate::default();
+        let mut next = interval(LINE_INTERVAL);
         next.set_missed_tick_behavior(MissedTickBehavior::Delay);
         if !once {
             write_out(HEADING)?;
@@ -114,16 +114,16 @@ impl Watched {
             next.tick().await;
             let (status, read) = tokio::join!(self.status(), self.read());
             let is_missing = read.is_err();
-            books.enter(read);
+            hash_rate.record(read);
             // What can't be seen for a while is no reason to end: a class looks on.
             let line = match status {
-                Ok(status) => books.line(&status),
+                Ok(status) => hash_rate.line(&status),
                 Err(error) if once => return Err(error),
                 Err(error) => format!("{error}\n"),
             };
             if !once {
                 write_out(&line)?;
-            } else if is_missing || books.rate().is_some() {
+            } else if is_missing || hash_rate.rate().is_some() {
                 write_out(&format!("{HEADING}{line}"))?;
                 return Ok(!is_missing);
             }
@@ -153,7 +153,7 @@ impl Watched {
     }
 
     /// The web page's figures, through the API server.
-    async fn read(&self) -> Result<Reading, String> {
+    async fn read(&self) -> Result<Sample, String> {
         let (namespace, service) = (&self.namespace, Component::Webui.name());
         let port = Component::Webui.port().unwrap_or_default();
         let path = format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy/json");
@@ -164,9 +164,9 @@ impl Watched {
             let answer = self.client.send(request).await;
             let answer = answer.map_err(|error| with_sources(&error))?;
             let status = answer.status().as_u16();
-            let body = Limited::new(answer.into_body(), LONGEST_ANSWER);
+            let body = Limited::new(answer.into_body(), MAX_RESPONSE);
             let body = body.collect().await.map_err(|error| error.to_string())?;
-            Reading::of(status, &String::from_utf8_lossy(&body.to_bytes()))
+            Sample::of(status, &String::from_utf8_lossy(&body.to_bytes()))
         };
         match timeout(DEADLINE, exchange).await {
             Ok(read) => read,

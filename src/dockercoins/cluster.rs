@@ -33,7 +33,7 @@ use crate::dockercoins::error::Error;
 use crate::dockercoins::gateway::HTTPRoute;
 use crate::dockercoins::plan::MANAGER;
 use crate::runtime::cache::Cache;
-use crate::runtime::leader::{Cut, Leadership};
+use crate::runtime::leader::{Interrupted, Leadership};
 use crate::telemetry::metrics::{Metrics, Verb};
 use crate::telemetry::traces;
 pub use blind::Blind;
@@ -361,14 +361,14 @@ impl Cluster {
             why,
         );
         let answer = leadership
-            .fenced(DEADLINE, request)
+            .guard_write(DEADLINE, request)
             .instrument(span.clone())
             .await;
         let answer = match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Error::from_api(what, error)),
-            Err(Cut::Deposed) => Err(Error::Deposed { what }),
-            Err(Cut::Late) => Err(Error::Timeout {
+            Err(Interrupted::NotLeading) => Err(Error::Deposed { what }),
+            Err(Interrupted::TimedOut) => Err(Error::Timeout {
                 what,
                 seconds: DEADLINE.as_secs(),
             }),

@@ -41,12 +41,12 @@ use tracing::{debug, info, warn};
 use crate::api::DockerCoins;
 use crate::dockercoins::cluster::{Child, Cluster, is_of_interest, slim, slim_child};
 use crate::dockercoins::gateway::HTTPRoute;
-use crate::dockercoins::pushes::{self, Scope};
+use crate::dockercoins::pushes::{self, PushHandler};
 use crate::dockercoins::reconcile::{Context, Guarded, on_error, reconcile};
-use crate::registry::webhook::payload::Pushed;
+use crate::registry::webhook::payload::Push;
 use crate::runtime::health::Watch;
 use crate::runtime::leader::Leadership;
-use crate::telemetry::monitor::Monitor;
+use crate::telemetry::server::Telemetry;
 use optional::optional_wakes;
 use watched::{logged, watched};
 
@@ -71,8 +71,8 @@ pub async fn run(
     leadership: Leadership,
     resolver: Shared,
     namespaces: &[String],
-    monitor: Arc<Monitor>,
-    pushes: Option<Receiver<Vec<Pushed>>>,
+    monitor: Arc<Telemetry>,
+    pushes: Option<Receiver<Vec<Push>>>,
     shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) {
     let scopes: Vec<Option<&str>> = match namespaces {
@@ -93,8 +93,8 @@ pub async fn run(
         let context = Context::new(cluster, resolver.clone(), Arc::clone(&monitor));
         let context = Arc::new(context);
         let (store, writer) = reflector::store();
-        monitor.counts(store.clone());
-        told.push(Scope::new(store.clone(), Arc::clone(&context)));
+        monitor.report_resources(store.clone());
+        told.push(PushHandler::new(store.clone(), Arc::clone(&context)));
         let stop = shutdown.clone();
         controllers.push(run_scope(
             client.clone(),

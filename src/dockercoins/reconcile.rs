@@ -34,7 +34,7 @@ use crate::dockercoins::memory::{Memory, Told, backoff};
 use crate::dockercoins::plan;
 use crate::dockercoins::status::Outcome;
 use crate::runtime::worker_pool::Turn;
-use crate::telemetry::metrics::Ended;
+use crate::telemetry::metrics::ReconcileResult;
 use crate::telemetry::traces;
 pub use context::Context;
 
@@ -145,14 +145,14 @@ async fn in_turn(object: Arc<Guarded>, context: &Context) -> Result<Action, Erro
 
 /// How a reconcile ended, as it is counted: with an error if anything failed that is tried again (`has_failed`), told
 /// in status or not. One that was left to another replica is not counted.
-fn ended(done: &Result<Action, Error>, has_failed: bool) -> Option<Ended> {
+fn ended(done: &Result<Action, Error>, has_failed: bool) -> Option<ReconcileResult> {
     match done {
         Err(Error::Deposed { .. }) => None,
-        Err(Error::Outdated { .. }) => Some(Ended::RequeueAfter),
-        Err(_) => Some(Ended::Error),
-        Ok(_) if has_failed => Some(Ended::Error),
-        Ok(action) if *action == Action::await_change() => Some(Ended::Success),
-        Ok(_) => Some(Ended::RequeueAfter),
+        Err(Error::Outdated { .. }) => Some(ReconcileResult::RequeueAfter),
+        Err(_) => Some(ReconcileResult::Error),
+        Ok(_) if has_failed => Some(ReconcileResult::Error),
+        Ok(action) if *action == Action::await_change() => Some(ReconcileResult::Success),
+        Ok(_) => Some(ReconcileResult::RequeueAfter),
     }
 }
 

@@ -30,7 +30,9 @@ impl Cluster {
         let what = format!("to read ServiceAccount {namespace}/default");
         let why = "a namespace that exists has it";
         let request = api.get_opt("default");
-        let account = self.send_as(&Leadership::alone(), what, why, request).await;
+        let account = self
+            .send_as(&Leadership::without_election(), what, why, request)
+            .await;
         !matches!(account, Ok(None))
     }
 

@@ -11,7 +11,7 @@ use crate::api::{DockerCoins, Known, REQUESTED_AT};
 use crate::dockercoins::cluster::Cluster;
 use crate::dockercoins::memory::Memory;
 use crate::runtime::worker_pool::Turn;
-use crate::telemetry::monitor::Monitor;
+use crate::telemetry::server::Telemetry;
 
 /// What every reconcile works with.
 pub struct Context {
@@ -20,7 +20,7 @@ pub struct Context {
     /// The registries.
     pub resolver: resolver::Shared,
     /// Who may work at a resource now, and what is counted of that.
-    pub monitor: Arc<Monitor>,
+    pub monitor: Arc<Telemetry>,
     /// What is kept of each resource, by its uid.
     known: Mutex<BTreeMap<String, Kept>>,
     /// The request that was last written to resources, because of a push, and when.
@@ -49,7 +49,7 @@ struct Sight {
 
 impl Context {
     /// A context that remembers nothing yet. No more reconciles than the monitor has turns work at once.
-    pub fn new(cluster: Cluster, resolver: resolver::Shared, monitor: Arc<Monitor>) -> Self {
+    pub fn new(cluster: Cluster, resolver: resolver::Shared, monitor: Arc<Telemetry>) -> Self {
         Self {
             cluster,
             resolver,

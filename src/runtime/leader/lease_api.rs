@@ -1,4 +1,4 @@
-//! The Lease by which replicas agree who leads: its requests, each with a deadline.
+//! Requests for the election's Lease, each with a timeout.
 
 use std::fmt;
 use std::future::Future;
@@ -13,15 +13,32 @@ use kube::{Client, ResourceExt as _};
 use crate::dockercoins::error::Error;
 use crate::dockercoins::plan::MANAGER;
 
-/// One Lease of one namespace.
-pub struct Leases {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Get,
+    Create,
+    Update,
+}
+
+impl Verb {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "read",
+            Self::Create => "create",
+            Self::Update => "update",
+        }
+    }
+}
+
+/// The client of one Lease.
+pub struct LeaseApi {
     api: Api<Lease>,
     namespace: String,
     name: String,
 }
 
-impl Leases {
-    /// The lease `name` in `namespace`, there or not.
+impl LeaseApi {
+    /// A client of the Lease `name` in `namespace`, which need not exist.
     pub fn new(client: Client, namespace: &str, name: &str) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
@@ -30,20 +47,21 @@ impl Leases {
         }
     }
 
-    /// Its name.
+    /// The Lease's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it says, if it is there.
+    /// Reads the Lease, if it exists.
     pub async fn read(&self, limit: Duration) -> Result<Option<Lease>, Error> {
-        self.send("read", limit, self.api.get_opt(&self.name)).await
+        self.send(Verb::Get, limit, self.api.get_opt(&self.name))
+            .await
     }
 
-    /// Writes it, if it is still in the version that `lease` has; creates it where that has none.
+    /// Updates the Lease at the resource version of `lease`, or creates it if `lease` has none.
     ///
     /// # Errors
-    /// [`Error::Outdated`] if it isn't.
+    /// [`Error::Outdated`] on a conflict.
     pub async fn write(&self, lease: &Lease, limit: Duration) -> Result<Lease, Error> {
         let params = PostParams {
             field_manager: Some(MANAGER.to_owned()),
@@ -52,31 +70,31 @@ impl Leases {
         match lease.resource_version() {
             Some(_) => {
                 let request = self.api.replace(&self.name, &params, lease);
-                self.send("update", limit, request).await
+                self.send(Verb::Update, limit, request).await
             }
             None => {
                 let request = self.api.create(&params, lease);
-                self.send("create", limit, request).await
+                self.send(Verb::Create, limit, request).await
             }
         }
     }
 
-    /// What it says whenever that changes, and `None` when it is deleted.
+    /// Watches the Lease; `None` when it is deleted.
     pub fn changes(&self) -> impl Stream<Item = watcher::Result<Option<Lease>>> + Send + use<> {
         watcher::watch_object(self.api.clone(), &self.name).default_backoff()
     }
 
     async fn send<T>(
         &self,
-        verb: &str,
+        verb: Verb,
         limit: Duration,
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, Error> {
-        let what = format!("to {verb} {self}");
+        let what = format!("to {} {self}", verb.as_str());
         match tokio::time::timeout(limit, request).await {
             Ok(Ok(answer)) => Ok(answer),
-            // What a new lease could miss is its namespace.
-            Ok(Err(kube::Error::Api(status))) if verb == "create" && status.code == 404 => {
+            // Only the namespace can be missing when a Lease is created.
+            Ok(Err(kube::Error::Api(status))) if verb == Verb::Create && status.code == 404 => {
                 let message = format!("{}: name one with --lease-namespace", status.message);
                 Err(Error::Api { what, message })
             }
@@ -89,7 +107,7 @@ impl Leases {
     }
 }
 
-impl fmt::Display for Leases {
+impl fmt::Display for LeaseApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Lease {}/{}", self.namespace, self.name)
     }

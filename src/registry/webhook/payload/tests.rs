@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
-mod bounds;
-mod concerns;
+mod limits;
+mod matches;
 
 /// What each sender documents, with values of our own.
 const FIXTURES: [(&str, &str); 15] = [
@@ -44,6 +44,14 @@ const FIXTURES: [(&str, &str); 15] = [
     ("harbor", include_str!("fixtures/harbor.json")),
     ("quay", include_str!("fixtures/quay.json")),
 ];
+
+/// The pushes of a notification; none if it can't be parsed.
+fn pushed(headers: &HeaderMap, body: &[u8]) -> Vec<Push> {
+    match read(headers, body) {
+        Ok(Notification::Pushes(pushes)) => pushes,
+        Ok(Notification::Validation { .. }) | Err(_) => Vec::new(),
+    }
+}
 
 fn fixture(name: &str) -> Value {
     let (_, text) = FIXTURES.iter().find(|(n, _)| *n == name).unwrap();
@@ -401,7 +409,7 @@ fn event_grid_is_given_its_code() {
     let body = fixture("event-grid-validation").to_string();
     assert_eq!(
         read(&HeaderMap::new(), body.as_bytes()),
-        Ok(Notice::Validation {
+        Ok(Notification::Validation {
             code: "512d38b6-c7b8-40c8-89fe-f46f9e9622b6".to_owned()
         })
     );
@@ -412,6 +420,6 @@ fn event_grid_is_given_its_code() {
     );
     assert_eq!(
         read(&HeaderMap::new(), long.to_string().as_bytes()),
-        Ok(Notice::Pushed(Vec::new()))
+        Ok(Notification::Pushes(Vec::new()))
     );
 }

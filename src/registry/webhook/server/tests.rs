@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::telemetry::metrics::{Format, Now};
+use crate::telemetry::metrics::{Format, Snapshot};
 
 mod limits;
 
@@ -31,8 +31,8 @@ const LIMITS: Limits = Limits {
 
 struct Running {
     address: std::net::SocketAddr,
-    queue: Receiver<Vec<Pushed>>,
-    monitor: Arc<Monitor>,
+    queue: Receiver<Vec<Push>>,
+    telemetry: Arc<Telemetry>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
 }
@@ -43,15 +43,15 @@ async fn start(limits: Limits, places: usize) -> Running {
     let (sender, queue) = channel(places);
     let (stop, stopped) = oneshot::channel();
     let secret = Secret::parse(KEY).unwrap();
-    let monitor = Arc::new(Monitor::new(1));
-    let counting = Arc::clone(&monitor);
+    let telemetry = Arc::new(Telemetry::new(1));
+    let counting = Arc::clone(&telemetry);
     let served = tokio::spawn(serve(listener, secret, sender, limits, counting, async {
         stopped.await.unwrap();
     }));
     Running {
         address,
         queue,
-        monitor,
+        telemetry,
         stop,
         served,
     }
@@ -190,7 +190,10 @@ async fn notifications_are_counted_by_what_became_of_them() {
     ] {
         hooks.send(&sent).await;
     }
-    let text = hooks.monitor.metrics.render(&Now::default(), Format::Text);
+    let text = hooks
+        .telemetry
+        .metrics
+        .render(&Snapshot::default(), Format::Text);
     let lines = text
         .lines()
         .filter(|line| line.starts_with("dockercoins_pushes_total"));

@@ -16,7 +16,7 @@ async fn nothing_is_read_of_those_who_do_not_know_the_secret() {
 #[tokio::test]
 async fn a_body_that_is_too_long_is_refused_announced_or_not() {
     let hooks = start(LIMITS, 8).await;
-    let announced = BODY_MAX + 1;
+    let announced = MAX_BODY + 1;
     let head = format!("POST /hooks/{KEY} HTTP/1.1\r\nHost: a\r\n");
     let long = "the notification is longer than 256 KiB: send fewer events at once\n";
 
@@ -30,7 +30,7 @@ async fn a_body_that_is_too_long_is_refused_announced_or_not() {
     let reply = hooks.send(&request).await;
     assert_eq!((reply.status, reply.body.as_str()), (413, long));
 
-    let full = format!("{IMAGE}{}", " ".repeat(BODY_MAX - IMAGE.len()));
+    let full = format!("{IMAGE}{}", " ".repeat(MAX_BODY - IMAGE.len()));
     assert_eq!(hooks.send(&post(&full)).await.status, 204);
     hooks.stop().await;
 }
@@ -72,7 +72,7 @@ async fn a_head_that_does_not_come_ends_the_connection() {
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
     let hooks = start(LIMITS, 8).await;
-    let many: Vec<String> = (0..crate::telemetry::listener::HEADERS_MAX)
+    let many: Vec<String> = (0..crate::telemetry::http_server::HEADERS_MAX)
         .map(|n| format!("X-{n}: {n}"))
         .collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();

@@ -14,13 +14,13 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use resolver::{Reference, Request, ResolveError, Resolver};
 
-use super::asking::{Asker, Asking, explained, tell_of_plugins};
-use super::{CliError, Registries};
+use super::lookup::{Lookup, LookupArgs, print_plugin_failures, with_flag_hint};
+use super::{CliError, RegistryArgs};
 
 /// The resources, and how their images are found.
 #[derive(Debug, Args)]
-#[command(mut_group("Asking", |group| group.requires("resolve")), mut_group("Registries", |group| group.requires("resolve")))]
-pub(super) struct Written {
+#[command(mut_group("LookupArgs", |group| group.requires("resolve")), mut_group("RegistryArgs", |group| group.requires("resolve")))]
+pub(super) struct ManifestArgs {
     /// The file with DockerCoins, as YAML or JSON; `-` is the standard input.
     #[arg(short, long, value_name = "FILE")]
     filename: PathBuf,
@@ -34,13 +34,13 @@ pub(super) struct Written {
     resolve: bool,
 
     #[command(flatten)]
-    asking: Asking,
+    lookup: LookupArgs,
 
     #[command(flatten)]
-    registries: Registries,
+    registries: RegistryArgs,
 }
 
-impl Written {
+impl ManifestArgs {
     /// Reads the file: what it has is free of faults.
     pub(super) fn read(&self) -> Result<Vec<DockerCoins>, CliError> {
         let name = self.name();
@@ -83,9 +83,9 @@ impl Written {
     }
 
     /// Who asks registries, if they are to be asked.
-    pub(super) fn asker(&self) -> Result<Option<Asker>, CliError> {
-        let asker = || self.asking.read(&self.registries, false);
-        self.resolve.then(asker).transpose()
+    pub(super) fn lookup(&self) -> Result<Option<Lookup>, CliError> {
+        let lookup = || self.lookup.read(&self.registries, false);
+        self.resolve.then(lookup).transpose()
     }
 
     /// What the file is called.
@@ -103,7 +103,7 @@ impl Written {
     }
 }
 
-/// What a resource of [`Written::read`] wants.
+/// What a resource of [`ManifestArgs::read`] wants.
 pub(super) fn desired(coins: &DockerCoins) -> Desired {
     Desired::from_resource(coins).expect("it was read without faults")
 }
@@ -148,19 +148,19 @@ pub(super) async fn images(
     coins: &DockerCoins,
     desired: &Desired,
     status: &DockerCoinsStatus,
-    asker: Option<&Asker>,
+    lookup: Option<&Lookup>,
 ) -> Result<Found, CliError> {
     let now = Timestamp::now();
-    let answers = match asker.and_then(|asker| Some((asker, asker.resolver.as_ref()?))) {
+    let answers = match lookup.and_then(|lookup| Some((lookup, lookup.resolver.as_ref()?))) {
         None => Answers::new(),
-        Some((asker, resolver)) => {
+        Some((lookup, resolver)) => {
             let requested = coins.annotations().get(REQUESTED_AT);
             let is_due =
                 requested.is_some() && requested != status.last_handled_requested_at.as_ref();
             let asked = images::questions(desired, status, is_due, now)
                 .into_iter()
                 .map(|(component, reference)| async move {
-                    let answer = ask(desired, reference, asker, resolver).await;
+                    let answer = ask(desired, reference, lookup, resolver).await;
                     (component, answer.map_err(Into::into))
                 });
             join_all(asked).await.into_iter().collect()
@@ -172,7 +172,7 @@ pub(super) async fn images(
         each()
             .filter(move |(_, image)| image.policy == policy)
             .filter_map(|(component, image)| Some((component, image.failure.as_deref()?)))
-            .map(|(component, error)| format!("{component}: {}", explained(error)))
+            .map(|(component, error)| format!("{component}: {}", with_flag_hint(error)))
     };
     let required: Vec<String> = failed(ResolvePolicy::Required).collect();
     if !required.is_empty() {
@@ -190,7 +190,7 @@ pub(super) async fn images(
             && image.answer.is_none()
             && image.asked.digest().is_none()
     };
-    let by_tag = each().filter(|each| asker.is_none() && is_by_tag(each));
+    let by_tag = each().filter(|each| lookup.is_none() && is_by_tag(each));
     let by_tag = by_tag.map(|(component, _)| component.to_string()).collect();
     let run = |image: images::Image| image.wanted.unwrap_or_else(|| image.asked.to_string());
     Ok(Found {
@@ -204,24 +204,24 @@ pub(super) async fn images(
 async fn ask(
     desired: &Desired,
     reference: &Reference,
-    asker: &Asker,
+    lookup: &Lookup,
     resolver: &Resolver,
 ) -> Result<Answered, ResolveError> {
     let is_of_prefix = reference.host() == desired.registry_host;
-    let of_file = asker.of_file();
+    let of_file = lookup.of_file();
     let mut request = Request {
         reference,
-        endpoint: asker
+        endpoint: lookup
             .endpoint
             .as_ref()
             .filter(|_| is_of_prefix)
             .or(desired.endpoint_for(reference)),
         keyring: &of_file,
-        certificate_authority: asker.authority.as_deref().filter(|_| is_of_prefix),
+        certificate_authority: lookup.authority.as_deref().filter(|_| is_of_prefix),
     };
-    let at_hand = asker.keyring(&request).await;
+    let at_hand = lookup.keyring(&request).await;
     request.keyring = &at_hand;
     let resolved = resolver.resolve(&request).await?;
-    tell_of_plugins(&resolved);
+    print_plugin_failures(&resolved);
     Ok(resolved.digest.into())
 }

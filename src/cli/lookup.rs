@@ -7,12 +7,12 @@ use crate::dockercoins::error::flag_of;
 use clap::Args;
 use resolver::{Endpoint, Keyring, Request, ResolveError, Resolved, Resolver};
 
-use super::logins::Logins;
-use super::{CliError, Registries};
+use super::docker_config::DockerConfig;
+use super::{CliError, RegistryArgs};
 
 /// What a command that asks registries takes.
 #[derive(Debug, Args)]
-pub(super) struct Asking {
+pub(super) struct LookupArgs {
     /// The logins: a file as `docker login` writes it, or as a pull secret holds it. The credential helpers that it
     /// names are run where a registry is asked. Default: that of the user, where a registry is asked.
     #[arg(long, value_name = "FILE")]
@@ -30,9 +30,9 @@ pub(super) struct Asking {
 }
 
 /// Who asks: all that was read for it.
-pub(super) struct Asker {
+pub(super) struct Lookup {
     /// The logins, if there are any to be looked at.
-    pub(super) logins: Option<Logins>,
+    pub(super) logins: Option<DockerConfig>,
     /// Who asks; none where no registry is.
     pub(super) resolver: Option<Resolver>,
     /// The certificate authority of the command line, in PEM.
@@ -41,12 +41,16 @@ pub(super) struct Asker {
     pub(super) endpoint: Option<Endpoint>,
 }
 
-impl Asking {
+impl LookupArgs {
     /// Reads what it takes to ask, or `offline`, what may be said without asking.
-    pub(super) fn read(&self, registries: &Registries, offline: bool) -> Result<Asker, CliError> {
+    pub(super) fn read(
+        &self,
+        registries: &RegistryArgs,
+        offline: bool,
+    ) -> Result<Lookup, CliError> {
         let logins = match (&self.docker_config, offline) {
             (None, true) => None,
-            (named, _) => Logins::read(named.as_deref(), offline)?,
+            (named, _) => DockerConfig::read(named.as_deref(), offline)?,
         };
         let authority = match &self.certificate_authority {
             Some(file) => Some(std::fs::read(file).map_err(|error| {
@@ -58,7 +62,7 @@ impl Asking {
             true => None,
             false => Some(registries.resolver(None)?),
         };
-        Ok(Asker {
+        Ok(Lookup {
             logins,
             resolver,
             authority,
@@ -67,12 +71,12 @@ impl Asking {
     }
 }
 
-impl Asker {
+impl Lookup {
     /// The logins of the file alone.
     pub(super) fn of_file(&self) -> Arc<Keyring> {
         self.logins
             .as_ref()
-            .map_or_else(Arc::default, Logins::of_file)
+            .map_or_else(Arc::default, DockerConfig::of_file)
     }
 
     /// The logins at hand where this is asked: a program of the user's may keep them.
@@ -85,14 +89,14 @@ impl Asker {
 }
 
 /// Tells of the plugins that failed, though there is an answer.
-pub(super) fn tell_of_plugins(resolved: &Resolved) {
+pub(super) fn print_plugin_failures(resolved: &Resolved) {
     for failure in &resolved.plugins {
         eprintln!("dockercoins-operator: {failure}");
     }
 }
 
 /// Why there is no digest, and the flag that would help.
-pub(super) fn explained(error: &ResolveError) -> String {
+pub(super) fn with_flag_hint(error: &ResolveError) -> String {
     let flag = flag_of(&error.failure).map(|flag| format!(". The flag for that is {flag}"));
     format!("{error}{}", flag.unwrap_or_default())
 }

@@ -38,8 +38,8 @@ fn the_secret_is_taken_in_the_path_or_in_the_header() {
     ];
     for (path, shown) in cases {
         assert_eq!(
-            secret().look(path, &headers(shown)),
-            Ok(Proof::Secret),
+            secret().authenticate(path, &headers(shown)),
+            Ok(Credential::Secret),
             "{path} {shown:?}"
         );
     }
@@ -51,27 +51,31 @@ fn what_is_not_the_secret_is_refused() {
     let below = format!("/hooks/{KEY}/more");
     let other_path = format!("/other/{KEY}");
     let basic = format!("Basic {KEY}");
-    let cases: [(&str, Shown, Refused); 12] = [
-        ("/hooks", &[], Refused::Missing),
-        ("/hooks/", &[], Refused::Missing),
-        (&other_path, &[], Refused::Missing),
-        ("/hooks/else", &[], Refused::Wrong),
-        (&longer, &[], Refused::Wrong),
-        (&below, &[], Refused::Wrong),
-        ("/hooks/correct-horse.battery_staple~", &[], Refused::Wrong),
-        ("/hooks", &[("authorization", "")], Refused::Wrong),
-        ("/hooks", &[("authorization", "Bearer ")], Refused::Wrong),
-        ("/hooks", &[("authorization", &basic)], Refused::Wrong),
+    let cases: [(&str, Shown, AuthError); 12] = [
+        ("/hooks", &[], AuthError::Missing),
+        ("/hooks/", &[], AuthError::Missing),
+        (&other_path, &[], AuthError::Missing),
+        ("/hooks/else", &[], AuthError::Wrong),
+        (&longer, &[], AuthError::Wrong),
+        (&below, &[], AuthError::Wrong),
+        (
+            "/hooks/correct-horse.battery_staple~",
+            &[],
+            AuthError::Wrong,
+        ),
+        ("/hooks", &[("authorization", "")], AuthError::Wrong),
+        ("/hooks", &[("authorization", "Bearer ")], AuthError::Wrong),
+        ("/hooks", &[("authorization", &basic)], AuthError::Wrong),
         (
             "/hooks",
             &[("x-hub-signature-256", "sha256=00")],
-            Refused::Wrong,
+            AuthError::Wrong,
         ),
-        ("/hooks", &[("x-hub-signature-256", "")], Refused::Wrong),
+        ("/hooks", &[("x-hub-signature-256", "")], AuthError::Wrong),
     ];
     for (path, shown, expected) in cases {
         assert_eq!(
-            secret().look(path, &headers(shown)),
+            secret().authenticate(path, &headers(shown)),
             Err(expected),
             "{path} {shown:?}"
         );
@@ -89,12 +93,12 @@ fn githubs_own_example_of_a_signature_holds() {
     let hex = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
     for hex in [hex.to_owned(), hex.to_uppercase()] {
         let shown = headers(&[("x-hub-signature-256", &format!("sha256={hex}"))]);
-        let Ok(Proof::Signature(signature)) = secret.look("/hooks", &shown) else {
+        let Ok(Credential::Signature(signature)) = secret.authenticate("/hooks", &shown) else {
             panic!("{shown:?} is not read as a signature");
         };
-        assert!(secret.signed(b"Hello, World!", &signature));
-        assert!(!secret.signed(b"Hello, World?", &signature));
-        assert!(!self::secret().signed(b"Hello, World!", &signature));
+        assert!(secret.verify(b"Hello, World!", &signature));
+        assert!(!secret.verify(b"Hello, World?", &signature));
+        assert!(!self::secret().verify(b"Hello, World!", &signature));
     }
 }
 
@@ -125,7 +129,10 @@ fn a_secret_is_read_without_the_line_end_of_its_file() {
     for text in [KEY.to_owned(), format!("{KEY}\n"), format!("{KEY}\r\n")] {
         let path = format!("/hooks/{KEY}");
         let secret = Secret::parse(&text).unwrap();
-        assert_eq!(secret.look(&path, &HeaderMap::new()), Ok(Proof::Secret));
+        assert_eq!(
+            secret.authenticate(&path, &HeaderMap::new()),
+            Ok(Credential::Secret)
+        );
     }
 }
 

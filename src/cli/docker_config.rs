@@ -6,19 +6,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use resolver::{DOCKER_HUB, Endpoint, Format, Keyring};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-use super::{CliError, helper};
+use super::{CliError, credential_helper};
+use crate::runtime::sync::lock;
 
 /// What Docker calls its own registry where logins are kept.
 const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";
 
 /// The logins of one file, and of the programs that it names.
-pub(super) struct Logins {
+pub(super) struct DockerConfig {
     name: String,
     payload: Vec<u8>,
     file: Arc<Keyring>,
@@ -44,12 +45,15 @@ impl Helpers {
     }
 }
 
-impl Logins {
+impl DockerConfig {
     /// Reads a file, or the user's own, which need not be there. What is skipped of it is said, and stops nothing.
     ///
     /// `as_secret` reads it as the kubelet and the operator would, if it were a pull secret: without identity tokens
     /// and programs.
-    pub(super) fn read(named: Option<&Path>, as_secret: bool) -> Result<Option<Logins>, CliError> {
+    pub(super) fn read(
+        named: Option<&Path>,
+        as_secret: bool,
+    ) -> Result<Option<DockerConfig>, CliError> {
         let Some(path) = named.map(Path::to_owned).or_else(own_file) else {
             return Ok(None);
         };
@@ -69,7 +73,7 @@ impl Logins {
         };
         let skipped = file
             .add(&name, &payload, format)
-            .map_err(|error| CliError::Logins(error.to_string()))?;
+            .map_err(|error| CliError::DockerConfig(error.to_string()))?;
         for skipped in skipped {
             tell(&skipped.to_string());
         }
@@ -77,7 +81,7 @@ impl Logins {
         let helpers: Option<Helpers> = match as_secret {
             true => None,
             false => serde_json::from_slice(&payload).map_err(|_| {
-                CliError::Logins(format!(
+                CliError::DockerConfig(format!(
                     "{name}: `credHelpers` must be an object of strings, and `credsStore` a string"
                 ))
             })?,
@@ -86,7 +90,7 @@ impl Logins {
             by_server: None,
             store: None,
         };
-        Ok(Some(Logins {
+        Ok(Some(DockerConfig {
             name,
             payload,
             file: Arc::new(file),
@@ -108,7 +112,7 @@ impl Logins {
             return self.of_file();
         };
         let known = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = lock(&self.known);
             Arc::clone(known.entry(server.clone()).or_default())
         };
         let keyring = known.get_or_init(|| self.ask(helper, &server)).await;
@@ -117,14 +121,15 @@ impl Logins {
 
     async fn ask(&self, name: &str, server: &str) -> Arc<Keyring> {
         let program = format!("docker-credential-{name}");
-        let (username, proof) = match helper::get(name, server, helper::DEADLINE).await {
-            Ok(Some(login)) => login,
-            Ok(None) => return self.of_file(),
-            Err(what) => {
-                tell(&format!("{program} gave no login for {server}: {what}"));
-                return self.of_file();
-            }
-        };
+        let (username, proof) =
+            match credential_helper::get(name, server, credential_helper::DEADLINE).await {
+                Ok(Some(login)) => login,
+                Ok(None) => return self.of_file(),
+                Err(what) => {
+                    tell(&format!("{program} gave no login for {server}: {what}"));
+                    return self.of_file();
+                }
+            };
         let mut keyring = Keyring::new();
         if let Err(problem) = keyring.add_login(&program, server, username, proof) {
             tell(&format!(
