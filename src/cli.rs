@@ -30,10 +30,10 @@ use kube::config::KubeConfigOptions;
 use resolver::{IpNet, Observer, Options, Plugins, Resolver};
 use tokio::runtime::Builder;
 
-/// The most worker threads. They mostly wait, and each one costs memory for an arena of its own.
+/// The most worker threads. They mostly wait, and each costs memory for an allocator's arena.
 const THREADS: usize = 4;
 
-/// Runs the command line. The exit code is 0 if all is well, 1 if not; an error of `diff` is 2.
+/// Runs the command line. The exit code is 0 on success, 1 on failure, and 2 on an error of `diff`.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let failure = ExitCode::from(cli.failure());
@@ -87,7 +87,7 @@ enum Command {
     Crd,
 }
 
-/// How registries are spoken to.
+/// The flags for requests to registries.
 #[derive(Debug, Args)]
 struct RegistryArgs {
     /// A network in which registries may be, although its addresses are loopback, link-local or otherwise
@@ -149,7 +149,7 @@ impl RegistryArgs {
     }
 }
 
-/// Why the command could not be carried out.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
     #[error("--log-level {0:?} can't be read: write error, warn, info, debug or trace")]
@@ -195,7 +195,7 @@ pub(crate) enum CliError {
 }
 
 impl Cli {
-    /// The exit code that says that it could not be done. Scripts tell an error of `diff` from differences by it.
+    /// The exit code of an error. For `diff`, 1 means differences.
     fn failure(&self) -> u8 {
         match self.command {
             Command::Diff(_) => 2,
@@ -203,7 +203,7 @@ impl Cli {
         }
     }
 
-    /// Does what was asked for. Gives whether all is well with what was looked at.
+    /// Runs the command. Returns whether the exit code is 0.
     async fn run(self) -> Result<bool, CliError> {
         match self.command {
             Command::Run(run) => run.run().await.map(|()| true),
@@ -217,7 +217,7 @@ impl Cli {
     }
 }
 
-/// Writes to the standard output, which may be a pipe whose reader has gone.
+/// Writes to the standard output, which may be a closed pipe.
 fn write_out(text: &str) -> Result<(), CliError> {
     use std::io::Write as _;
     std::io::stdout()
@@ -225,7 +225,7 @@ fn write_out(text: &str) -> Result<(), CliError> {
         .map_err(|error| CliError::File("the standard output".into(), error))
 }
 
-/// Where the API server is, and how to be known there: by this name, with the version.
+/// The client configuration, with a user agent of this name and the version.
 async fn config(context: Option<&str>, agent: &str) -> Result<Config, CliError> {
     let options = KubeConfigOptions {
         context: context.map(str::to_owned),
@@ -238,8 +238,7 @@ async fn config(context: Option<&str>, agent: &str) -> Result<Config, CliError> 
         None => Config::infer().await.map_err(|error| with_sources(&error)),
     }
     .map_err(CliError::NoCluster)?;
-    // The client would try again for minutes, in the place of one of the few reconciles that run at once.
-    // There are deadlines and waits of our own.
+    // The client would retry for minutes and block a worker; the operator has timeouts and backoff of its own.
     config.default_retry = false;
     let agent = format!("{agent}/{}", env!("CARGO_PKG_VERSION"));
     let agent = http::HeaderValue::from_str(&agent).expect("a program's name is ASCII");

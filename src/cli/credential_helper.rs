@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_a_login_or_an_identity_token_or_nothing() {
+    fn an_answer_is_a_password_a_token_or_nothing() {
         let of = |output: &str| read(output.as_bytes());
         assert_eq!(
             of(r#"{"ServerURL":"quay.io","Username":"alice","Secret":"s"}"#),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_hangs_is_ended_and_one_that_is_not_there_is_told() {
+    async fn a_hanging_helper_is_killed_and_a_missing_one_reported() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("hanging");
         let id = folder.path().join("id");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn that_there_is_no_login_is_no_failure_and_other_words_are_shown_in_short() {
+    fn a_missing_login_is_no_error_and_other_output_is_shown() {
         assert_eq!(said("credentials not found in native keychain\n"), Ok(()));
         let nothing = Err(" and said nothing; run it by hand with `get`".to_owned());
         assert_eq!(said(""), nothing);

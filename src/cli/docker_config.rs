@@ -1,8 +1,7 @@
-//! A user's own logins, as Docker has them: those in its file, and those that programs keep for it.
+//! Docker's configuration file: its credentials, and those of the credential helpers that it names.
 //!
-//! The judge of which program is asked is Docker's own `cli/config`: the one that `credHelpers` names for the
-//! server, or else the one that `credsStore` names. Its login is tried before those in the file, which Docker would
-//! not look at.
+//! As in Docker's `cli/config`, `credHelpers` names the helper of a server, else `credsStore`. The helper's credential is
+//! tried before those in the file, which Docker would ignore.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -15,16 +14,16 @@ use tokio::sync::OnceCell;
 use super::{CliError, credential_helper};
 use crate::runtime::sync::lock;
 
-/// What Docker calls its own registry where logins are kept.
+/// Docker Hub's key in the configuration file.
 const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";
 
-/// The logins of one file, and of the programs that it names.
+/// A configuration file.
 pub(super) struct DockerConfig {
     name: String,
     payload: Vec<u8>,
     file: Arc<Keyring>,
     helpers: Helpers,
-    /// What is at hand for a server, once its program has been asked.
+    /// The credentials for each server whose helper was asked.
     known: Mutex<HashMap<String, Arc<OnceCell<Arc<Keyring>>>>>,
 }
 
@@ -37,7 +36,7 @@ struct Helpers {
 }
 
 impl Helpers {
-    /// The name of the program that has the login for a server.
+    /// The helper's name for a server.
     fn of(&self, server: &str) -> Option<&str> {
         let by_server = self.by_server.as_ref().and_then(|all| all.get(server));
         let name = by_server.or(self.store.as_ref())?;
@@ -46,10 +45,9 @@ impl Helpers {
 }
 
 impl DockerConfig {
-    /// Reads a file, or the user's own, which need not be there. What is skipped of it is said, and stops nothing.
+    /// Reads a file, or the user's own if it exists. Skipped entries are printed.
     ///
-    /// `as_secret` reads it as the kubelet and the operator would, if it were a pull secret: without identity tokens
-    /// and programs.
+    /// `as_secret` reads the file as the kubelet reads a pull secret: without identity tokens and credential helpers.
     pub(super) fn read(
         named: Option<&Path>,
         as_secret: bool,
@@ -77,7 +75,7 @@ impl DockerConfig {
         for skipped in skipped {
             tell(&skipped.to_string());
         }
-        // `null` is a file without logins.
+        // A file may be `null`.
         let helpers: Option<Helpers> = match as_secret {
             true => None,
             false => serde_json::from_slice(&payload).map_err(|_| {
@@ -99,13 +97,12 @@ impl DockerConfig {
         }))
     }
 
-    /// Those in the file alone.
+    /// The credentials in the file.
     pub(super) fn of_file(&self) -> Arc<Keyring> {
         Arc::clone(&self.file)
     }
 
-    /// Those at hand for what is asked there. A program is asked once for each server; one that fails is told, and
-    /// stops nothing.
+    /// The credentials for an endpoint. Each server's helper runs once; a failure is printed.
     pub(super) async fn at(&self, endpoint: &Endpoint) -> Arc<Keyring> {
         let server = server(endpoint);
         let Some(helper) = self.helpers.of(&server) else {
@@ -136,13 +133,13 @@ impl DockerConfig {
                 "the login of {program} for {server} is skipped: {problem}"
             ));
         }
-        // It was read before, and what was skipped of it has been told.
+        // Skipped entries were printed when the file was first read.
         let _ = keyring.add(&self.name, &self.payload, Format::DockerConfig);
         Arc::new(keyring)
     }
 }
 
-/// What Docker asks a program for.
+/// The server's name by which Docker asks a helper.
 fn server(endpoint: &Endpoint) -> String {
     let target = endpoint.login_target("");
     match target.trim_end_matches('/') {
@@ -151,7 +148,7 @@ fn server(endpoint: &Endpoint) -> String {
     }
 }
 
-/// Where Docker keeps the user's logins.
+/// The path of the user's configuration file.
 fn own_file() -> Option<PathBuf> {
     let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
     let folder = folder.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".docker")));
@@ -167,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_for_a_server_is_the_one_named_for_it_or_else_the_store() {
+    fn a_servers_helper_is_in_cred_helpers_else_creds_store() {
         let helpers: Helpers = serde_json::from_str(
             r#"{"credsStore":"desktop","credHelpers":{"quay.io":"own","plain.io":"","https://index.docker.io/v1/":"hub"}}"#,
         )

@@ -1,4 +1,4 @@
-//! How a person's own commands ask registries: by which logins, at which address, with whose certificate.
+//! The flags of commands that resolve images: credentials, endpoint and certificate authority.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use resolver::{Endpoint, Keyring, Request, ResolveError, Resolved, Resolver};
 use super::docker_config::DockerConfig;
 use super::{CliError, RegistryArgs};
 
-/// What a command that asks registries takes.
+/// The flags of a command that resolves images.
 #[derive(Debug, Args)]
 pub(super) struct LookupArgs {
     /// The logins: a file as `docker login` writes it, or as a pull secret holds it. The credential helpers that it
@@ -29,20 +29,20 @@ pub(super) struct LookupArgs {
     certificate_authority: Option<PathBuf>,
 }
 
-/// Who asks: all that was read for it.
+/// What resolving an image takes, as read from the flags.
 pub(super) struct Lookup {
-    /// The logins, if there are any to be looked at.
+    /// Docker's configuration file, if there is one.
     pub(super) logins: Option<DockerConfig>,
-    /// Who asks; none where no registry is.
+    /// The resolver; `None` offline.
     pub(super) resolver: Option<Resolver>,
-    /// The certificate authority of the command line, in PEM.
+    /// `--certificate-authority`, in PEM.
     pub(super) authority: Option<Vec<u8>>,
-    /// The address of the command line.
+    /// `--endpoint`.
     pub(super) endpoint: Option<Endpoint>,
 }
 
 impl LookupArgs {
-    /// Reads what it takes to ask, or `offline`, what may be said without asking.
+    /// Reads the files that the flags name. `offline` needs no resolver.
     pub(super) fn read(
         &self,
         registries: &RegistryArgs,
@@ -72,14 +72,14 @@ impl LookupArgs {
 }
 
 impl Lookup {
-    /// The logins of the file alone.
+    /// The credentials in the file, without credential helpers.
     pub(super) fn of_file(&self) -> Arc<Keyring> {
         self.logins
             .as_ref()
             .map_or_else(Arc::default, DockerConfig::of_file)
     }
 
-    /// The logins at hand where this is asked: a program of the user's may keep them.
+    /// The credentials for a request, including those of a credential helper.
     pub(super) async fn keyring(&self, request: &Request<'_>) -> Arc<Keyring> {
         match (&self.logins, request.registry()) {
             (Some(logins), Some(registry)) => logins.at(&registry).await,
@@ -88,14 +88,14 @@ impl Lookup {
     }
 }
 
-/// Tells of the plugins that failed, though there is an answer.
+/// Prints the credential plugins that failed although the image was resolved.
 pub(super) fn print_plugin_failures(resolved: &Resolved) {
     for failure in &resolved.plugins {
         eprintln!("dockercoins-operator: {failure}");
     }
 }
 
-/// Why there is no digest, and the flag that would help.
+/// The error, with the flag that would help.
 pub(super) fn with_flag_hint(error: &ResolveError) -> String {
     let flag = flag_of(&error.failure).map(|flag| format!(". The flag for that is {flag}"));
     format!("{error}{}", flag.unwrap_or_default())

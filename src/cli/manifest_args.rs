@@ -1,4 +1,4 @@
-//! What `render` and `diff` share: the resources in a file, and the images that they would run.
+//! The flags that `render` and `diff` share: a manifest, and how its images are resolved.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use resolver::{Reference, Request, ResolveError, Resolver};
 use super::lookup::{Lookup, LookupArgs, print_plugin_failures, with_flag_hint};
 use super::{CliError, RegistryArgs};
 
-/// The resources, and how their images are found.
+/// A manifest, and how its images are resolved.
 #[derive(Debug, Args)]
 #[command(mut_group("LookupArgs", |group| group.requires("resolve")), mut_group("RegistryArgs", |group| group.requires("resolve")))]
 pub(super) struct ManifestArgs {
@@ -41,7 +41,7 @@ pub(super) struct ManifestArgs {
 }
 
 impl ManifestArgs {
-    /// Reads the file: what it has is free of faults.
+    /// Reads and validates the manifest.
     pub(super) fn read(&self) -> Result<Vec<DockerCoins>, CliError> {
         let name = self.name();
         let unreadable = |error| CliError::File(name.clone(), error);
@@ -71,8 +71,7 @@ impl ManifestArgs {
         }
     }
 
-    /// Puts each resource into its namespace, `default` being that of those that name none, where the command line
-    /// doesn't either.
+    /// Sets each resource's namespace: its own, else `--namespace`, else `default`.
     pub(super) fn place(
         &self,
         all: &mut [DockerCoins],
@@ -82,13 +81,13 @@ impl ManifestArgs {
             .map_err(|faults| self.refused(faults))
     }
 
-    /// Who asks registries, if they are to be asked.
+    /// What resolving images takes, with `--resolve`.
     pub(super) fn lookup(&self) -> Result<Option<Lookup>, CliError> {
         let lookup = || self.lookup.read(&self.registries, false);
         self.resolve.then(lookup).transpose()
     }
 
-    /// What the file is called.
+    /// The file's name for messages.
     fn name(&self) -> String {
         match self.filename == Path::new("-") {
             true => "the standard input".to_owned(),
@@ -103,12 +102,12 @@ impl ManifestArgs {
     }
 }
 
-/// What a resource of [`ManifestArgs::read`] wants.
+/// The desired state of a resource from [`ManifestArgs::read`].
 pub(super) fn desired(coins: &DockerCoins) -> Desired {
     Desired::from_resource(coins).expect("it was read without faults")
 }
 
-/// The resource as people name it, such as `DockerCoins demo/dockercoins`.
+/// The resource's name for messages, such as `DockerCoins demo/dockercoins`.
 pub(super) fn title(coins: &DockerCoins) -> String {
     let namespace = coins.namespace().map(|namespace| format!("{namespace}/"));
     format!(
@@ -120,14 +119,14 @@ pub(super) fn title(coins: &DockerCoins) -> String {
 
 /// The images that would run, in the order of [`Component::ALL`].
 pub(super) struct Found {
-    /// What the Deployments would name.
+    /// The images of the Deployments.
     pub(super) set: [String; 5],
-    /// The components whose images would be pinned, and are named by their tags.
+    /// The components whose images are not pinned for want of `--resolve`.
     by_tag: Vec<String>,
 }
 
 impl Found {
-    /// Tells which images are named by tags for want of an answer.
+    /// Prints which images are not pinned.
     pub(super) fn tell(&self, coins: &DockerCoins) {
         if !self.by_tag.is_empty() {
             eprintln!(
@@ -139,11 +138,10 @@ impl Found {
     }
 }
 
-/// The images that the operator would run: by the digests that `status` has for their tags, by those that registries
-/// give if they are asked, else by their tags.
+/// The images that the operator would run: pinned by `status`, or resolved with `--resolve`, else by tag.
 ///
 /// # Errors
-/// Where the policy Required can't be met by asking: each image, and why.
+/// The images of policy Required that can't be resolved.
 pub(super) async fn images(
     coins: &DockerCoins,
     desired: &Desired,
@@ -199,8 +197,7 @@ pub(super) async fn images(
     })
 }
 
-/// Asks for one image. The address and the authority of the command line, as those of the resource, are for the
-/// prefix's host alone.
+/// Resolves one image. Endpoint and certificate authority only apply to the host of `spec.registry.prefix`.
 async fn ask(
     desired: &Desired,
     reference: &Reference,

@@ -1,6 +1,4 @@
-//! `render`: the objects that the operator would write for the resources in a file.
-//!
-//! For review, and for a cluster without the operator. It needs no cluster and looks at none.
+//! `render`: prints the objects that the operator would apply for a manifest, without a cluster.
 
 use crate::api::DockerCoinsStatus;
 use crate::dockercoins::plan::plan;
@@ -29,7 +27,7 @@ enum Output {
 }
 
 impl Render {
-    /// Prints the objects of every resource, or nothing where one of them is refused.
+    /// Prints the objects of all resources, or none if one is invalid.
     pub(super) async fn run(self) -> Result<(), CliError> {
         let mut all = self.manifest.read()?;
         self.manifest.place(&mut all, None)?;

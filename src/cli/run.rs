@@ -1,4 +1,4 @@
-//! `run`: the operator itself, put together from its rooms, and ended in order.
+//! `run`: starts the operator's parts, and stops them in order.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
@@ -28,11 +28,10 @@ use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 use super::leader_election::LeaderElectionArgs;
 use super::{CliError, RegistryArgs, check, config};
 
-/// The client logs each failed connection at level error, and each list that is refused, though the operator tells it too,
-/// and tries again.
+/// Without the client's own errors: the operator logs and retries failed connections and lists itself.
 const DEFAULT_LOG: &str = "info,kube_client::client::builder=off,kube_runtime::watcher=off";
 
-/// How many notifications of pushes may wait.
+/// The length of the queue of notifications.
 const PUSHES_MAX: usize = 1024;
 
 #[derive(Debug, Args)]
@@ -96,13 +95,13 @@ enum LogFormat {
 }
 
 impl Run {
-    /// Runs until it is told to stop.
+    /// Runs until SIGTERM or Ctrl-C.
     pub async fn run(self) -> Result<(), CliError> {
         let traces = self.traces()?;
         self.start_log(traces.as_ref())?;
         let shutdown = shutdown()?;
         let telemetry = Arc::new(Telemetry::new(self.concurrency));
-        // It answers until everything else has ended.
+        // Metrics and probes are served until everything else has ended.
         let (ended, ends) = oneshot::channel::<()>();
         let told = self.serve_telemetry(&telemetry, ends).await?;
         let done = self.work(Arc::clone(&telemetry), shutdown).await;
@@ -174,7 +173,7 @@ impl Run {
             concurrency = self.concurrency,
             "started"
         );
-        // A namespace that is named twice is still one.
+        // A namespace may be named twice.
         let namespaces: BTreeSet<String> = self
             .namespaces
             .into_iter()
@@ -213,20 +212,20 @@ impl Run {
                 .map_err(CliError::Election)?,
         }
         if let Some(webhook) = webhook {
-            // It was told to stop with everything else, and has a deadline of its own.
+            // The webhook stops at `shutdown`, with a deadline of its own.
             let _ = webhook.await;
         }
         Ok(())
     }
 
-    /// Where traces go. A variable that is set to nothing says nothing.
+    /// The trace exporter. An empty environment variable counts as unset.
     fn traces(&self) -> Result<Option<Traces>, CliError> {
         let endpoint = self.otlp_endpoint.as_deref().filter(|url| !url.is_empty());
         let traces = endpoint.map(Traces::export_to).transpose();
         traces.map_err(|error| CliError::Traces(with_sources(&error)))
     }
 
-    /// The webhook's address, taken, and the secret that its senders must show.
+    /// The webhook's listener and secret.
     async fn webhook(&self) -> Result<Option<(TcpListener, Secret)>, CliError> {
         let (Some(address), Some(file)) = (&self.webhook_address, &self.webhook_secret_file) else {
             return Ok(None);
@@ -245,7 +244,7 @@ impl Run {
 
     fn start_log(&self, traces: Option<&Traces>) -> Result<(), CliError> {
         let unknown = || CliError::LogLevel(self.log_level.clone());
-        // A word that is no level would be taken for a part of the program, of which alone all is logged.
+        // EnvFilter would take an unknown level for a target, and log only that.
         let is_level =
             |word: &str| word.contains(['=', '[']) || word.parse::<LevelFilter>().is_ok();
         if !self.log_level.split(',').all(is_level) {
@@ -272,7 +271,7 @@ impl Run {
     }
 }
 
-/// Done when the process is told to stop, by SIGTERM or Ctrl-C.
+/// Completes at SIGTERM or Ctrl-C.
 fn shutdown() -> Result<impl Future<Output = ()> + Clone + Send + 'static, CliError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_and_a_login_in_it_is_not_shown() {
+    fn an_invalid_url_is_rejected_without_its_login() {
         for endpoint in [
             "collector:4318",
             "grpc://collector:4317",

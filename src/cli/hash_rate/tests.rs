@@ -34,7 +34,7 @@ fn status(ready: &str, reason: &str, message: &str) -> DockerCoinsStatus {
 }
 
 #[test]
-fn an_answer_has_the_types_of_the_original() {
+fn a_response_is_parsed_with_the_original_types() {
     let read = |body: &str| Sample::of(200, body);
     let at = 1_795_474_245.271;
     assert_eq!(
@@ -57,7 +57,7 @@ fn an_answer_has_the_types_of_the_original() {
 }
 
 #[test]
-fn an_answer_without_figures_is_told_by_who_gave_it() {
+fn a_failed_response_names_its_sender() {
     let no_redis = r#"{"error":"redis at redis:6379: Connection refused"}"#;
     let no_pods = r#"{"kind":"Status","message":"no endpoints available for service \"webui:80\"","code":503}"#;
     for (status, body, told) in [
@@ -104,7 +104,7 @@ fn a_rate_is_the_mean_of_five_to_ten_seconds() {
 }
 
 #[test]
-fn a_count_that_shrinks_begins_anew() {
+fn shrinking_counters_restart_the_window() {
     let before = [sample(100, 0.0), sample(150, 5.0)];
     let mut hash_rate = hash_rate(before);
     assert_eq!(hash_rate.rate(), Some(10.0));
@@ -115,13 +115,13 @@ fn a_count_that_shrinks_begins_anew() {
 }
 
 #[test]
-fn the_same_answer_twice_is_no_time_that_passed() {
+fn a_repeated_sample_adds_no_time() {
     let hash_rate = hash_rate([sample(100, 5.0), sample(100, 5.0)]);
     assert_eq!(hash_rate.rate(), None);
 }
 
 #[test]
-fn no_time_counts_in_which_nothing_could_be_read() {
+fn a_failed_sample_restarts_the_window() {
     let away = Err("the web page can't be reached: why".to_owned());
     let mut hash_rate = hash_rate([sample(0, 0.0), sample(50, 5.0), away]);
     assert_eq!((hash_rate.rate(), hash_rate.coins()), (None, None));
@@ -130,7 +130,7 @@ fn no_time_counts_in_which_nothing_could_be_read() {
 }
 
 #[test]
-fn a_long_message_is_cut() {
+fn a_long_note_is_truncated() {
     let long = status("False", "NotFoundOrNoAccess", &"é".repeat(1000));
     let line = HashRate::default().line(&long);
     assert_eq!(
@@ -143,7 +143,7 @@ fn a_long_message_is_cut() {
 }
 
 #[test]
-fn a_line_stands_under_its_heading_and_its_end_says_what_is_not_well() {
+fn a_line_is_aligned_with_its_header_and_ends_with_a_note() {
     let mining = hash_rate([sample(0, 0.0), sample(49, 5.0)]);
     let away = hash_rate([Err("the web page can't be reached: why".to_owned())]);
     let well = status("True", "Ready", "all is rolled out");

@@ -17,7 +17,7 @@ fn leads(term: u64) -> LeaderState {
 }
 
 #[tokio::test]
-async fn one_that_is_alone_is_bound_by_nothing_but_the_limit() {
+async fn without_election_only_the_timeout_applies() {
     let leadership = Leadership::without_election();
     assert!(leadership.is_leading());
     assert_eq!(leadership.next_term(None).await, 1);
@@ -31,7 +31,7 @@ async fn one_that_is_alone_is_bound_by_nothing_but_the_limit() {
 }
 
 #[tokio::test]
-async fn whoever_stands_by_takes_no_first_step() {
+async fn a_standby_starts_no_write() {
     let (_decides, leadership) = standby();
     let step = async { unreachable!("it was begun") };
     assert_eq!(
@@ -44,7 +44,7 @@ async fn whoever_stands_by_takes_no_first_step() {
 }
 
 #[tokio::test]
-async fn a_write_ends_when_the_lease_does_and_not_before() {
+async fn a_write_is_cancelled_at_the_renew_deadline() {
     let (decides, leadership) = standby();
     let began = Instant::now();
     decides.send_replace(leads(1));
@@ -56,7 +56,7 @@ async fn a_write_ends_when_the_lease_does_and_not_before() {
 }
 
 #[tokio::test]
-async fn a_write_goes_on_when_the_lease_is_renewed_meanwhile() {
+async fn a_renewal_extends_a_running_write() {
     let (decides, leadership) = standby();
     decides.send_replace(leads(1));
     // Only what is said in the end is looked at, and so it needs no moment of its own.
@@ -75,7 +75,7 @@ async fn a_write_goes_on_when_the_lease_is_renewed_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_step_that_could_be_taken_is_not_when_the_clock_says_no_whatever_the_timers_say() {
+async fn the_clock_cancels_a_write_before_late_timers_do() {
     let (decides, leadership) = standby();
     decides.send_replace(LeaderState::Leading {
         term: 1,
@@ -96,7 +96,7 @@ async fn a_step_that_could_be_taken_is_not_when_the_clock_says_no_whatever_the_t
 }
 
 #[tokio::test]
-async fn work_is_dropped_when_the_term_is_over_even_if_the_next_has_begun() {
+async fn work_ends_with_its_term_even_if_the_next_has_begun() {
     let (decides, leadership) = standby();
     decides.send_replace(leads(1));
     let change = async {

@@ -81,7 +81,7 @@ fn classes(name: &str, label: &str, ends: &[f64], counts: &[(f64, u32)]) -> Vec<
 }
 
 #[test]
-fn everything_is_written_as_prometheus_reads_it() {
+fn metrics_follow_the_text_format() {
     let (metrics, now) = everything();
     let version = env!("CARGO_PKG_VERSION");
     let seconds = classes(
@@ -184,7 +184,7 @@ workqueue_depth{{name="dockercoins"}} 3
 }
 
 #[test]
-fn both_formats_hold_the_same_and_openmetrics_has_its_own_heads_and_its_end() {
+fn both_formats_hold_the_same_samples() {
     let (metrics, now) = everything();
     let (open, text) = (
         metrics.render(&now, Format::OpenMetrics),
@@ -206,7 +206,7 @@ fn both_formats_hold_the_same_and_openmetrics_has_its_own_heads_and_its_end() {
 }
 
 #[test]
-fn what_becomes_of_a_write_has_five_names() {
+fn a_write_has_five_results() {
     let metrics = Metrics::new();
     let (what, message) = (String::new(), String::new());
     let outdated = Error::Outdated {
@@ -245,7 +245,7 @@ fn what_becomes_of_a_write_has_five_names() {
 }
 
 #[test]
-fn what_users_choose_makes_no_more_series_than_are_allowed() {
+fn host_labels_are_limited() {
     let metrics = Metrics::new();
     for number in 0..200 {
         let host = Endpoint::parse(&format!("https://registry-{number}.example.com")).unwrap();
@@ -302,7 +302,7 @@ fn exported(text: &str) -> Listed {
 }
 
 #[test]
-fn the_page_lists_what_is_exported_and_nothing_else() {
+fn the_docs_list_exactly_the_exported_metrics() {
     let page = include_str!("../../../docs/metrics.md");
     // The HTTP pages are listed too, by their paths.
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));

@@ -69,7 +69,7 @@ async fn metrics_come_in_the_format_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn there_is_nothing_else_and_nothing_to_send() {
+async fn other_paths_and_methods_are_rejected() {
     let telemetry = Telemetry::new(1);
     let there = "not found: the paths are /metrics, /healthz and /readyz\n".to_owned();
     for path in ["/", "/metrics/", "/healthz/ping"] {

@@ -22,7 +22,7 @@ fn headers(pairs: Shown) -> HeaderMap {
 }
 
 #[test]
-fn the_secret_is_taken_in_the_path_or_in_the_header() {
+fn the_secret_is_accepted_in_path_or_header() {
     let path = format!("/hooks/{KEY}");
     let plain = format!("Bearer {KEY}");
     let lower = format!("bearer  {KEY}");
@@ -46,7 +46,7 @@ fn the_secret_is_taken_in_the_path_or_in_the_header() {
 }
 
 #[test]
-fn what_is_not_the_secret_is_refused() {
+fn a_wrong_secret_is_rejected() {
     let longer = format!("/hooks/{KEY}1");
     let below = format!("/hooks/{KEY}/more");
     let other_path = format!("/other/{KEY}");
@@ -103,7 +103,7 @@ fn githubs_own_example_of_a_signature_holds() {
 }
 
 #[test]
-fn what_is_no_signature_is_not_read_as_one() {
+fn a_malformed_signature_is_rejected() {
     let hex = "0af9".repeat(16);
     for text in [
         hex.clone(),
@@ -125,7 +125,7 @@ fn what_is_no_signature_is_not_read_as_one() {
 }
 
 #[test]
-fn a_secret_is_read_without_the_line_end_of_its_file() {
+fn a_secret_is_parsed_without_line_ends() {
     for text in [KEY.to_owned(), format!("{KEY}\n"), format!("{KEY}\r\n")] {
         let path = format!("/hooks/{KEY}");
         let secret = Secret::parse(&text).unwrap();
@@ -137,7 +137,7 @@ fn a_secret_is_read_without_the_line_end_of_its_file() {
 }
 
 #[test]
-fn secrets_that_can_be_guessed_or_cannot_stand_in_an_address_are_refused() {
+fn short_long_or_unsafe_secrets_are_rejected() {
     let long = "x".repeat(257);
     let cases = [
         ("", SecretError::TooShort { length: 0 }),
@@ -155,7 +155,7 @@ fn secrets_that_can_be_guessed_or_cannot_stand_in_an_address_are_refused() {
 }
 
 #[test]
-fn a_secret_is_not_shown_when_it_is_printed() {
+fn debug_output_hides_the_secret() {
     assert_eq!(format!("{:?}", secret()), "Secret { .. }");
     let error = Secret::parse("hunter2 hunter2 hunter2").unwrap_err();
     assert!(!error.to_string().contains("hunter2"), "{error}");

@@ -96,7 +96,7 @@ fn said_by(body: &Value) -> Vec<String> {
 }
 
 #[test]
-fn every_sender_is_understood() {
+fn every_senders_format_is_parsed() {
     let cases: [(&str, &[&str]); 14] = [
         ("azure", &["dockercoins.azurecr.io|team/rng|v0.1"]),
         (
@@ -150,7 +150,7 @@ fn every_sender_is_understood() {
 }
 
 #[test]
-fn what_a_sender_may_leave_out_or_write_otherwise_is_understood() {
+fn optional_fields_and_variants_are_parsed() {
     let package = "/package/package_version";
     let (url, tag) = (
         format!("{package}/package_url"),
@@ -259,7 +259,7 @@ fn what_a_sender_may_leave_out_or_write_otherwise_is_understood() {
 }
 
 #[test]
-fn what_is_no_push_of_an_image_says_nothing() {
+fn other_events_yield_no_push() {
     let cases: [(&str, &str, Value); 13] = [
         ("azure", "/action", json!("delete")),
         ("azure", "/action", json!("chart_push")),
@@ -344,7 +344,7 @@ fn names_that_break_the_grammar_are_dropped() {
 }
 
 #[test]
-fn a_script_names_an_image_as_people_do() {
+fn a_script_sends_an_image_reference() {
     let digest = format!("sha256:{}", "0af9".repeat(16));
     let pinned = format!("registry.example.com/team/rng@{digest}");
     let cases: [(&str, &[&str]); 8] = [
@@ -369,7 +369,7 @@ fn a_script_names_an_image_as_people_do() {
 }
 
 #[test]
-fn a_cloudevent_is_understood_in_each_of_its_modes() {
+fn cloudevents_are_parsed_in_both_modes() {
     let structured = fixture("harbor-cloudevent");
     let data = structured["data"].to_string();
     let expected = [

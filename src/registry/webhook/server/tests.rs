@@ -152,7 +152,7 @@ impl Reply {
 }
 
 #[tokio::test]
-async fn a_notification_is_taken_and_handed_over() {
+async fn a_notification_is_queued() {
     let mut hooks = start(LIMITS, 8).await;
     let bearer = format!("Authorization: Bearer {KEY}");
     let signature = format!("X-Hub-Signature-256: sha256={IMAGE_SIGNED}");
@@ -173,7 +173,7 @@ async fn a_notification_is_taken_and_handed_over() {
 }
 
 #[tokio::test]
-async fn notifications_are_counted_by_what_became_of_them() {
+async fn requests_are_counted_by_result() {
     let hooks = start(LIMITS, 1).await;
     let wrong = request(
         "POST",
@@ -209,7 +209,7 @@ async fn notifications_are_counted_by_what_became_of_them() {
 type Case<'a> = (&'a str, &'a str, &'a [&'a str], &'a str, u16, &'a str);
 
 #[tokio::test]
-async fn what_is_refused_is_told_in_plain_words_and_not_handed_over() {
+async fn rejected_requests_get_a_message_and_are_not_queued() {
     let mut hooks = start(LIMITS, 8).await;
     let ours = format!("/hooks/{KEY}");
     let other = "X-Hub-Signature-256: sha256=".to_owned() + &"00".repeat(32);
@@ -303,7 +303,7 @@ async fn what_is_refused_is_told_in_plain_words_and_not_handed_over() {
 }
 
 #[tokio::test]
-async fn what_tells_of_no_push_is_no_failure() {
+async fn an_event_without_a_push_is_answered_200() {
     let mut hooks = start(LIMITS, 8).await;
     let reply = hooks
         .send(&post(r#"{"zen": "Keep it logically awesome."}"#))

@@ -39,7 +39,7 @@ fn lease(version: u64, holder: &str, renewed: i64) -> Lease {
 }
 
 #[test]
-fn whoever_holds_it_stops_well_before_another_may_start_and_has_three_attempts_until_then() {
+fn three_renewals_fit_before_the_renew_deadline() {
     for length in [5, 15, 60] {
         let timings = LeaseTimings::from_lease_seconds(length);
         assert!(timings.renew_deadline() < timings.lease_duration());
@@ -59,12 +59,12 @@ fn whoever_holds_it_stops_well_before_another_may_start_and_has_three_attempts_u
 }
 
 #[test]
-fn what_was_never_seen_is_read_first() {
+fn the_lease_is_read_first() {
     assert_eq!(observed().next_action(seconds(0)), Action::Get);
 }
 
 #[test]
-fn one_that_isn_t_there_is_created_at_once() {
+fn a_missing_lease_is_created_at_once() {
     let mut observed = observed();
     observed.observe(None, seconds(1));
     assert_eq!(observed.next_action(seconds(1)), Action::AcquireOrRenew);
@@ -88,7 +88,7 @@ fn one_that_isn_t_there_is_created_at_once() {
 }
 
 #[test]
-fn another_s_is_left_alone_until_it_was_unchanged_for_as_long_as_it_lasts() {
+fn another_lease_is_taken_only_after_its_lease_duration() {
     let mut observed = observed();
     observed.observe(Some(lease(1, "other", 0)), seconds(100));
     assert_eq!(
@@ -108,7 +108,7 @@ fn another_s_is_left_alone_until_it_was_unchanged_for_as_long_as_it_lasts() {
 }
 
 #[test]
-fn the_other_s_clock_changes_nothing() {
+fn times_in_the_lease_are_ignored() {
     for hours in [-5, 5] {
         let mut observed = observed();
         observed.observe(Some(lease(1, "other", hours * 3600)), seconds(100));
@@ -121,7 +121,7 @@ fn the_other_s_clock_changes_nothing() {
 }
 
 #[test]
-fn an_annotation_or_an_older_event_is_no_renewal() {
+fn an_annotation_or_an_old_event_is_no_renewal() {
     let mut observed = observed();
     observed.observe(Some(lease(5, "other", 0)), seconds(100));
     observed.observe(Some(lease(6, "other", 0)), seconds(110));
@@ -137,7 +137,7 @@ fn an_annotation_or_an_older_event_is_no_renewal() {
 }
 
 #[test]
-fn another_s_lease_lasts_as_long_as_it_says_and_as_long_as_ours_if_it_doesn_t() {
+fn another_lease_without_a_duration_lasts_as_long_as_ours() {
     for (says, lasts) in [(Some(60), 60), (Some(0), 15), (Some(-1), 15), (None, 15)] {
         let mut observed = observed();
         let mut lease = lease(1, "other", 0);
@@ -153,7 +153,7 @@ fn another_s_lease_lasts_as_long_as_it_says_and_as_long_as_ours_if_it_doesn_t() 
 }
 
 #[test]
-fn a_released_one_is_taken_at_once_and_so_is_one_without_a_holder() {
+fn a_released_lease_is_acquired_at_once() {
     let mut of_nobody = lease(1, "", 0);
     of_nobody.spec = None;
     for free in [lease(1, "", 0), of_nobody] {
@@ -165,7 +165,7 @@ fn a_released_one_is_taken_at_once_and_so_is_one_without_a_holder() {
 }
 
 #[test]
-fn one_s_own_is_renewed_at_every_retry_and_keeps_what_it_was_taken_with() {
+fn our_lease_is_renewed_every_retry_period() {
     let mut observed = observed();
     observed.observe(Some(lease(1, ME, 0)), seconds(100));
     observed.record_attempt(seconds(99));
@@ -178,7 +178,7 @@ fn one_s_own_is_renewed_at_every_retry_and_keeps_what_it_was_taken_with() {
 }
 
 #[test]
-fn a_release_leaves_the_count_and_everything_that_is_not_ours() {
+fn a_release_keeps_transitions_and_foreign_fields() {
     let mut observed = observed();
     observed.observe(Some(lease(1, ME, 0)), seconds(100));
     let mut free = lease(1, "", 9);
@@ -189,7 +189,7 @@ fn a_release_leaves_the_count_and_everything_that_is_not_ours() {
 }
 
 #[test]
-fn one_that_is_deleted_is_its_holder_s_until_it_would_have_run_out() {
+fn a_deleted_lease_counts_as_held_until_it_expires() {
     let mut observed = observed();
     observed.observe(Some(lease(1, "other", 0)), seconds(100));
     observed.observe(None, seconds(101));
@@ -208,7 +208,7 @@ fn one_that_is_deleted_is_its_holder_s_until_it_would_have_run_out() {
 }
 
 #[test]
-fn a_refused_write_is_followed_by_a_read_and_no_faster_than_any_other_attempt() {
+fn a_conflict_is_followed_by_a_read_after_the_retry_period() {
     let mut observed = observed();
     observed.observe(Some(lease(1, "", 0)), seconds(100));
     observed.record_attempt(seconds(100));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 #[test]
-fn what_is_not_json_or_too_long_is_not_read() {
+fn long_or_non_json_payloads_are_rejected() {
     let image = br#"{"image": "redis:7"}"#;
     let padded = |length: usize| {
         let mut body = image.to_vec();
@@ -57,7 +57,7 @@ fn at_most_a_hundred_pushes_are_taken_each_once() {
 }
 
 #[test]
-fn a_thousand_events_are_looked_at_and_no_more() {
+fn at_most_a_thousand_events_are_parsed() {
     let mut events = vec![json!({"action": "pull"}); 999];
     events.push(json!({"image": "redis:7"}));
     assert_eq!(said_by(&json!(events)), ["docker.io|library/redis|7"]);
@@ -80,7 +80,7 @@ fn envelopes_in_envelopes_come_to_an_end() {
 /// Bytes turned, lost and doubled, and pieces of one in the other: whatever is said of it holds to the limits,
 /// and is made of names.
 #[test]
-fn whatever_is_sent_only_names_are_taken_and_no_more_than_a_hundred() {
+fn any_input_yields_at_most_a_hundred_valid_names() {
     let mut random = fastrand::Rng::with_seed(7);
     let mut taken = 0;
     for round in 0..20_000 {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn a_push_concerns_images_of_its_repository_and_tag_at_whatever_host() {
+fn a_push_matches_repository_and_tag_at_any_host() {
     let cases = [
         (
             "registry.example.com/team/rng:v0.1",
@@ -66,7 +66,7 @@ fn a_push_concerns_images_of_its_repository_and_tag_at_whatever_host() {
 }
 
 #[test]
-fn a_push_without_a_host_concerns_that_repository_at_any() {
+fn a_push_without_a_host_matches_at_any_host() {
     let pushed = Push::named(None, "team/rng", Some("v0.1")).unwrap();
     for (reference, expected) in [
         ("registry.example.com/team/rng:v0.1", true),
