@@ -62,7 +62,7 @@ impl Sample {
     }
 }
 
-/// The samples of the last [`WINDOW`].
+/// The samples of the last `WINDOW`.
 #[derive(Clone, Debug, Default)]
 pub struct HashRate {
     samples: VecDeque<Sample>,
@@ -96,7 +96,7 @@ impl HashRate {
         }
     }
 
-    /// Hashes per second, once the samples span [`MIN_WINDOW`].
+    /// Hashes per second, once the samples span `MIN_WINDOW`.
     pub fn rate(&self) -> Option<f64> {
         let (first, last) = (self.samples.front()?, self.samples.back()?);
         let seconds = last.at - first.at;

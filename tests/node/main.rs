@@ -37,7 +37,7 @@ struct Mine {
 
 /// What the web page's server says of the ledger.
 #[derive(Clone, Copy, Debug)]
-struct HashRate {
+struct Books {
     coins: u64,
     hashes: u64,
     now: f64,
@@ -90,37 +90,37 @@ impl Mine {
         answer.map_err(|error| error.to_string())
     }
 
-    async fn hash_rate(&self) -> Result<HashRate, String> {
+    async fn books(&self) -> Result<Books, String> {
         let text = self.page("json").await?;
         let json: Value = serde_json::from_str(&text).map_err(|_| text.clone())?;
         let hashes = json["hashes"]
             .as_str()
             .and_then(|hashes| hashes.parse().ok());
-        Ok(HashRate {
+        Ok(Books {
             coins: json["coins"].as_u64().ok_or_else(|| text.clone())?,
             hashes: hashes.ok_or_else(|| text.clone())?,
             now: json["now"].as_f64().ok_or(text)?,
         })
     }
 
-    /// Waits until there are more coins than these, and gives the hash_rate then.
-    async fn more_coins_than(&self, coins: u64) -> HashRate {
+    /// Waits until there are more coins than these, and gives the books then.
+    async fn more_coins_than(&self, coins: u64) -> Books {
         let what = format!("there are more than {coins} coins");
         until(&what, async || {
-            let hash_rate = self.hash_rate().await?;
-            if hash_rate.coins > coins {
-                return Ok(hash_rate);
+            let books = self.books().await?;
+            if books.coins > coins {
+                return Ok(books);
             }
-            Err(format!("{hash_rate:?}"))
+            Err(format!("{books:?}"))
         })
         .await
     }
 
     /// Hashes a second, over the window.
     async fn rate(&self) -> Result<f64, String> {
-        let before = self.hash_rate().await?;
+        let before = self.books().await?;
         tokio::time::sleep(WINDOW).await;
-        let after = self.hash_rate().await?;
+        let after = self.books().await?;
         let hashes = u32::try_from(after.hashes - before.hashes).unwrap();
         Ok(f64::from(hashes) / (after.now - before.now))
     }
@@ -284,8 +284,8 @@ async fn without_redis_the_page_says_so_at_once_and_mining_goes_on_when_it_is_ba
     mine.more_coins_than(0).await;
     mine.change(json!({ "redis": { "replicas": 0 } })).await;
     until("the page says that Redis is away", async || {
-        match mine.hash_rate().await {
-            Ok(hash_rate) => Err(format!("{hash_rate:?}")),
+        match mine.books().await {
+            Ok(books) => Err(format!("{books:?}")),
             Err(said) => Ok(said),
         }
     })
