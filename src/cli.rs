@@ -2,20 +2,20 @@
 //!
 //! May import: everything.
 
-mod asking;
 mod change;
 mod check;
+mod credential_helper;
 mod diff;
-mod election;
+mod docker_config;
 pub mod hash_rate;
-mod helper;
-mod logins;
+mod leader_election;
+mod lookup;
 pub mod manifest;
+mod manifest_args;
 mod render;
 mod resolve;
 mod run;
 mod watch;
-mod written;
 pub mod yaml;
 
 use std::path::PathBuf;
@@ -32,10 +32,10 @@ use kube::config::KubeConfigOptions;
 use resolver::{IpNet, Observer, Options, Plugins, Resolver};
 use tokio::runtime::Builder;
 
-/// The most worker threads. They mostly wait, and each one costs memory for an arena of its own.
+/// The most worker threads. They mostly wait, and each costs memory for an allocator's arena.
 const THREADS: usize = 4;
 
-/// Runs the command line. The exit code is 0 if all is well, 1 if not; an error of `diff` is 2.
+/// Runs the command line. The exit code is 0 on success, 1 on failure, and 2 on an error of `diff`.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let failure = ExitCode::from(cli.failure());
@@ -91,7 +91,7 @@ enum Command {
 
 /// How to connect to registries.
 #[derive(Debug, Args)]
-struct Registries {
+struct RegistryArgs {
     /// A network where registries are allowed although its addresses are loopback, link-local or otherwise refused.
     /// Repeatable.
     #[arg(long = "allow-registry-network", value_name = "CIDR")]
@@ -127,7 +127,7 @@ struct Registries {
     provider_bin_dir: Option<PathBuf>,
 }
 
-impl Registries {
+impl RegistryArgs {
     fn resolver(&self, observer: Option<Arc<dyn Observer>>) -> Result<Resolver, CliError> {
         let plugins = match (&self.provider_config, &self.provider_bin_dir) {
             (Some(config), Some(bin_dir)) => Some(
@@ -150,7 +150,7 @@ impl Registries {
     }
 }
 
-/// Why the command could not be carried out.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
     #[error("--log-level {0:?} can't be read: write error, warn, info, debug or trace")]
@@ -186,15 +186,17 @@ pub(crate) enum CliError {
     #[error("{0}")]
     OlderCrd(String),
     #[error("--docker-config: {0}")]
-    Logins(String),
-    #[error("the leader's election broke off, which is a bug; please report it with the log: {0}")]
-    Campaign(#[source] tokio::task::JoinError),
+    DockerConfig(String),
+    #[error(
+        "leader election stopped unexpectedly, which is a bug: please report it with the log: {0}"
+    )]
+    Election(#[source] tokio::task::JoinError),
     #[error("--otlp-endpoint: {0}")]
     Traces(String),
 }
 
 impl Cli {
-    /// The exit code that says that it could not be done. Scripts tell an error of `diff` from differences by it.
+    /// The exit code of an error. For `diff`, 1 means differences.
     fn failure(&self) -> u8 {
         match self.command {
             Command::Diff(_) => 2,
@@ -202,7 +204,7 @@ impl Cli {
         }
     }
 
-    /// Does what was asked for. Gives whether all is well with what was looked at.
+    /// Runs the command. Returns whether the exit code is 0.
     async fn run(self) -> Result<bool, CliError> {
         match self.command {
             Command::Run(run) => run.run().await.map(|()| true),
@@ -216,7 +218,7 @@ impl Cli {
     }
 }
 
-/// Writes to the standard output, which may be a pipe whose reader has gone.
+/// Writes to the standard output, which may be a closed pipe.
 fn write_out(text: &str) -> Result<(), CliError> {
     use std::io::Write as _;
     std::io::stdout()
@@ -224,7 +226,7 @@ fn write_out(text: &str) -> Result<(), CliError> {
         .map_err(|error| CliError::File("the standard output".into(), error))
 }
 
-/// Where the API server is, and how to be known there: by this name, with the version.
+/// The client configuration, with a user agent of this name and the version.
 async fn config(context: Option<&str>, agent: &str) -> Result<Config, CliError> {
     let options = KubeConfigOptions {
         context: context.map(str::to_owned),
@@ -237,8 +239,7 @@ async fn config(context: Option<&str>, agent: &str) -> Result<Config, CliError> 
         None => Config::infer().await.map_err(|error| with_sources(&error)),
     }
     .map_err(CliError::NoCluster)?;
-    // The client would try again for minutes, in the place of one of the few reconciles that run at once.
-    // There are deadlines and waits of our own.
+    // The client would retry for minutes and block a worker; the operator has timeouts and backoff of its own.
     config.default_retry = false;
     let agent = format!("{agent}/{}", env!("CARGO_PKG_VERSION"));
     let agent = http::HeaderValue::from_str(&agent).expect("a program's name is ASCII");

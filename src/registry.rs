@@ -1,4 +1,4 @@
-//! The cluster's side of the registries: pull secrets, and the webhook that receives their push notifications.
+//! The cluster's side of the registries: the webhook that receives their push notifications.
 //!
 //! May import: [`crate::runtime`], [`crate::telemetry`].
 

@@ -21,5 +21,6 @@ pub mod object_key;
 pub mod observe;
 pub mod requeue;
 pub mod retry;
+pub mod sync;
 pub mod watch;
 pub mod worker_pool;

@@ -2,7 +2,7 @@
 //!
 //! May import: [`crate::runtime`].
 
-pub mod listener;
+pub mod http_server;
 pub mod metrics;
-pub mod monitor;
+pub mod server;
 pub mod traces;

@@ -35,7 +35,7 @@ const PURE: [&str; 25] = [
     "dockercoins/rollout",
     "dockercoins/status",
     "registry/webhook/payload",
-    "registry/webhook/proof",
+    "registry/webhook/auth",
     "cli/yaml",
     "runtime/compare",
     "runtime/field_path",

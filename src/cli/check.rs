@@ -1,7 +1,7 @@
-//! `check`: whether the cluster has the CRD that this operator means, and whether an operator is ready.
+//! `check`: whether the cluster's CRD is this operator's, and whether an operator is ready.
 //!
-//! It changes nothing and needs no right of its own: every account may read the schemas that the API server
-//! publishes. `helm test` runs it, and the operator looks at the CRD with the same eyes when it starts.
+//! It needs no RBAC rule: every account may read the published OpenAPI schemas. `helm test` runs it, and the operator
+//! checks the CRD likewise when it starts.
 
 use std::time::Duration;
 
@@ -9,29 +9,28 @@ use crate::api::crd_check::{self, Differences, UPGRADE};
 use crate::api::{self, DockerCoins};
 use crate::runtime::error::with_sources;
 use clap::Args;
+use http::{Request, StatusCode, Uri};
 use http_body_util::Empty;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use hyper_util::client::legacy;
+use hyper_util::rt::TokioExecutor;
 use kube::{Client, Resource as _};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
 use super::{CliError, config, write_out};
 
-/// How long the API server may take to publish the schema of a CRD that has just been changed.
-const PUBLISHED: Duration = Duration::from_secs(10);
+/// How long to wait for the API server to publish the schema of a changed CRD.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an operator may take to become ready.
-const READY: Duration = Duration::from_secs(60);
+/// How long to wait for the operator to become ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long one question may take.
+/// The timeout of one request.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// The time between two looks.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// The time between two polls.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub struct Check {
@@ -46,7 +45,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// Gives whether all is well.
+    /// Returns whether all checks pass.
     pub async fn run(self) -> Result<bool, CliError> {
         let config = config(self.context.as_deref(), "dockercoins-operator").await?;
         let client =
@@ -54,8 +53,8 @@ impl Check {
         let mut found = differences(&client).await?;
         if is_missing_or_older(&found) {
             eprintln!(
-                "the CRD is not this operator's; one that was just installed is waited for, {} s at most",
-                PUBLISHED.as_secs()
+                "the CRD is not this operator's; waiting up to {} s in case it was just installed",
+                PUBLISH_TIMEOUT.as_secs()
             );
             found = published(&client, found).await?;
         }
@@ -75,31 +74,28 @@ impl Check {
             is_well &= answer.is_ok();
             match answer {
                 Ok(()) => write_out(&format!("{url} is ready\n"))?,
-                Err(seen) => write_out(&format!(
-                    "{url} is not ready after {} s: {seen}. Its log says more\n",
-                    READY.as_secs()
-                ))?,
+                Err(failure) => write_out(&format!("{url} is not ready: {failure}\n"))?,
             }
         }
         Ok(is_well)
     }
 }
 
-/// Warns where the CRD and this operator differ in what is wanted.
+/// Warns at start if the cluster's CRD differs from this operator's.
 ///
 /// # Errors
-/// Where the cluster would drop what the operator remembers. It would then ask for every tag anew, again and again,
-/// and roll what has moved.
-pub async fn before_running(client: &Client) -> Result<(), CliError> {
+/// If the API server would prune the pins from status: the operator would resolve every tag anew, again and again, and
+/// roll out moved tags.
+pub async fn check_on_start(client: &Client) -> Result<(), CliError> {
     let found = match differences(client).await {
         Ok(Some(found)) if found.is_older() => published(client, Some(found)).await,
-        // That there is no CRD is told by its watch, which waits for one.
+        // The watch reports a missing CRD, and waits for one.
         other => other,
     };
     let found = match found {
         Ok(found) => found.unwrap_or_default(),
         Err(error) => {
-            warn!("the CRD was not looked at: {error}");
+            warn!("the CRD can't be checked: {error}");
             return Ok(());
         }
     };
@@ -112,15 +108,14 @@ pub async fn before_running(client: &Client) -> Result<(), CliError> {
     Ok(())
 }
 
-/// How the CRD differs, once the API server has had the time to publish one that has just been changed. `found` is what
-/// was seen so far.
+/// Polls until the CRD has every field of this operator's, for [`PUBLISH_TIMEOUT`] at most.
 async fn published(
     client: &Client,
     mut found: Option<Differences>,
 ) -> Result<Option<Differences>, CliError> {
     let began = Instant::now();
-    while is_missing_or_older(&found) && began.elapsed() <= PUBLISHED {
-        sleep(BETWEEN_LOOKS).await;
+    while is_missing_or_older(&found) && began.elapsed() <= PUBLISH_TIMEOUT {
+        sleep(POLL_INTERVAL).await;
         found = differences(client).await?;
     }
     Ok(found)
@@ -131,7 +126,7 @@ fn is_missing_or_older(found: &Option<Differences>) -> bool {
     found.as_ref().is_none_or(Differences::is_older)
 }
 
-/// How the CRD that the cluster serves differs from this operator's; `None` where it serves none.
+/// How the served CRD differs from this operator's; `None` if none is served.
 async fn differences(client: &Client) -> Result<Option<Differences>, CliError> {
     let path = format!("/openapi/v3/apis/{}", DockerCoins::api_version(&()));
     let request = Request::get(&path).body(Vec::new()).expect("a path");
@@ -139,54 +134,39 @@ async fn differences(client: &Client) -> Result<Option<Differences>, CliError> {
         Ok(Ok(published)) => published,
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Ok(None),
         Ok(Err(error)) => return Err(CliError::Unreachable(with_sources(&error))),
-        Err(_) => return Err(CliError::Unreachable(format!("no answer to GET {path}"))),
+        Err(_) => return Err(CliError::Unreachable(format!("no response to GET {path}"))),
     };
     let served = crd_check::published(&published).map_err(|error| {
-        let said = format!("its answer to GET {path} is no JSON: {error}");
+        let said = format!("the response to GET {path} is not JSON: {error}");
         CliError::Unreachable(said)
     })?;
     Ok(served.map(|served| crd_check::differences(&served, &api::crd_schema())))
 }
 
-/// Asks until the answer is 200; else what was seen last.
+/// Polls until the response is 200.
+///
+/// # Errors
+/// The last failure after [`READY_TIMEOUT`].
 async fn until_ready(url: &Uri) -> Result<(), String> {
+    if url.scheme_str() != Some("http") {
+        return Err("write a URL that begins with http://".to_owned());
+    }
+    let client: legacy::Client<_, Empty<Bytes>> =
+        legacy::Client::builder(TokioExecutor::new()).build_http();
     let began = Instant::now();
     loop {
-        let seen = match timeout(DEADLINE, ask(url)).await {
-            Ok(Ok(StatusCode::OK)) => return Ok(()),
-            Ok(Ok(status)) => format!("it answers {status}"),
-            Ok(Err(error)) => error,
-            Err(_) => "no answer".to_owned(),
+        let failure = match timeout(DEADLINE, client.get(url.clone())).await {
+            Ok(Ok(response)) if response.status() == StatusCode::OK => return Ok(()),
+            Ok(Ok(response)) => format!("HTTP status {}", response.status()),
+            Ok(Err(error)) => with_sources(&error),
+            Err(_) => format!("no response within {} s", DEADLINE.as_secs()),
         };
-        if began.elapsed() > READY {
-            return Err(seen);
+        if began.elapsed() > READY_TIMEOUT {
+            return Err(format!(
+                "{failure}, still after {} s. The operator's log says more",
+                READY_TIMEOUT.as_secs()
+            ));
         }
-        sleep(BETWEEN_LOOKS).await;
+        sleep(POLL_INTERVAL).await;
     }
-}
-
-/// One GET by plain HTTP.
-async fn ask(url: &Uri) -> Result<StatusCode, String> {
-    if url.scheme_str() != Some("http") {
-        return Err("write an address that begins with http://".to_owned());
-    }
-    let host = url.host().ok_or("it has no host")?;
-    let port = url.port_u16().unwrap_or(80);
-    let stream = TcpStream::connect((host.trim_matches(['[', ']']), port))
-        .await
-        .map_err(|error| with_sources(&error))?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| with_sources(&error))?;
-    let request = Request::get(url.path())
-        .header(http::header::HOST, format!("{host}:{port}"))
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| with_sources(&error))?;
-    let answer = async move {
-        let answer = sender.send_request(request).await;
-        answer.map(|answer| answer.status())
-    };
-    // The connection is done when the answer is read, and the sender gone.
-    let (answer, _) = tokio::join!(answer, connection);
-    answer.map_err(|error| with_sources(&error))
 }

@@ -1,7 +1,7 @@
-//! `diff`: what the operator would change in the cluster if the resources in a file were applied.
+//! `diff`: prints what the operator would change in the cluster if a manifest were applied.
 //!
-//! It goes by the operator's own judgement of what differs, and by the digests that the resources' status has. It only
-//! reads, as whoever runs it, so that it needs the rights to get and list, and no operator.
+//! It compares as the operator does, with the digests in the resources' status. It needs `get` and `list`, and no running
+//! operator.
 
 use std::time::Duration;
 
@@ -22,51 +22,51 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use super::written::{Written, desired, images, title};
+use super::manifest_args::{ManifestArgs, desired, images, title};
 use super::{CliError, config, write_out};
 
-/// How long one question may take.
+/// The timeout of one request.
 const DEADLINE: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Args)]
 pub(super) struct Diff {
     #[command(flatten)]
-    written: Written,
+    manifest: ManifestArgs,
 
     /// The kubeconfig context. Default: the current context; inside a cluster, that cluster.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
 }
 
-/// What would become of one resource's objects.
+/// The changes to one resource's objects.
 #[derive(Default)]
 struct Found {
     changes: Vec<Change>,
-    /// What stands in the way of others.
+    /// Objects that others own.
     blocked: Vec<String>,
 }
 
 impl Diff {
-    /// Prints how the objects of every resource would change. Gives whether none would.
+    /// Prints the changes. Returns whether there are none.
     ///
     /// # Errors
-    /// Also where something that isn't the resource's stands in the way: the rest is printed before.
+    /// Also if others own an object of the same name, after the other changes are printed.
     pub(super) async fn run(self) -> Result<bool, CliError> {
-        let mut all = self.written.read()?;
+        let mut all = self.manifest.read()?;
         let config = config(self.context.as_deref(), "dockercoins-operator").await?;
         let namespace = config.default_namespace.clone();
         let client =
             Client::try_from(config).map_err(|error| CliError::Client(with_sources(&error)))?;
         let cluster = Reader { client };
-        self.written.place(&mut all, Some(&namespace))?;
-        let asker = self.written.asker()?;
+        self.manifest.place(&mut all, Some(&namespace))?;
+        let lookup = self.manifest.lookup()?;
         let (mut text, mut blocked) = (String::new(), Vec::new());
         for coins in &mut all {
             let status = cluster.recognize(coins).await?;
             let desired = desired(coins);
-            // While it is suspended, the operator asks no registry either.
-            let asker = asker.as_ref().filter(|_| !desired.suspend);
-            let images = images(coins, &desired, &status, asker).await?;
+            // The operator resolves no tags of a suspended resource.
+            let lookup = lookup.as_ref().filter(|_| !desired.suspend);
+            let images = images(coins, &desired, &status, lookup).await?;
             let plan = plan(&desired, Some(&images.set));
             let found = cluster.compare(&desired, &plan).await?;
             if desired.suspend {
@@ -90,7 +90,7 @@ impl Diff {
 }
 
 impl Found {
-    /// The objects that differ or are blocked, for people.
+    /// The names of the objects that differ or are blocked.
     fn named(&self) -> String {
         let changed = self.changes.iter().map(|change| {
             let object = change.after.as_ref().or(change.before.as_ref());
@@ -111,13 +111,13 @@ impl Found {
     }
 }
 
-/// The cluster, as one who reads.
+/// Reads the cluster.
 struct Reader {
     client: Client,
 }
 
 impl Reader {
-    /// Gives a resource the uid that it has in the cluster, if it is there, and gives what its status remembers.
+    /// Sets the resource's uid from the cluster, if it exists there, and returns its status.
     async fn recognize(&self, coins: &mut DockerCoins) -> Result<DockerCoinsStatus, CliError> {
         let namespace = coins.namespace().unwrap_or_default();
         let kind = ApiResource::erase::<DockerCoins>(&());
@@ -128,7 +128,7 @@ impl Reader {
                 .iter()
                 .min_by_key(|other| (other.creation_timestamp(), other.uid()));
             return match first {
-                // What would be applied would be the younger of the two.
+                // The new resource would be the younger of the two.
                 Some(holder) => Err(CliError::Blocked(format!(
                     "{}: {}",
                     title(coins),
@@ -151,7 +151,7 @@ impl Reader {
         }
     }
 
-    /// Compares a resource's objects with what is there.
+    /// Compares a resource's plan with the cluster.
     async fn compare(&self, desired: &Desired, plan: &Plan) -> Result<Found, CliError> {
         let mut found = Found::default();
         let namespace = &desired.namespace;
@@ -217,7 +217,7 @@ impl Reader {
         Ok(found)
     }
 
-    /// The objects of a kind that the resource has and wants no more.
+    /// The resource's objects of a kind that would be pruned.
     async fn gone(
         &self,
         kind: &ApiResource,
@@ -238,7 +238,7 @@ impl Reader {
         Ok(there.iter().filter(is_gone).map(Change::deletion).collect())
     }
 
-    /// An object, if it is there and its kind is served.
+    /// Gets an object; `None` if it does not exist or its kind is not served.
     async fn get(
         &self,
         kind: &ApiResource,
@@ -250,7 +250,7 @@ impl Reader {
         answered(&what, api.get_opt(name)).await
     }
 
-    /// The objects of a kind; none where it isn't served.
+    /// Lists the objects of a kind; none if it is not served.
     async fn list(
         &self,
         kind: &ApiResource,
@@ -271,7 +271,7 @@ impl Reader {
             }
         };
         let mut items = answered(&what, list).await?;
-        // The items of a list don't say what they are.
+        // Items of a list lack apiVersion and kind.
         for item in &mut items {
             item.types.clone_from(&types);
         }
@@ -284,7 +284,7 @@ fn is_of(object: &DynamicObject, kind: &ApiResource) -> bool {
     types.is_some_and(|types| types.kind == kind.kind && types.api_version == kind.api_version)
 }
 
-/// The API server's answer, if it comes in time.
+/// Runs a request with a timeout.
 async fn answered<T>(
     what: &str,
     question: impl Future<Output = Result<T, kube::Error>>,

@@ -1,7 +1,6 @@
-//! What DockerCoins earns: from the figures of its web page, read again and again, to a line for people. Pure.
+//! The hash rate of DockerCoins, from samples of the web UI's counters. Pure.
 //!
-//! Nothing of it is in the resource's status. Coins come every second, so that a status which counts them would be
-//! written every second, and an operator at rest would no longer be silent.
+//! Neither coins nor hash rate are in the resource's status: they change every second, and so would the status.
 
 use std::collections::VecDeque;
 
@@ -9,36 +8,36 @@ use serde_json::Value;
 
 use crate::api::DockerCoinsStatus;
 use crate::dockercoins::component::Component;
+use crate::runtime::message::truncate;
 
-/// Over how many seconds the hash rate is the mean, at most: as on the web page. Workers count in lumps, once a second.
+/// The hash rate is the mean of this many seconds, as in the web UI.
 const WINDOW: f64 = 10.0;
 
-/// Over how many seconds it must be the mean to be told at all: two lumps that are a second apart say nothing.
-const LEAST: f64 = 5.0;
+/// The fewest seconds for a hash rate, since workers report once a second.
+const MIN_WINDOW: f64 = 5.0;
 
-/// How many characters of what isn't well a line has: it fits where it is projected. `kubectl describe` has all of it.
-const LONGEST_NOTE: usize = 80;
+/// The most bytes of a note: the line must fit on a projector. `kubectl describe` shows all.
+const MAX_NOTE: usize = 80;
 
-/// What a line has, one word above each column.
+/// The header of the lines.
 pub const HEADING: &str = "READY    WORKERS  HASHES/S    COINS\n";
 
-/// The web page's figures at one moment.
+/// The web UI's counters at one time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reading {
-    /// How many coins are in the wallet.
+pub struct Sample {
+    /// Coins in the wallet.
     pub coins: u64,
-    /// How many hashes were made.
+    /// Hashes computed.
     pub hashes: u64,
-    /// When it was, in seconds, by the clock of the web page's server.
+    /// Time of the sample in seconds, by the web UI's clock.
     pub at: f64,
 }
 
-impl Reading {
-    /// The figures in an answer to `/json`: its status and its body.
+impl Sample {
+    /// Parses a response to `/json`.
     ///
     /// # Errors
-    /// Why there are none, for people: what the web page's server says, what the API server says in its place, or that
-    /// the answer makes no sense.
+    /// The message of the web UI or of the API server's proxy, or that the response has no counters.
     pub fn of(status: u16, body: &str) -> Result<Self, String> {
         let json: Value = serde_json::from_str(body).unwrap_or_default();
         if let Some(reason) = json["error"].as_str() {
@@ -50,7 +49,7 @@ impl Reading {
         if status != 200 {
             return Err(format!("the web page's server answered {status}"));
         }
-        // A counter that no one has written yet is null, and otherwise a string.
+        // Redis' counter is null before the first write, then a string.
         let hashes = match &json["hashes"] {
             Value::Null => Some(0),
             Value::String(hashes) => hashes.parse().ok(),
@@ -63,57 +62,55 @@ impl Reading {
     }
 }
 
-/// The readings of the last seconds.
+/// The samples of the last `WINDOW`.
 #[derive(Clone, Debug, Default)]
-pub struct Books {
-    readings: VecDeque<Reading>,
+pub struct HashRate {
+    samples: VecDeque<Sample>,
     missing: Option<String>,
 }
 
-impl Books {
-    /// Enters what was just read, or why nothing could be.
-    pub fn enter(&mut self, read: Result<Reading, String>) {
-        let reading = match read {
-            Ok(reading) => reading,
+impl HashRate {
+    /// Records a sample, or why there is none.
+    pub fn record(&mut self, read: Result<Sample, String>) {
+        let sample = match read {
+            Ok(sample) => sample,
             Err(reason) => {
-                // How long it counted meanwhile isn't known.
-                self.readings.clear();
+                self.samples.clear();
                 self.missing = Some(reason);
                 return;
             }
         };
         self.missing = None;
-        // A count that shrank began anew: Redis was started again.
-        let goes_on = |last: &Reading| reading.at > last.at && reading.hashes >= last.hashes;
-        if !self.readings.back().is_none_or(goes_on) {
-            self.readings.clear();
+        // The counters shrink when Redis restarts.
+        let goes_on = |last: &Sample| sample.at > last.at && sample.hashes >= last.hashes;
+        if !self.samples.back().is_none_or(goes_on) {
+            self.samples.clear();
         }
-        self.readings.push_back(reading);
+        self.samples.push_back(sample);
         while self
-            .readings
+            .samples
             .get(1)
-            .is_some_and(|next| reading.at - next.at >= WINDOW)
+            .is_some_and(|next| sample.at - next.at >= WINDOW)
         {
-            self.readings.pop_front();
+            self.samples.pop_front();
         }
     }
 
-    /// Hashes a second, once enough was read.
+    /// Hashes per second, once the samples span `MIN_WINDOW`.
     pub fn rate(&self) -> Option<f64> {
-        let (first, last) = (self.readings.front()?, self.readings.back()?);
+        let (first, last) = (self.samples.front()?, self.samples.back()?);
         let seconds = last.at - first.at;
-        // Exact up to far more hashes than were ever made.
+        // Exact below 2^53 hashes.
         let hashes = (last.hashes - first.hashes) as f64;
-        (seconds >= LEAST).then(|| hashes / seconds)
+        (seconds >= MIN_WINDOW).then(|| hashes / seconds)
     }
 
-    /// The coins, where they could be read.
+    /// The coins of the last sample.
     pub fn coins(&self) -> Option<u64> {
-        self.readings.back().map(|reading| reading.coins)
+        self.samples.back().map(|sample| sample.coins)
     }
 
-    /// The line for people, of the resource's status and these books. What isn't known is `-`, and the end of the line
-    /// says why; else why the resource isn't ready, if it isn't.
+    /// Formats a line: unknown values are `-`, and a note says why, or why the resource is not ready.
     pub fn line(&self, status: &DockerCoinsStatus) -> String {
         let ready = status.conditions.iter().find(|told| told.type_ == "Ready");
         let (word, message) = match ready {
@@ -133,9 +130,10 @@ impl Books {
         let rate = self.rate().map(|rate| format!("{rate:.1}"));
         let coins = self.coins().map(|coins| coins.to_string());
         let unknown = |figure: Option<String>| figure.unwrap_or_else(|| "-".to_owned());
-        // A message of several lines would be taken for several.
+        // One line, whatever the message has.
         let note = self.missing.clone().or(message).unwrap_or_default();
-        let note = cut(&note.split_whitespace().collect::<Vec<_>>().join(" "));
+        let note = note.split_whitespace().collect::<Vec<_>>().join(" ");
+        let note = truncate(&note, MAX_NOTE);
         let line = format!(
             "{word:<7}  {:>7}  {:>8}  {:>7}  {}",
             unknown(workers),
@@ -144,13 +142,6 @@ impl Books {
             note
         );
         format!("{}\n", line.trim_end())
-    }
-}
-
-fn cut(note: &str) -> String {
-    match note.char_indices().nth(LONGEST_NOTE) {
-        Some((end, _)) => format!("{}…", &note[..end]),
-        None => note.to_owned(),
     }
 }
 

@@ -1,9 +1,7 @@
-//! The resources that stand in a file, as `kubectl apply` would take them.
+//! Reads DockerCoins manifests.
 //!
-//! Read more strictly than the cluster's own are: a field that the operator doesn't know is refused by its name,
-//! since a file is still in its writer's hands. Refused too is what isn't a DockerCoins, for it would silently be left
-//! out. What only the cluster gives (uid, status) is not taken from a file. The schema's rules in CEL are the API
-//! server's and can't be checked here; what [`crate::dockercoins::desired`] checks can, and is left to it.
+//! Unknown fields and other kinds are errors; `status` and server-set metadata are dropped. CEL rules need an API server
+//! and are not checked; [`crate::dockercoins::desired`] validates the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::api::{DockerCoins, DockerCoinsSpec, Known};
 
-/// The resources in a text of YAML documents or JSON, in their order. Documents that are empty are skipped.
+/// Reads the resources of YAML documents or JSON, in order. Empty documents are skipped.
 ///
 /// # Errors
-/// All that is wrong with it, each with the document it is in and the field, or the line and column.
+/// Every fault, with its document and field, or its line and column.
 pub fn read(text: &str) -> Result<Vec<DockerCoins>, Vec<String>> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(text).map_err(|error| vec![placed(&error)])?;
@@ -46,11 +44,10 @@ pub fn read(text: &str) -> Result<Vec<DockerCoins>, Vec<String>> {
     }
 }
 
-/// Puts each resource into the namespace it names, else into `namespace`. Where neither is, none is named.
+/// Sets each resource's namespace: its own, else `asked`, else `default`.
 ///
 /// # Errors
-/// Where one names another namespace than the one that is `asked` for, as kubectl has it; and where two are for one
-/// namespace, since the names of their objects are the same.
+/// If a resource names another namespace than `asked`, as in kubectl, or if two resources share a namespace.
 pub fn place(
     all: &mut [DockerCoins],
     asked: Option<&str>,
@@ -86,7 +83,7 @@ pub fn place(
     }
 }
 
-/// One document.
+/// Reads one document.
 fn coins(document: &Value, known: &Known) -> Result<DockerCoins, Vec<String>> {
     let (api_version, kind) = (DockerCoins::api_version(&()), DockerCoins::kind(&()));
     let text = |field: &str| document[field].as_str().unwrap_or_default();
@@ -110,7 +107,7 @@ fn coins(document: &Value, known: &Known) -> Result<DockerCoins, Vec<String>> {
     if let Some(fields) = document.as_object_mut() {
         fields.remove("status");
     }
-    // As the API server does, before it fills in defaults.
+    // The API server drops nulls, too.
     without_nulls(&mut document);
     let Some(parts) = document["spec"].as_object() else {
         let told = "spec: it is no object: write the settings there, or {} for none";
@@ -143,7 +140,7 @@ fn coins(document: &Value, known: &Known) -> Result<DockerCoins, Vec<String>> {
     Ok(coins)
 }
 
-/// The fields that the schema doesn't have, and those that no object's metadata has.
+/// The unknown fields of the resource and of its metadata.
 fn unknown(document: &Value, known: &Known) -> BTreeSet<String> {
     let mut unknown = known.unknown_in(document);
     let metadata = &document["metadata"];
@@ -167,7 +164,7 @@ fn without_nulls(value: &mut Value) {
     }
 }
 
-/// What is wrong with a text, and where.
+/// The parser's message, with line and column.
 fn placed(error: &serde_saphyr::Error) -> String {
     let said = error
         .without_snippet()

@@ -1,19 +1,17 @@
-//! `render`: the objects that the operator would write for the resources in a file.
-//!
-//! For review, and for a cluster without the operator. It needs no cluster and looks at none.
+//! `render`: prints the objects that the operator would apply for a manifest, without a cluster.
 
 use crate::api::DockerCoinsStatus;
 use crate::cli::yaml::{to_json, to_yaml, without_owner};
 use crate::dockercoins::plan::plan;
 use clap::{Args, ValueEnum};
 
-use super::written::{Written, desired, images, title};
+use super::manifest_args::{ManifestArgs, desired, images, title};
 use super::{CliError, write_out};
 
 #[derive(Debug, Args)]
 pub(super) struct Render {
     #[command(flatten)]
-    written: Written,
+    manifest: ManifestArgs,
 
     /// The output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
@@ -29,11 +27,11 @@ enum Output {
 }
 
 impl Render {
-    /// Prints the objects of every resource, or nothing where one of them is refused.
+    /// Prints the objects of all resources, or none if one is invalid.
     pub(super) async fn run(self) -> Result<(), CliError> {
-        let mut all = self.written.read()?;
-        self.written.place(&mut all, None)?;
-        let asker = self.written.asker()?;
+        let mut all = self.manifest.read()?;
+        self.manifest.place(&mut all, None)?;
+        let lookup = self.manifest.lookup()?;
         let nothing_told = DockerCoinsStatus::default();
         let mut objects = Vec::new();
         for coins in &all {
@@ -44,7 +42,7 @@ impl Render {
                     title(coins)
                 );
             }
-            let images = images(coins, &desired, &nothing_told, asker.as_ref()).await?;
+            let images = images(coins, &desired, &nothing_told, lookup.as_ref()).await?;
             images.tell(coins);
             objects.extend(plan(&desired, Some(&images.set)).objects());
         }

@@ -1,7 +1,4 @@
-//! `resolve`: what an image's name means, which logins are for it, and what its registry answers.
-//!
-//! It is the doctor for a condition that complains: it reads names, logins and answers with the operator's own
-//! eyes, from wherever it is run.
+//! `resolve`: resolves images as the operator does, and shows how: for finding out why a condition is false.
 
 use std::fmt;
 use std::io::{BufRead as _, Write as _};
@@ -12,10 +9,10 @@ use futures::{Stream, StreamExt as _, stream};
 use resolver::{Credential, NameError, Reference, Remaining, Request, Resolved, Resolver};
 use serde::Serialize;
 
-use super::asking::{Asker, Asking, explained, tell_of_plugins};
-use super::{CliError, Registries};
+use super::lookup::{Lookup, LookupArgs, print_plugin_failures, with_flag_hint};
+use super::{CliError, RegistryArgs};
 
-/// How many images are asked for at once.
+/// The most images resolved at once.
 const AT_ONCE: usize = 8;
 
 #[derive(Debug, Args)]
@@ -35,10 +32,10 @@ pub(super) struct Resolve {
     output: Output,
 
     #[command(flatten)]
-    asking: Asking,
+    lookup: LookupArgs,
 
     #[command(flatten)]
-    registries: Registries,
+    registries: RegistryArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,7 +46,7 @@ enum Output {
     Json,
 }
 
-/// What is to be said of one image.
+/// The result for one image.
 #[derive(Serialize)]
 struct Line {
     input: String,
@@ -67,7 +64,7 @@ struct Line {
     error: Option<String>,
 }
 
-/// What a name means.
+/// The parts of an image's name.
 #[derive(Serialize)]
 struct Name {
     registry: String,
@@ -78,14 +75,14 @@ struct Name {
     familiar: String,
 }
 
-/// A login that would be tried.
+/// A credential that would be tried.
 #[derive(Serialize)]
 struct Login {
     key: String,
     username: String,
 }
 
-/// What the registry answered.
+/// The registry's answer.
 #[derive(Serialize)]
 struct Answer {
     pinned: String,
@@ -93,13 +90,13 @@ struct Answer {
     media_type: String,
     endpoint: String,
     credential: Option<Login>,
-    /// For which there is an image; none where that is not known.
+    /// The platforms of the image; empty if unknown.
     platforms: Vec<String>,
     #[serde(rename = "rateLimit")]
     rate_limit: Option<RateLimit>,
 }
 
-/// How many pulls the registry has left for this login.
+/// The registry's rate limit for this credential.
 #[derive(Serialize)]
 struct RateLimit {
     remaining: u64,
@@ -191,11 +188,11 @@ impl Line {
 }
 
 impl Resolve {
-    /// Answers for every image, and says whether all of them are well.
+    /// Prints a result for each image. Returns whether all were resolved.
     pub(super) async fn run(self) -> Result<bool, CliError> {
-        let asker = self.asking.read(&self.registries, self.offline)?;
+        let lookup = self.lookup.read(&self.registries, self.offline)?;
         let mut lines = stream::iter(inputs(&self.images))
-            .map(|input| line(input, &asker))
+            .map(|input| line(input, &lookup))
             .buffered(AT_ONCE)
             .boxed_local();
         match self.output {
@@ -205,8 +202,8 @@ impl Resolve {
     }
 }
 
-/// What is to be said of one input.
-async fn line(input: Result<String, CliError>, asker: &Asker) -> Result<Line, CliError> {
+/// The result for one input.
+async fn line(input: Result<String, CliError>, lookup: &Lookup) -> Result<Line, CliError> {
     let input = input?;
     let reference = match Reference::parse(&input) {
         Ok(reference) => reference.or_latest(),
@@ -216,43 +213,43 @@ async fn line(input: Result<String, CliError>, asker: &Asker) -> Result<Line, Cl
         name: Some(Name::of(&reference)),
         ..Line::of(input)
     };
-    let of_file = asker.of_file();
+    let of_file = lookup.of_file();
     let mut request = Request {
         reference: &reference,
-        endpoint: asker.endpoint.as_ref(),
+        endpoint: lookup.endpoint.as_ref(),
         keyring: &of_file,
-        certificate_authority: asker.authority.as_deref(),
+        certificate_authority: lookup.authority.as_deref(),
     };
-    let Some(resolver) = &asker.resolver else {
+    let Some(resolver) = &lookup.resolver else {
         let login = |login: &Credential| Login {
             key: login.key().to_owned(),
             username: login.username().to_owned(),
         };
-        let logins = asker.logins.as_ref();
+        let logins = lookup.logins.as_ref();
         line.credentials = logins.map(|_| request.logins().into_iter().map(login).collect());
         return Ok(line);
     };
-    let at_hand = asker.keyring(&request).await;
+    let at_hand = lookup.keyring(&request).await;
     request.keyring = &at_hand;
     let began = Instant::now();
     let answer = resolver.resolve(&request).await;
     line.seconds = Some(rounded(began.elapsed()));
     match answer {
         Ok(resolved) => {
-            tell_of_plugins(&resolved);
+            print_plugin_failures(&resolved);
             let platforms = platforms(resolver, &request, &resolved).await;
             line.answer = Some(Answer::of(resolved, platforms));
         }
-        // It names the plugins that failed.
+        // The error names failed plugins.
         Err(error) => {
             line.reason = Some(error.reason());
-            line.error = Some(explained(&error));
+            line.error = Some(with_flag_hint(&error));
         }
     }
     Ok(line)
 }
 
-/// For which platforms there is an image; none where that can't be read, or would cost one of few pulls.
+/// The image's platforms; empty if they can't be read, or if few pulls are left.
 async fn platforms(resolver: &Resolver, request: &Request<'_>, resolved: &Resolved) -> Vec<String> {
     if resolved.remaining.is_some_and(|left| left.are_few()) {
         return Vec::new();
@@ -265,7 +262,7 @@ async fn platforms(resolver: &Resolver, request: &Request<'_>, resolved: &Resolv
     resolver.platforms(&request).await.unwrap_or_default()
 }
 
-/// The images that were named; where one is `-`, the lines of the standard input in its place, as they come.
+/// The images of the command line; `-` stands for the lines of the standard input.
 fn inputs(images: &[String]) -> impl Iterator<Item = Result<String, CliError>> + '_ {
     images.iter().flat_map(|image| {
         let lines: Box<dyn Iterator<Item = Result<String, CliError>>> = match image.as_str() {
@@ -295,7 +292,7 @@ async fn print_json(
         are_well &= line.error.is_none();
         let text = serde_json::to_string(&line).expect("texts and numbers are JSON");
         writeln!(out, "{text}").map_err(failed)?;
-        // Whoever reads along sees each answer of a registry when it comes.
+        // Each answer is shown as it arrives.
         if line.seconds.is_some() {
             out.flush().map_err(failed)?;
         }
@@ -304,7 +301,7 @@ async fn print_json(
     Ok(are_well)
 }
 
-/// One row an image, and below it what is wrong with those that have no answer.
+/// Prints one row per image, and the errors below.
 async fn print_table(
     lines: &mut (impl Stream<Item = Result<Line, CliError>> + Unpin),
 ) -> Result<bool, CliError> {
@@ -375,7 +372,7 @@ async fn print_table(
     Ok(problems.is_empty())
 }
 
-/// The rows, each column as wide as its widest cell; nothing where there is only their heading.
+/// Formats aligned columns; nothing if there is only the header.
 fn table<const N: usize>(rows: &[[String; N]]) -> String {
     if rows.len() < 2 {
         return String::new();

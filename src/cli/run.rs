@@ -1,4 +1,4 @@
-//! `run`: the operator itself, put together from its rooms, and ended in order.
+//! `run`: starts the operator's parts, and stops them in order.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::dockercoins::controller;
-use crate::registry::webhook::proof::Secret;
+use crate::registry::webhook::auth::Secret;
 use crate::registry::webhook::server;
 use crate::runtime::error::with_sources;
-use crate::telemetry::monitor::{self, Monitor};
+use crate::telemetry::server::{self as telemetry_server, Telemetry};
 use crate::telemetry::traces::{self, Traces};
 use clap::{Args, ValueEnum};
 use futures::FutureExt as _;
@@ -25,14 +25,13 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
-use super::election::Election;
-use super::{CliError, Registries, check, config};
+use super::leader_election::LeaderElectionArgs;
+use super::{CliError, RegistryArgs, check, config};
 
-/// The client logs each failed connection at level error, and each list that is refused, though the operator tells it too,
-/// and tries again.
+/// Without the client's own errors: the operator logs and retries failed connections and lists itself.
 const DEFAULT_LOG: &str = "info,kube_client::client::builder=off,kube_runtime::watcher=off";
 
-/// How many notifications of pushes may wait.
+/// The length of the queue of notifications.
 const PUSHES_MAX: usize = 1024;
 
 #[derive(Debug, Args)]
@@ -55,10 +54,10 @@ pub struct Run {
     concurrency: u16,
 
     #[command(flatten)]
-    registries: Registries,
+    registries: RegistryArgs,
 
     #[command(flatten)]
-    election: Election,
+    election: LeaderElectionArgs,
 
     /// The address to receive push notifications from registries on, such as 0.0.0.0:9000. Registries POST to
     /// /hooks/SECRET, or to /hooks with the secret in the Authorization header or a signature made with it. Default:
@@ -97,30 +96,30 @@ enum LogFormat {
 }
 
 impl Run {
-    /// Runs until it is told to stop.
+    /// Runs until SIGTERM or Ctrl-C.
     pub async fn run(self) -> Result<(), CliError> {
         let traces = self.traces()?;
         self.start_log(traces.as_ref())?;
         let shutdown = shutdown()?;
-        let monitor = Arc::new(Monitor::new(self.concurrency));
-        // It answers until everything else has ended.
+        let telemetry = Arc::new(Telemetry::new(self.concurrency));
+        // Metrics and probes are served until everything else has ended.
         let (ended, ends) = oneshot::channel::<()>();
-        let told = self.monitored(&monitor, ends).await?;
-        let done = self.work(Arc::clone(&monitor), shutdown).await;
+        let told = self.serve_telemetry(&telemetry, ends).await?;
+        let done = self.work(Arc::clone(&telemetry), shutdown).await;
         drop(ended);
         if let Some(told) = told {
             let _ = told.await;
         }
         if let Some(traces) = traces {
-            traces.finish().await;
+            traces.shutdown().await;
         }
         done
     }
 
-    /// Has the monitor answer at its address until `ends`.
-    async fn monitored(
+    /// Serves metrics and probes at `--http-address` until `ends`.
+    async fn serve_telemetry(
         &self,
-        monitor: &Arc<Monitor>,
+        telemetry: &Arc<Telemetry>,
         ends: oneshot::Receiver<()>,
     ) -> Result<Option<JoinHandle<()>>, CliError> {
         let Some(address) = &self.http_address else {
@@ -131,16 +130,16 @@ impl Run {
             .map_err(|error| CliError::File(format!("--http-address {address}"), error))?;
         info!(%address, "/metrics, /healthz and /readyz are served");
         let stop = async { drop(ends.await) };
-        let serve = monitor::serve(Arc::clone(monitor), listener, stop);
+        let serve = telemetry_server::serve(Arc::clone(telemetry), listener, stop);
         Ok(Some(tokio::spawn(serve)))
     }
 
     async fn work(
         self,
-        monitor: Arc<Monitor>,
+        telemetry: Arc<Telemetry>,
         shutdown: impl Future<Output = ()> + Clone + Send + 'static,
     ) -> Result<(), CliError> {
-        let stopping = Arc::clone(&monitor);
+        let stopping = Arc::clone(&telemetry);
         let shutdown = async move {
             shutdown.await;
             stopping.health.stops();
@@ -156,11 +155,11 @@ impl Run {
         }
         .map_err(|error| CliError::Unreachable(with_sources(&error)))?;
         tokio::select! {
-            looked = check::before_running(&client) => looked?,
+            looked = check::check_on_start(&client) => looked?,
             () = shutdown.clone() => return Ok(()),
         }
         let resolver =
-            resolver::Shared::new(self.registries.resolver(Some(monitor.metrics.clone()))?);
+            resolver::Shared::new(self.registries.resolver(Some(telemetry.metrics.clone()))?);
         let webhook = self.webhook().await?;
         let namespaces = if self.namespaces.is_empty() {
             "all".to_owned()
@@ -175,7 +174,7 @@ impl Run {
             concurrency = self.concurrency,
             "started"
         );
-        // A namespace that is named twice is still one.
+        // A namespace may be named twice.
         let namespaces: BTreeSet<String> = self
             .namespaces
             .into_iter()
@@ -187,44 +186,47 @@ impl Run {
                 let (told, pushes) = mpsc::channel(PUSHES_MAX);
                 let stop = shutdown.clone();
                 let limits = server::Limits::default();
-                let monitor = Arc::clone(&monitor);
-                let webhook = server::serve(listener, secret, told, limits, monitor, stop);
+                let telemetry = Arc::clone(&telemetry);
+                let webhook = server::serve(listener, secret, told, limits, telemetry, stop);
                 (Some(pushes), Some(tokio::spawn(webhook)))
             }
             None => (None, None),
         };
-        let (leadership, campaign) = self.election.begin(&client, shutdown.clone());
+        let (leadership, election) = self.election.start(&client, shutdown.clone());
         if self.election.leader_elect {
-            monitor.follows(&self.election.lease_name, leadership.clone());
+            telemetry.report_leadership(&self.election.lease_name, leadership.clone());
         }
         let work = controller::run(
             client,
             leadership,
             resolver,
             &namespaces,
-            monitor,
+            telemetry,
             pushes,
             shutdown,
         );
-        match campaign {
+        match election {
             None => work.await,
-            Some(campaign) => campaign.beside(work).await.map_err(CliError::Campaign)?,
+            Some(election) => election
+                .run_and_release(work)
+                .await
+                .map_err(CliError::Election)?,
         }
         if let Some(webhook) = webhook {
-            // It was told to stop with everything else, and has a deadline of its own.
+            // The webhook stops at `shutdown`, with a deadline of its own.
             let _ = webhook.await;
         }
         Ok(())
     }
 
-    /// Where traces go. A variable that is set to nothing says nothing.
+    /// The trace exporter. An empty environment variable counts as unset.
     fn traces(&self) -> Result<Option<Traces>, CliError> {
         let endpoint = self.otlp_endpoint.as_deref().filter(|url| !url.is_empty());
-        let traces = endpoint.map(Traces::to).transpose();
+        let traces = endpoint.map(Traces::export_to).transpose();
         traces.map_err(|error| CliError::Traces(with_sources(&error)))
     }
 
-    /// The webhook's address, taken, and the secret that its senders must show.
+    /// The webhook's listener and secret.
     async fn webhook(&self) -> Result<Option<(TcpListener, Secret)>, CliError> {
         let (Some(address), Some(file)) = (&self.webhook_address, &self.webhook_secret_file) else {
             return Ok(None);
@@ -243,7 +245,7 @@ impl Run {
 
     fn start_log(&self, traces: Option<&Traces>) -> Result<(), CliError> {
         let unknown = || CliError::LogLevel(self.log_level.clone());
-        // A word that is no level would be taken for a part of the program, of which alone all is logged.
+        // EnvFilter would take an unknown level for a target, and log only that.
         let is_level =
             |word: &str| word.contains(['=', '[']) || word.parse::<LevelFilter>().is_ok();
         if !self.log_level.split(',').all(is_level) {
@@ -270,7 +272,7 @@ impl Run {
     }
 }
 
-/// Done when the process is told to stop, by SIGTERM or Ctrl-C.
+/// Completes at SIGTERM or Ctrl-C.
 fn shutdown() -> Result<impl Future<Output = ()> + Clone + Send + 'static, CliError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;

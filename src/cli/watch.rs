@@ -1,11 +1,11 @@
-//! `watch`: a line a second with what a class looks at, until it is stopped.
+//! `watch`: prints readiness, workers, hash rate and coins every second.
 //!
-//! The figures are the web page's, read through the API server as whoever runs it. Nothing is written anywhere.
+//! The counters come from the web UI, through the API server's proxy. Nothing is written.
 
 use std::time::Duration;
 
 use crate::api::{DockerCoins, DockerCoinsStatus};
-use crate::cli::hash_rate::{Books, HEADING, Reading};
+use crate::cli::hash_rate::{HEADING, HashRate, Sample};
 use crate::dockercoins::component::Component;
 use crate::runtime::error::with_sources;
 use clap::Args;
@@ -18,14 +18,13 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::{CliError, config, write_out};
 
 /// The time between two lines.
-const BETWEEN_LINES: Duration = Duration::from_secs(1);
+const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long one question may take. The web page's server answers within a second, whatever happens to Redis; the
-/// original doesn't.
+/// The timeout of one request. This web UI answers within a second even without Redis; the original does not.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// The longest answer that is read, in bytes.
-const LONGEST_ANSWER: usize = 64 << 10;
+/// The most bytes read of a response.
+const MAX_RESPONSE: usize = 64 << 10;
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
@@ -43,12 +42,12 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Prints lines until Ctrl-C. Gives whether there is a hash rate, if that is all that was asked.
+    /// Prints lines until Ctrl-C. Returns false if `--once` found no hash rate.
     ///
     /// # Errors
-    /// When there is no DockerCoins to watch, or no API server that says so.
+    /// If there is no DockerCoins, or the API server can't be reached.
     pub(super) async fn run(self) -> Result<bool, CliError> {
-        // Whoever looks at the operator's requests, by its name, does not want these among them.
+        // A user agent of its own, so that these requests are not taken for the operator's.
         let config = config(self.context.as_deref(), "dockercoins-watch").await?;
         let namespace = self.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
@@ -57,7 +56,7 @@ impl Watch {
         let watched = Watched::find(client, namespace).await?;
         tokio::select! {
             told = watched.tell(self.once) => match told {
-                // Who reads it has seen enough: `watch | head`.
+                // The reader has exited: `watch | head`.
                 Err(CliError::File(_, error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(true),
                 told => told,
             },
@@ -66,7 +65,7 @@ impl Watch {
     }
 }
 
-/// The DockerCoins of a namespace.
+/// The DockerCoins resource to watch.
 struct Watched {
     client: Client,
     namespace: String,
@@ -74,7 +73,7 @@ struct Watched {
 }
 
 impl Watched {
-    /// The one that holds the namespace, which is the oldest.
+    /// Finds the namespace's oldest DockerCoins, which owns the objects.
     async fn find(client: Client, namespace: String) -> Result<Self, CliError> {
         let kind = ApiResource::erase::<DockerCoins>(&());
         let all: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &kind);
@@ -104,8 +103,8 @@ impl Watched {
     }
 
     async fn tell(&self, once: bool) -> Result<bool, CliError> {
-        let mut books = Books::default();
-        let mut next = interval(BETWEEN_LINES);
+        let mut hash_rate = HashRate::default();
+        let mut next = interval(LINE_INTERVAL);
         next.set_missed_tick_behavior(MissedTickBehavior::Delay);
         if !once {
             write_out(HEADING)?;
@@ -114,23 +113,23 @@ impl Watched {
             next.tick().await;
             let (status, read) = tokio::join!(self.status(), self.read());
             let is_missing = read.is_err();
-            books.enter(read);
-            // What can't be seen for a while is no reason to end: a class looks on.
+            hash_rate.record(read);
+            // A failed request must not end the watch.
             let line = match status {
-                Ok(status) => books.line(&status),
+                Ok(status) => hash_rate.line(&status),
                 Err(error) if once => return Err(error),
                 Err(error) => format!("{error}\n"),
             };
             if !once {
                 write_out(&line)?;
-            } else if is_missing || books.rate().is_some() {
+            } else if is_missing || hash_rate.rate().is_some() {
                 write_out(&format!("{HEADING}{line}"))?;
                 return Ok(!is_missing);
             }
         }
     }
 
-    /// What the operator tells of it.
+    /// Reads the resource's status.
     async fn status(&self) -> Result<DockerCoinsStatus, CliError> {
         let kind = ApiResource::erase::<DockerCoins>(&());
         let api: Api<DynamicObject> =
@@ -138,7 +137,7 @@ impl Watched {
         match timeout(DEADLINE, api.get_opt(&self.name)).await {
             Ok(Ok(Some(coins))) => {
                 let status = coins.data.get("status").cloned();
-                // One that a newer operator wrote is told as though there were none.
+                // A newer operator's status may not decode.
                 Ok(status
                     .and_then(|status| serde_json::from_value(status).ok())
                     .unwrap_or_default())
@@ -152,8 +151,8 @@ impl Watched {
         }
     }
 
-    /// The web page's figures, through the API server.
-    async fn read(&self) -> Result<Reading, String> {
+    /// Reads the web UI's counters through the API server's proxy.
+    async fn read(&self) -> Result<Sample, String> {
         let (namespace, service) = (&self.namespace, Component::Webui.name());
         let port = Component::Webui.port().unwrap_or_default();
         let path = format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy/json");
@@ -164,9 +163,9 @@ impl Watched {
             let answer = self.client.send(request).await;
             let answer = answer.map_err(|error| with_sources(&error))?;
             let status = answer.status().as_u16();
-            let body = Limited::new(answer.into_body(), LONGEST_ANSWER);
+            let body = Limited::new(answer.into_body(), MAX_RESPONSE);
             let body = body.collect().await.map_err(|error| error.to_string())?;
-            Reading::of(status, &String::from_utf8_lossy(&body.to_bytes()))
+            Sample::of(status, &String::from_utf8_lossy(&body.to_bytes()))
         };
         match timeout(DEADLINE, exchange).await {
             Ok(read) => read,

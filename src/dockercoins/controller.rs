@@ -33,15 +33,15 @@ use crate::api::{DockerCoins, Guarded};
 use crate::dockercoins::cluster::Cluster;
 use crate::dockercoins::error::Error;
 use crate::dockercoins::kinds::{Kind, each_kind, for_each_kind, is_of_interest};
-use crate::dockercoins::pushes::{self, Scope};
+use crate::dockercoins::pushes::{self, PushHandler};
 use crate::dockercoins::reconcile::{Context, on_error, reconcile};
-use crate::registry::webhook::payload::Pushed;
+use crate::registry::webhook::payload::Push;
 use crate::runtime::child::{slim, slim_child};
 use crate::runtime::leader::Leadership;
 use crate::runtime::watch::Watch;
 use crate::runtime::watch::state::{Need, WatchFailure};
 use crate::runtime::watch::watcher::{Watchable, events};
-use crate::telemetry::monitor::Monitor;
+use crate::telemetry::server::Telemetry;
 
 /// How long a burst of events of one resource is collected before it is looked at.
 const DEBOUNCE: Duration = Duration::from_millis(20);
@@ -64,8 +64,8 @@ pub async fn run(
     leadership: Leadership,
     resolver: Shared,
     namespaces: &[String],
-    monitor: Arc<Monitor>,
-    pushes: Option<Receiver<Vec<Pushed>>>,
+    monitor: Arc<Telemetry>,
+    pushes: Option<Receiver<Vec<Push>>>,
     shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) {
     let scopes: Vec<Option<&str>> = match namespaces {
@@ -87,8 +87,8 @@ pub async fn run(
         let context = Context::new(cluster, resolver.clone(), Arc::clone(&monitor));
         let context = Arc::new(context);
         let (store, writer) = reflector::store();
-        monitor.counts(store.clone());
-        told.push(Scope::new(store.clone(), Arc::clone(&context)));
+        monitor.report_resources(store.clone());
+        told.push(PushHandler::new(store.clone(), Arc::clone(&context)));
         let stop = shutdown.clone();
         controllers.push(run_scope(
             client.clone(),

@@ -13,7 +13,7 @@ use crate::dockercoins::reason::Reason;
 use crate::runtime::decide::Cause;
 use crate::runtime::event::Event;
 use crate::runtime::field_path::FieldPath;
-use crate::runtime::message::truncated;
+use crate::runtime::message::truncate;
 use crate::runtime::object_key::ObjectKey;
 use crate::runtime::observe::Drift;
 
@@ -124,7 +124,7 @@ fn text_of(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    truncated(text, VALUE_MAX)
+    truncate(&text, VALUE_MAX)
 }
 
 /// The event for digests that are new.

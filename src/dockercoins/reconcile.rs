@@ -42,7 +42,7 @@ use crate::runtime::observe::controller_uid;
 use crate::runtime::requeue::Requeue;
 use crate::runtime::retry::{LAST_DELAY, Retry};
 use crate::runtime::worker_pool::Turn;
-use crate::telemetry::metrics::Ended;
+use crate::telemetry::metrics::ReconcileResult;
 use crate::telemetry::traces;
 pub use context::Context;
 
@@ -153,14 +153,14 @@ async fn in_turn(object: Arc<Guarded>, context: &Context) -> Result<Action, Erro
 }
 
 /// How metrics count a reconcile. One that another replica must do is not counted.
-fn ended(done: &Result<Action, Error>, has_failed: bool) -> Option<Ended> {
+fn ended(done: &Result<Action, Error>, has_failed: bool) -> Option<ReconcileResult> {
     match done {
         Err(error) if error.is_not_leading() => None,
-        Err(error) if status::is_outdated(error) => Some(Ended::RequeueAfter),
-        Err(_) => Some(Ended::Error),
-        Ok(_) if has_failed => Some(Ended::Error),
-        Ok(action) if *action == Action::await_change() => Some(Ended::Success),
-        Ok(_) => Some(Ended::RequeueAfter),
+        Err(error) if status::is_outdated(error) => Some(ReconcileResult::RequeueAfter),
+        Err(_) => Some(ReconcileResult::Error),
+        Ok(_) if has_failed => Some(ReconcileResult::Error),
+        Ok(action) if *action == Action::await_change() => Some(ReconcileResult::Success),
+        Ok(_) => Some(ReconcileResult::RequeueAfter),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::dockercoins::error::Error;
 use crate::dockercoins::images::{ComponentImage, Images};
 use crate::dockercoins::observed::{ClaimState, DeploymentState};
 use crate::dockercoins::rollout::Rollout;
-use crate::runtime::message::{Message, TEXT_MAX, truncated};
+use crate::runtime::message::{Message, TEXT_MAX, truncate};
 use crate::runtime::object_key::ObjectKey;
 use crate::runtime::observe::Drift;
 use pods::{component_rollout, component_status};
@@ -107,7 +107,7 @@ pub fn status(
 fn bounded(warnings: Vec<String>) -> Vec<String> {
     let warnings = warnings.into_iter().take(WARNINGS_MAX);
     warnings
-        .map(|warning| truncated(warning, TEXT_MAX))
+        .map(|warning| truncate(&warning, TEXT_MAX))
         .collect()
 }
 
@@ -175,7 +175,7 @@ impl ConditionDraft {
             type_,
             status,
             reason: reason.to_owned(),
-            message: truncated(message, TEXT_MAX),
+            message: truncate(&message, TEXT_MAX),
         }
     }
 

@@ -1,12 +1,12 @@
-//! What registries tell by themselves: that something was pushed.
+//! The webhook for registries' push notifications.
 //!
-//! A notification saves waiting for the next interval, and decides nothing: what it names is asked for again, at
-//! the registry, as it would have been later. Whoever gets past [`proof`] can cause questions, never an answer.
+//! A notification only makes the operator resolve a tag earlier: the digest always comes from the registry. A forged
+//! notification that gets past [`auth`] can cause requests, but never choose an image.
 //!
-//! - [`payload`]: what a notification says, in whatever registry's dialect; pure;
-//! - [`proof`]: whether it comes from someone who knows the secret; pure;
-//! - [`server`]: the HTTP server before them.
+//! - [`payload`]: parses the notifications of all supported registries; pure;
+//! - [`auth`]: authenticates the sender; pure;
+//! - [`server`]: the HTTP server.
 
+pub mod auth;
 pub mod payload;
-pub mod proof;
 pub mod server;

@@ -16,7 +16,7 @@ use tracing::{Instrument as _, debug, field, info_span};
 
 use super::child::{self, Child};
 use super::error::{ApiError, Request, Verb};
-use super::leader::{Cut, Leadership};
+use super::leader::{Interrupted, Leadership};
 use super::names::{MANAGER, RELEASE_MANAGER};
 use super::observe::{Observed, Ownership};
 
@@ -56,7 +56,7 @@ impl ApiClient {
     #[must_use]
     pub fn for_any_replica(&self) -> Self {
         Self {
-            leadership: Leadership::alone(),
+            leadership: Leadership::without_election(),
             ..self.clone()
         }
     }
@@ -217,14 +217,14 @@ impl ApiClient {
         );
         let answer = self
             .leadership
-            .fenced(DEADLINE, sent)
+            .guard_write(DEADLINE, sent)
             .instrument(span.clone())
             .await;
         let answer = match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(ApiError::new(request, error)),
-            Err(Cut::Deposed) => Err(ApiError::NotLeading { request }),
-            Err(Cut::Late) => Err(ApiError::Timeout {
+            Err(Interrupted::NotLeading) => Err(ApiError::NotLeading { request }),
+            Err(Interrupted::TimedOut) => Err(ApiError::Timeout {
                 request,
                 seconds: DEADLINE.as_secs(),
             }),

@@ -4,10 +4,12 @@
 //! object that it has itself just changed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{PoisonError, RwLock};
+use std::sync::RwLock;
 
 use kube::ResourceExt;
 use kube::runtime::watcher;
+
+use super::sync;
 
 /// The objects of one kind that concern the operator.
 pub struct Cache<K> {
@@ -39,7 +41,7 @@ impl<K: ResourceExt> Cache<K> {
     /// What `read` makes of the object with this name; it gets `None` if there is none. The cache hands out no objects,
     /// so that what it keeps of them is its own affair.
     pub fn read<T>(&self, namespace: &str, name: &str, read: impl FnOnce(Option<&K>) -> T) -> T {
-        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let seen = sync::read(&self.seen);
         let here = seen.by_namespace.get(namespace);
         read(here.and_then(|here| here.get(name)))
     }
@@ -50,7 +52,7 @@ impl<K: ResourceExt> Cache<K> {
         namespace: Option<&str>,
         mut read: impl FnMut(&K) -> Option<T>,
     ) -> Vec<T> {
-        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let seen = sync::read(&self.seen);
         let namespaces: Vec<_> = match namespace {
             Some(namespace) => seen.by_namespace.get(namespace).into_iter().collect(),
             None => seen.by_namespace.values().collect(),
@@ -62,7 +64,7 @@ impl<K: ResourceExt> Cache<K> {
     /// Takes the answer to a write, unless the watch is newer: the object may have been deleted since, and no event would
     /// remove it again.
     pub fn wrote(&self, object: K) {
-        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = sync::write(&self.seen);
         if version(&object).is_none_or(|version| version > seen.watched_to) {
             seen.keep(object);
         }
@@ -70,7 +72,7 @@ impl<K: ResourceExt> Cache<K> {
 
     /// Takes an event of the watch.
     pub fn observe(&self, event: watcher::Event<K>) {
-        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = sync::write(&self.seen);
         if let watcher::Event::Apply(object)
         | watcher::Event::Delete(object)
         | watcher::Event::InitApply(object) = &event

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::api_client::ApiClient;
 use super::error::{ApiError, Request, Verb};
-use super::message::{Message, TEXT_MAX, truncated};
+use super::message::{Message, TEXT_MAX, truncate};
 use super::names::MANAGER;
 
 /// Something that people should see in `kubectl describe` and `kubectl events`.
@@ -52,7 +52,7 @@ impl ApiClient {
             ),
             reason: Some(event.reason.to_owned()),
             action: Some(event.action.to_owned()),
-            note: Some(truncated(event.note.to_string(), TEXT_MAX)),
+            note: Some(truncate(&event.note.to_string(), TEXT_MAX)),
             regarding: Some(regarding.clone()),
             reporting_controller: Some(format!("dockercoins.dev/{MANAGER}")),
             reporting_instance: Some(MANAGER.to_owned()),

@@ -15,11 +15,12 @@
 //! its RoleBinding went with it: such a namespace makes no replica unready that serves another one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::runtime::sync::lock;
 use crate::runtime::watch::{Describe, Readiness, Watches};
 use crate::runtime::worker_pool::Turns;
 
@@ -149,10 +150,6 @@ fn ready(namespaces: Vec<Readiness>) -> Result<(), String> {
         true => Ok(()),
         false => Err(faults.join(", ")),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,16 +1,12 @@
-//! Which of several replicas may write: the one that holds a Lease, and only until a moment of its own clock.
+//! Leader election by a Lease, with writes fenced by the leader's own clock.
 //!
-//! [`Leadership`] is what the rest of the operator knows of it. A replica that leads has a *term*, which ends when
-//! the lease is lost, and a moment until which it may write. With every renewal that moment moves on. It lies well
-//! before the one in which another may take the lease over, and both are counted from the same renewal: see
-//! [`Pace`]. So whoever was deposed without noticing, since it was stopped or could reach no one, writes nothing
-//! when it wakes.
+//! [`Leadership`] is what the rest of the operator sees. The leader may write until its renew deadline, which each
+//! renewal moves on and which lies well before the Lease can expire: see [`LeaseTimings`]. So a leader that was
+//! suspended or cut off writes nothing when it resumes.
 //!
-//! What can't be refused here is a request that has been handed to the network, or is in the API server's queue,
-//! when the moment passes: the rest of the lease is there for those to come to their end. Only the API server
-//! could refuse them later than that.
+//! A request already on its way at the renew deadline can't be recalled: the rest of the lease duration is for those.
 
-mod campaign;
+mod elector;
 mod lease;
 mod lease_api;
 
@@ -22,122 +18,119 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-pub use campaign::{Campaign, Candidate};
-pub use lease::Pace;
-pub use lease_api::Leases;
+pub use elector::{Election, LeaderElector};
+pub use lease::LeaseTimings;
+pub use lease_api::LeaseApi;
 
-/// What a replica may do.
+/// Whether this replica leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// Watch, and write nothing.
+enum LeaderState {
+    /// Another replica leads, or none.
     Standby,
-    /// Write.
-    Leads {
-        /// The how many-th time it leads.
+    /// This replica leads.
+    Leading {
+        /// Counts the times that this replica became the leader, from 1.
         term: u64,
-        /// Until when; `None` where it need not ask anyone.
+        /// The renew deadline; `None` without leader election.
         until: Option<Instant>,
     },
 }
 
-impl Standing {
+impl LeaderState {
     fn term(self) -> Option<u64> {
         match self {
             Self::Standby => None,
-            Self::Leads { term, .. } => Some(term),
+            Self::Leading { term, .. } => Some(term),
         }
     }
 
     fn until(self) -> Option<Instant> {
         match self {
             Self::Standby => None,
-            Self::Leads { until, .. } => until,
+            Self::Leading { until, .. } => until,
         }
     }
 
     fn may_write(self, now: Instant) -> bool {
         match self {
             Self::Standby => false,
-            Self::Leads { until, .. } => until.is_none_or(|until| now < until),
+            Self::Leading { until, .. } => until.is_none_or(|until| now < until),
         }
     }
 }
 
-/// Whether this replica leads, for whoever must know before writing. Cheap to clone; clones share everything.
+/// A handle to this replica's leadership. Clones share the state.
 #[derive(Clone, Debug)]
 pub struct Leadership {
-    /// Renewals move `until` on without waking anyone; only a term's begin and end are told.
-    standing: watch::Receiver<Standing>,
+    /// Receivers are only notified when a term begins or ends, not of renewals.
+    state: watch::Receiver<LeaderState>,
 }
 
-/// Why something was not done to its end.
+/// Why a write was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// This replica may not write, or may no longer.
-    Deposed,
-    /// It took longer than it may.
-    Late,
+pub enum Interrupted {
+    /// This replica does not lead, or stopped leading meanwhile.
+    NotLeading,
+    /// The write exceeded its timeout.
+    TimedOut,
 }
 
 impl Leadership {
-    /// The leadership of one that has no one beside it: it may write, always.
-    pub fn alone() -> Self {
-        let always = Standing::Leads {
+    /// Leads for ever: for a single replica.
+    pub fn without_election() -> Self {
+        let always = LeaderState::Leading {
             term: 1,
             until: None,
         };
-        let (_, standing) = watch::channel(always);
-        Self { standing }
+        let (_, state) = watch::channel(always);
+        Self { state }
     }
 
-    /// A leadership that is nobody's yet, and what decides it.
-    fn open() -> (watch::Sender<Standing>, Self) {
-        let (sender, standing) = watch::channel(Standing::Standby);
-        (sender, Self { standing })
+    /// A standby's leadership, and the sender that changes it.
+    fn channel() -> (watch::Sender<LeaderState>, Self) {
+        let (sender, state) = watch::channel(LeaderState::Standby);
+        (sender, Self { state })
     }
 
-    /// Whether this replica may write now.
+    /// Whether this replica leads, and its renew deadline has not passed.
     pub fn is_leading(&self) -> bool {
-        let (standing, now) = self.now();
-        standing.may_write(now)
+        let (state, now) = self.now();
+        state.may_write(now)
     }
 
-    /// How it stands, and when that was. The clock is read while the standing can't change: whoever was refused
-    /// because a term was over by the clock can rely on the next one being a new one.
-    fn now(&self) -> (Standing, Instant) {
-        let standing = self.standing.borrow();
-        (*standing, Instant::now())
+    /// The state and the time at which it was read. The clock is read under the channel's lock, so that a term that a
+    /// reader saw as over never continues.
+    fn now(&self) -> (LeaderState, Instant) {
+        let state = self.state.borrow();
+        (*state, Instant::now())
     }
 
-    /// Does something that may take `limit`, and is cut off in the moment in which this replica may no longer
-    /// write: nothing of it is done afterwards, not even a first step.
+    /// Runs a write with a timeout, and cancels the write at the renew deadline.
     ///
-    /// The clock is read before each step. A timer would not do: in a process that was stopped and wakes up, what
-    /// comes from the network may be served before the timers are.
+    /// The clock is read before each poll. A timer is not enough: in a process that resumes after a suspension, network
+    /// events may be served before timers are.
     ///
     /// # Errors
-    /// Why it was cut off.
-    pub async fn fenced<T>(
+    /// Why the write was cancelled.
+    pub async fn guard_write<T>(
         &self,
         limit: Duration,
         work: impl Future<Output = T>,
-    ) -> Result<T, Cut> {
+    ) -> Result<T, Interrupted> {
         let deadline = Instant::now() + limit;
         let mut work = pin!(work);
         let mut alarm = pin!(sleep_until(deadline));
         poll_fn(|context| {
             loop {
-                // Read anew each time: the lease may have been renewed since.
-                let (standing, now) = self.now();
-                if !standing.may_write(now) {
-                    return Poll::Ready(Err(Cut::Deposed));
+                // The Lease may have been renewed since the last poll.
+                let (state, now) = self.now();
+                if !state.may_write(now) {
+                    return Poll::Ready(Err(Interrupted::NotLeading));
                 }
                 if now >= deadline {
-                    return Poll::Ready(Err(Cut::Late));
+                    return Poll::Ready(Err(Interrupted::TimedOut));
                 }
-                let end = standing
-                    .until()
-                    .map_or(deadline, |until| until.min(deadline));
+                let end = state.until().map_or(deadline, |until| until.min(deadline));
                 if let Poll::Ready(done) = work.as_mut().poll(context) {
                     return Poll::Ready(Ok(done));
                 }
@@ -152,14 +145,14 @@ impl Leadership {
         .await
     }
 
-    /// Does something as long as this replica leads; `None` if it doesn't, or doesn't to the end.
+    /// Runs `work` during the current term; `None` if this replica does not lead, or stops leading meanwhile.
     pub async fn while_leading<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let mut standing = self.standing.clone();
-        let term = standing.borrow().term()?;
+        let mut state = self.state.clone();
+        let term = state.borrow().term()?;
         let lost = async {
-            let is_over = |standing: &Standing| standing.term() != Some(term);
-            // Where no one decides it any more, it ends by the clock alone.
-            if standing.wait_for(is_over).await.is_err() {
+            let is_over = |state: &LeaderState| state.term() != Some(term);
+            // The election's task has ended: only the renew deadline ends the term.
+            if state.wait_for(is_over).await.is_err() {
                 pending::<()>().await;
             }
         };
@@ -170,12 +163,12 @@ impl Leadership {
         }
     }
 
-    /// Waits for the next term after this one, and gives its number. The first is awaited by `None`.
+    /// Waits for a term other than `after`, and returns its number.
     pub async fn next_term(&self, after: Option<u64>) -> u64 {
-        let mut standing = self.standing.clone();
-        let is_next = |standing: &Standing| standing.term().is_some_and(|term| Some(term) != after);
-        // In a variable, since it holds a lock until it is dropped.
-        let next = standing.wait_for(is_next).await.map(|next| next.term());
+        let mut state = self.state.clone();
+        let is_next = |state: &LeaderState| state.term().is_some_and(|term| Some(term) != after);
+        // The borrowed state must be dropped before the next await.
+        let next = state.wait_for(is_next).await.map(|next| next.term());
         match next {
             Ok(Some(term)) => term,
             _ => pending().await,

@@ -35,10 +35,10 @@ impl From<&str> for Message {
 /// The longest text of a condition or an event, in bytes.
 pub const TEXT_MAX: usize = 1000;
 
-/// A text cut to `max` bytes, with an ellipsis where something is left out.
-pub fn truncated(text: String, max: usize) -> String {
+/// Cuts a text to at most `max` bytes, at a character's boundary, and marks the cut with `…` beyond them.
+pub fn truncate(text: &str, max: usize) -> String {
     if text.len() <= max {
-        return text;
+        return text.to_owned();
     }
     format!("{}…", &text[..text.floor_char_boundary(max)])
 }
@@ -48,9 +48,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_text_is_cut_at_a_character() {
-        assert_eq!(truncated("rng".into(), 3), "rng");
-        assert_eq!(truncated("rngs".into(), 3), "rng…");
-        assert_eq!(truncated("rü…".into(), 2), "r…");
+    fn a_long_text_is_cut_at_a_character_boundary() {
+        let cases = [
+            ("", 0, ""),
+            ("rng", 3, "rng"),
+            ("hasher", 3, "has…"),
+            ("añb", 2, "a…"),
+            ("añb", 3, "añ…"),
+            ("añb", 4, "añb"),
+        ];
+        for (text, max, expected) in cases {
+            assert_eq!(truncate(text, max), expected, "{text:?} to {max}");
+        }
     }
 }

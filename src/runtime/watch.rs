@@ -6,12 +6,14 @@
 pub mod state;
 pub mod watcher;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::{Stream, stream};
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
+
+use super::sync::lock;
 
 use state::{FIRST_PAUSE, Need, Target, WatchEvent, WatchFailure, WatchState};
 
@@ -239,10 +241,6 @@ impl Watch {
 async fn pause(requested: &Notify, least: Duration, rest: Duration) {
     tokio::time::sleep(least).await;
     let _ = tokio::time::timeout(rest, requested.notified()).await;
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

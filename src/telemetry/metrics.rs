@@ -1,11 +1,10 @@
-//! What the operator counts, under the names that dashboards know.
+//! Prometheus metrics, named as controller-runtime names them where it has the same; see `docs/metrics.md`.
 //!
-//! What happens is counted here as it happens; what is so, such as how many resources are ready, is looked at when
-//! someone asks ([`Now`]), so that it can't drift from the truth. Labels have few values: kinds, verbs, reasons, and
-//! of registries' hosts, which users choose, no more than [`HOSTS_MAX`]. `docs/metrics.md` has all of it for people.
+//! Counters are incremented as events happen. Gauges are computed for each scrape from a [`Snapshot`], so that they can't
+//! drift. Labels have few values; registries' hosts, which users choose, are limited to [`MAX_HOSTS`].
 
-mod bounded;
-mod text;
+mod format;
+mod label_limit;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,45 +21,45 @@ use resolver::{Asking, Observer};
 
 use crate::runtime::api_client::WriteObserver;
 use crate::runtime::error::Verb;
-use bounded::Bounded;
-pub use text::Format;
+pub use format::Format;
+use label_limit::LabelLimit;
 
-/// The controller's name, and its queue's.
+/// The label of the controller and of its work queue.
 const NAME: &str = "dockercoins";
 
-/// The most registries' hosts that are told apart; what more there are is called `other`.
-pub const HOSTS_MAX: usize = 50;
+/// The most values of the label `host`; further ones become `other`.
+pub const MAX_HOSTS: usize = 50;
 
-/// The most reasons of `Ready` that are told apart; there are fewer, unless someone else writes them.
-const REASONS_MAX: usize = 50;
+/// The most values of the label `reason`. The operator has fewer, but others may write conditions.
+const MAX_REASONS: usize = 50;
 
-/// The upper ends of the classes of reconciles' times, in seconds.
-const RECONCILE_SECONDS: [f64; 13] = [
+/// Histogram buckets of reconciles, in seconds.
+const RECONCILE_BUCKETS: [f64; 13] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 
-/// The same of registries' answers.
-const REGISTRY_SECONDS: [f64; 9] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+/// Histogram buckets of registry requests, in seconds.
+const REGISTRY_BUCKETS: [f64; 9] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 type Counters<const N: usize> = Family<Labels<N>, Counter>;
 type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
 
-/// How a reconcile ended.
+/// The result of a reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// There is nothing to come back for.
+pub enum ReconcileResult {
+    /// Done, without a requeue.
     Success,
-    /// Something failed, and is tried again.
+    /// Failed, with a retry.
     Error,
-    /// Nothing failed, and it comes back by itself: to ask registries again, or to write what waits its turn.
+    /// Done, with a requeue: to resolve tags again, or to write pending changes.
     RequeueAfter,
 }
 
-/// The counters.
+/// All metrics that are counted.
 pub struct Metrics {
     registry: Registry,
-    hosts: Bounded,
+    hosts: LabelLimit,
     reconciles: Counters<2>,
     reconcile_errors: Counters<1>,
     reconcile_seconds: Histograms,
@@ -75,35 +74,35 @@ pub struct Metrics {
     rate_limits: Family<Labels<1>, Gauge>,
 }
 
-/// What is so at the moment, and looked at when someone asks.
+/// The gauges at the time of a scrape.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Now {
-    /// How many reconciles may go on at once.
-    pub turns: u16,
-    /// How many do.
+pub struct Snapshot {
+    /// The number of workers.
+    pub max_concurrent: u16,
+    /// Workers that are busy.
     pub active: usize,
-    /// How many wait.
-    pub waiting: usize,
-    /// Of each kind, whether its watches are synced.
+    /// Resources that wait for a worker.
+    pub queued: usize,
+    /// Whether the watches of each kind are synced.
     pub synced: Vec<(&'static str, bool)>,
-    /// The resources' condition `Ready`: its status and its reason, one for each of them.
+    /// Status and reason of each resource's condition Ready.
     pub ready: Vec<(String, String)>,
-    /// The process, where the system tells of it.
+    /// The process metrics, on Linux.
     pub process: Option<Process>,
 }
 
-/// What the system tells of the process.
+/// The process metrics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Process {
-    /// The processor time that it has used.
+    /// CPU time used.
     pub cpu: Duration,
-    /// Its memory that is in use, in bytes.
+    /// Resident memory in bytes.
     pub resident_bytes: u64,
-    /// When it began, in seconds since 1970.
+    /// Start time in seconds since 1970.
     pub started: f64,
-    /// Its open files and connections.
+    /// Open file descriptors.
     pub open_fds: u64,
-    /// How many it may have.
+    /// The limit of file descriptors.
     pub max_fds: u64,
 }
 
@@ -114,7 +113,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Nothing has happened yet.
+    /// Metrics at zero.
     pub fn new() -> Metrics {
         let mut registry = Registry::default();
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -123,11 +122,11 @@ impl Metrics {
             "The operator's version",
             build,
         );
-        let seconds = || Histogram::new(RECONCILE_SECONDS);
-        let registry_seconds = || Histogram::new(REGISTRY_SECONDS);
+        let seconds = || Histogram::new(RECONCILE_BUCKETS);
+        let registry_seconds = || Histogram::new(REGISTRY_BUCKETS);
         let mut metrics = Metrics {
             registry,
-            hosts: Bounded::new(HOSTS_MAX),
+            hosts: LabelLimit::new(MAX_HOSTS),
             reconciles: Family::default(),
             reconcile_errors: Family::default(),
             reconcile_seconds: Family::new_with_constructor(seconds),
@@ -142,7 +141,7 @@ impl Metrics {
             rate_limits: Family::default(),
         };
         metrics.register();
-        metrics.begin();
+        metrics.init();
         metrics
     }
 
@@ -165,17 +164,17 @@ impl Metrics {
         } = self;
         registry.register(
             "controller_runtime_reconcile",
-            "Reconciles, by how they ended",
+            "Reconciles, by result",
             reconciles.clone(),
         );
         registry.register(
             "controller_runtime_reconcile_errors",
-            "Reconciles in which something failed that is tried again",
+            "Reconciles that failed and are retried",
             reconcile_errors.clone(),
         );
         registry.register(
             "controller_runtime_reconcile_time_seconds",
-            "How long a reconcile took from its first turn to its end, registries included",
+            "Duration of reconciles, registry requests included",
             reconcile_seconds.clone(),
         );
         registry.register(
@@ -185,93 +184,101 @@ impl Metrics {
         );
         registry.register(
             "dockercoins_writes",
-            "Writes to the API server, by what came of them",
+            "Writes to the API server, by result",
             writes.clone(),
         );
         registry.register(
             "dockercoins_heals",
-            "Objects that were changed or deleted behind the operator's back, and put right",
+            "Objects restored after a change or deletion by someone else",
             heals.clone(),
         );
         registry.register(
             "dockercoins_watch_failures",
-            "Watches that failed and were begun again",
+            "Watches that failed and were restarted",
             watch_failures.clone(),
         );
         registry.register(
             "dockercoins_pushes",
-            "Notifications of pushes, by what became of them",
+            "Webhook requests, by result",
             pushes.clone(),
         );
         registry.register(
             "dockercoins_registry_requests",
-            "Images that a registry was asked for, by what came of it",
+            "Images resolved at a registry, by result",
             registry_requests.clone(),
         );
         registry.register(
             "dockercoins_registry_request_seconds",
-            "How long a registry took to answer for an image, logins included",
+            "Time to resolve an image at a registry, logins included",
             registry_seconds.clone(),
         );
         registry.register(
             "dockercoins_registry_cache_hits",
-            "Questions answered by an answer that someone else had got",
+            "Images resolved from a shared answer",
             cache_hits.clone(),
         );
         registry.register(
             "dockercoins_registry_rate_limit_remaining",
-            "How many pulls the registry said last are left",
+            "Pulls left by the registry's last response",
             rate_limits.clone(),
         );
     }
 
-    /// Has what may happen stand at 0 until it does, so that its first time is an increase.
-    fn begin(&self) {
-        for ended in [Ended::Success, Ended::Error, Ended::RequeueAfter] {
-            drop(self.reconciles.get_or_create(&of_reconcile(ended)));
+    /// Starts reconcile series at 0, so that `increase()` sees the first one.
+    fn init(&self) {
+        for ended in [
+            ReconcileResult::Success,
+            ReconcileResult::Error,
+            ReconcileResult::RequeueAfter,
+        ] {
+            drop(self.reconciles.get_or_create(&reconcile_labels(ended)));
         }
-        drop(self.reconcile_errors.get_or_create(&of_controller()));
-        drop(self.reconcile_seconds.get_or_create(&of_controller()));
+        drop(self.reconcile_errors.get_or_create(&controller_label()));
+        drop(self.reconcile_seconds.get_or_create(&controller_label()));
     }
 
-    /// Counts a reconcile, which took so long from its first turn to its end.
-    pub fn reconciled(&self, ended: Ended, took: Duration) {
-        self.reconciles.get_or_create(&of_reconcile(ended)).inc();
-        if ended == Ended::Error {
-            self.reconcile_errors.get_or_create(&of_controller()).inc();
+    /// Counts a reconcile and its duration.
+    pub fn reconciled(&self, ended: ReconcileResult, took: Duration) {
+        self.reconciles
+            .get_or_create(&reconcile_labels(ended))
+            .inc();
+        if ended == ReconcileResult::Error {
+            self.reconcile_errors
+                .get_or_create(&controller_label())
+                .inc();
         }
-        let seconds = self.reconcile_seconds.get_or_create(&of_controller());
+        let seconds = self.reconcile_seconds.get_or_create(&controller_label());
         seconds.observe(took.as_secs_f64());
     }
 
-    /// Notes whether this replica holds the lease of this name.
-    pub fn leads(&self, lease: &str, is_leader: bool) {
+    /// Sets whether this replica holds the Lease of this name.
+    pub fn set_leader(&self, lease: &str, is_leader: bool) {
         let labels = [("name", Cow::Owned(lease.to_owned()))];
         self.leaders
             .get_or_create(&labels)
             .set(i64::from(is_leader));
     }
 
-    /// Counts an object that was put right.
+    /// Counts an object whose drift was corrected.
     pub fn healed(&self, kind: &str) {
-        self.heals.get_or_create(&of_kind(kind)).inc();
+        self.heals.get_or_create(&kind_label(kind)).inc();
     }
 
-    /// Counts a watch that failed.
+    /// Counts a failed watch.
     pub fn watch_failed(&self, kind: &str) {
-        self.watch_failures.get_or_create(&of_kind(kind)).inc();
+        self.watch_failures.get_or_create(&kind_label(kind)).inc();
     }
 
-    /// Counts a notification of a push, by what became of it.
-    pub fn notified(&self, result: &'static str) {
+    /// Counts a webhook request by its result.
+    pub fn record_notification(&self, result: &'static str) {
         self.pushes
             .get_or_create(&[("result", result.into())])
             .inc();
     }
 
-    /// Everything, in this format.
-    pub fn render(&self, now: &Now, format: Format) -> String {
-        text::write(&[&self.registry, &now.registry()], format)
+    /// All metrics in this format.
+    pub fn render(&self, snapshot: &Snapshot, format: Format) -> String {
+        format::write(&[&self.registry, &snapshot.registry()], format)
     }
 }
 
@@ -294,10 +301,10 @@ impl WriteObserver for Metrics {
 
 impl Observer for Metrics {
     fn asked(&self, asking: &Asking<'_>) {
-        let host = self.hosts.name(&asking.host.authority());
+        let host = self.hosts.label(&asking.host.authority());
         let result = match asking.failure {
             None => Cow::Borrowed("ok"),
-            Some(failure) => Cow::Owned(text::underscored(failure.reason())),
+            Some(failure) => Cow::Owned(format::snake_case(failure.reason())),
         };
         let of_host = [("host", Cow::Owned(host.clone()))];
         let labels = [("host", Cow::Owned(host)), ("result", result)];
@@ -315,44 +322,44 @@ impl Observer for Metrics {
     }
 }
 
-impl Now {
+impl Snapshot {
     fn registry(&self) -> Registry {
         let mut registry = Registry::default();
         let gauge = |value: usize| {
             let family = Family::<Labels<1>, Gauge>::default();
             let value = i64::try_from(value).unwrap_or(i64::MAX);
-            family.get_or_create(&of_controller()).set(value);
+            family.get_or_create(&controller_label()).set(value);
             family
         };
         registry.register(
             "controller_runtime_active_workers",
-            "Reconciles that have a turn",
+            "Reconciles under way",
             gauge(self.active),
         );
         registry.register(
             "controller_runtime_max_concurrent_reconciles",
-            "How many reconciles may have a turn at once",
-            gauge(self.turns.into()),
+            "The most reconciles at once",
+            gauge(self.max_concurrent.into()),
         );
         let depth = Family::<Labels<1>, Gauge>::default();
         depth
             .get_or_create(&[("name", NAME.into())])
-            .set(i64::try_from(self.waiting).unwrap_or(i64::MAX));
-        registry.register("workqueue_depth", "Resources that wait for a turn", depth);
+            .set(i64::try_from(self.queued).unwrap_or(i64::MAX));
+        registry.register("workqueue_depth", "Resources that wait for a worker", depth);
         let synced = Family::<Labels<1>, Gauge>::default();
         for (kind, is_synced) in &self.synced {
             synced
-                .get_or_create(&of_kind(kind))
+                .get_or_create(&kind_label(kind))
                 .set(i64::from(*is_synced));
         }
         registry.register(
             "dockercoins_watch_synced",
-            "Whether what is known of this kind is complete and kept up to date",
+            "Whether the watches of this kind are synced",
             synced,
         );
         registry.register(
             "dockercoins_resources",
-            "DockerCoins there are, by their condition Ready",
+            "DockerCoins resources, by their condition Ready",
             self.resources(),
         );
         if let Some(process) = &self.process {
@@ -363,7 +370,7 @@ impl Now {
 
     fn resources(&self) -> Family<Labels<2>, Gauge> {
         let mut counts = BTreeMap::from([(("True", "Ready"), 0)]);
-        let reasons = Bounded::new(REASONS_MAX);
+        let reasons = LabelLimit::new(MAX_REASONS);
         let named: Vec<(&str, String)> = self
             .ready
             .iter()
@@ -373,7 +380,7 @@ impl Now {
                     "False" => "False",
                     _ => "Unknown",
                 };
-                (status, reasons.name(reason))
+                (status, reasons.label(reason))
             })
             .collect();
         for (status, reason) in &named {
@@ -402,7 +409,7 @@ impl Process {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
             gauge
         };
-        registry.register("process_cpu_seconds", "Processor time used", cpu);
+        registry.register("process_cpu_seconds", "CPU time used", cpu);
         registry.register(
             "process_resident_memory_bytes",
             "Memory in use",
@@ -420,27 +427,27 @@ impl Process {
         );
         registry.register(
             "process_max_fds",
-            "How many of them there may be",
+            "Limit of open files and connections",
             gauge(self.max_fds),
         );
     }
 }
 
-fn of_controller() -> Labels<1> {
+fn controller_label() -> Labels<1> {
     [("controller", NAME.into())]
 }
 
-fn of_reconcile(ended: Ended) -> Labels<2> {
+fn reconcile_labels(ended: ReconcileResult) -> Labels<2> {
     let result = match ended {
-        Ended::Success => "success",
-        Ended::Error => "error",
-        Ended::RequeueAfter => "requeue_after",
+        ReconcileResult::Success => "success",
+        ReconcileResult::Error => "error",
+        ReconcileResult::RequeueAfter => "requeue_after",
     };
-    let [controller] = of_controller();
+    let [controller] = controller_label();
     [controller, ("result", result.into())]
 }
 
-fn of_kind(kind: &str) -> Labels<1> {
+fn kind_label(kind: &str) -> Labels<1> {
     [("kind", Cow::Owned(kind.to_owned()))]
 }
 

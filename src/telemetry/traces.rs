@@ -4,12 +4,12 @@
 //! The spans themselves are where the steps are; here is decided which of them are sent, and to whom.
 //!
 //! A reconcile that asked nobody anything found nothing to do, and is not sent. Nothing of the log goes along, and
-//! nothing of the spans into the log. What can't be delivered is lost, and told now and then; no reconcile waits
-//! for it.
+//! nothing of the spans into the log. Spans that can't be delivered are lost, with a
+//! warning every five minutes; no reconcile waits for them.
 
-mod counts;
-mod post;
-mod worth;
+mod delivery;
+mod http_client;
+mod tail_sampler;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,22 +26,22 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-use counts::{Counted, Counts};
-use post::Post;
-use worth::Worth;
+use delivery::{CountingExporter, DeliveryStats};
+use http_client::OtlpClient;
+use tail_sampler::TailSampler;
 
 /// What the operator calls itself, unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` says otherwise.
 const SERVICE: &str = "dockercoins-operator";
 
 /// How long the last spans may take to arrive, once everything else has ended: with the time that a reconcile is
 /// given to end, it is less than the 30 s that Kubernetes gives a pod.
-const LAST: Duration = Duration::from_secs(3);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where traces go.
 #[derive(Debug)]
 pub struct Traces {
     provider: SdkTracerProvider,
-    counts: Arc<Counts>,
+    stats: Arc<DeliveryStats>,
 }
 
 /// Why traces can't be sent to where they were to go.
@@ -77,36 +77,37 @@ impl Traces {
     ///
     /// # Errors
     /// A [`TracesError`] that says which setting is wrong.
-    pub fn to(endpoint: &str) -> Result<Self, TracesError> {
+    pub fn export_to(endpoint: &str) -> Result<Self, TracesError> {
         let address = traces_address(endpoint)?;
         if let Ok(protocol) = std::env::var("OTEL_EXPORTER_OTLP_PROTOCOL")
             && !["", "http/protobuf"].contains(&protocol.as_str())
         {
             return Err(TracesError::Protocol(protocol));
         }
-        let counts = Arc::new(Counts::new(endpoint.to_owned()));
+        let stats = Arc::new(DeliveryStats::new(endpoint.to_owned()));
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(&address);
         let exporter = match address.starts_with("https:") {
             true => {
-                let post = Post::by_tls(Arc::clone(&counts)).map_err(TracesError::Roots)?;
-                exporter.with_http_client(post)
+                let client =
+                    OtlpClient::with_tls(Arc::clone(&stats)).map_err(TracesError::Roots)?;
+                exporter.with_http_client(client)
             }
             // A machine without certificate authorities will do.
-            false => exporter.with_http_client(Post::plain(Arc::clone(&counts))),
+            false => exporter.with_http_client(OtlpClient::plain(Arc::clone(&stats))),
         };
         let exporter = exporter
             .build()
             .map_err(|error| TracesError::Settings(error.to_string()))?;
-        let exporter = Counted::new(exporter, Arc::clone(&counts));
+        let exporter = CountingExporter::new(exporter, Arc::clone(&stats));
         let queue = BatchSpanProcessor::builder(exporter).build();
         let provider = SdkTracerProvider::builder()
             .with_resource(resource())
-            .with_span_processor(Worth::new(queue, Arc::clone(&counts)))
+            .with_span_processor(TailSampler::new(queue, Arc::clone(&stats)))
             .build();
-        Ok(Self { provider, counts })
+        Ok(Self { provider, stats })
     }
 
     /// What takes the spans from the program, beside the log.
@@ -125,13 +126,13 @@ impl Traces {
     }
 
     /// Sends what is left, as far as it can be sent within three seconds.
-    pub async fn finish(self) {
+    pub async fn shutdown(self) {
         let provider = self.provider;
-        let shut_down = move || provider.shutdown_with_timeout(LAST);
+        let shut_down = move || provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT);
         // It waits for another thread, which needs this one's runtime.
         let done = tokio::task::spawn_blocking(shut_down).await;
         debug!(?done, "traces have ended");
-        let lost = self.counts.lost();
+        let lost = self.stats.lost();
         if lost > 0 {
             warn!(spans = lost, "the last traces were not delivered");
         }
@@ -147,8 +148,7 @@ pub fn is_span(meta: &Metadata<'_>) -> bool {
     meta.is_span() && (is_ours(env!("CARGO_CRATE_NAME")) || is_ours("resolver"))
 }
 
-/// Notes that what a span tells of failed, by the failure's stable name. Its words may hold what is nobody's
-/// business here, and are told in the resource's conditions.
+/// Marks a span as failed, by the stable reason alone: messages may hold what must not leave the cluster.
 pub fn failed(span: &Span, reason: &str) {
     span.record("error.type", reason);
     span.record("otel.status_code", "ERROR");
@@ -170,7 +170,7 @@ fn traces_address(endpoint: &str) -> Result<String, TracesError> {
     Ok(address)
 }
 
-/// Who sends the traces. What the environment says of it counts more.
+/// The OpenTelemetry resource. The environment's attributes win.
 fn resource() -> Resource {
     let ours = [
         KeyValue::new("service.name", SERVICE),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_and_a_login_in_it_is_not_shown() {
+    fn an_invalid_url_is_rejected_without_its_login() {
         for endpoint in [
             "collector:4318",
             "grpc://collector:4317",

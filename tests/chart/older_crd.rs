@@ -121,7 +121,7 @@ async fn a_check_tells_that_there_is_no_crd() {
     assert!(!checked.success);
     assert_eq!(
         checked.err,
-        "the CRD is not this operator's; one that was just installed is waited for, 10 s at most\n"
+        "the CRD is not this operator's; waiting up to 10 s in case it was just installed\n"
     );
     assert_eq!(
         checked.out,

@@ -72,7 +72,8 @@ async fn at_work(namespace: &Namespace, options: &[&str]) -> (Operator, Operator
     let a = replica(namespace, "a", options).await;
     until_holds(namespace, "a").await;
     let b = replica(namespace, "b", options).await;
-    b.until_logged("stands by: another holds the lease").await;
+    b.until_logged("standby: another replica holds the Lease")
+        .await;
     namespace.create(COINS, &images, json!({})).await;
     namespace.run_pods_to_rest(COINS).await;
     (a, b)
@@ -276,8 +277,9 @@ async fn a_paused_leader_writes_nothing_when_it_wakes() {
     let woke = Timestamp::now();
     a.signal("CONT");
     // It may see first that the time is over, or that another has it.
-    a.until_logged("leads no longer: ").await;
-    a.until_logged("stands by: another holds the lease").await;
+    a.until_logged("stopped leading: ").await;
+    a.until_logged("standby: another replica holds the Lease")
+        .await;
     // Something that a sees too, and would do if it led.
     change(&namespace, "again-by-b").await;
     until_changed(&namespace, "again-by-b").await;
@@ -289,7 +291,7 @@ async fn a_paused_leader_writes_nothing_when_it_wakes() {
         assert!(late.is_empty(), "{late:#?}");
     }
     only_leaders_wrote(&namespace, SECONDS);
-    assert!(!b.log().contains("leads no longer"));
+    assert!(!b.log().contains("stopped leading"));
 }
 
 #[tokio::test]
@@ -305,14 +307,15 @@ async fn a_leader_that_is_cut_off_stops_before_the_other_starts_and_stands_by_wh
     namespace.run_pods(COINS).await;
 
     proxy.cut();
-    a.until_logged("leads no longer: the lease was not renewed in time")
+    a.until_logged("stopped leading: the Lease was not renewed")
         .await;
-    assert!(!b.log().contains("leads: it holds the lease"));
+    assert!(!b.log().contains("leading: this replica holds the Lease"));
     until_holds(&namespace, "b").await;
     change(&namespace, "by-b").await;
     until_changed(&namespace, "by-b").await;
     proxy.mend();
-    a.until_logged("stands by: another holds the lease").await;
+    a.until_logged("standby: another replica holds the Lease")
+        .await;
     change(&namespace, "again-by-b").await;
     until_changed(&namespace, "again-by-b").await;
     only_leaders_wrote(&namespace, SECONDS);
@@ -329,7 +332,8 @@ async fn one_that_begins_to_lead_writes_nothing_by_a_resource_that_its_watch_has
     let relay = Relay::start(account.path()).await;
     let relayed = relay.kubeconfig();
     let b = Operator::start_replica(&namespace, "b", relayed.path(), &SHORT);
-    b.until_logged("stands by: another holds the lease").await;
+    b.until_logged("standby: another replica holds the Lease")
+        .await;
     namespace.create(COINS, &images, json!({})).await;
     namespace.run_pods(COINS).await;
 
@@ -361,13 +365,14 @@ async fn an_api_server_that_was_away_finds_one_leader_again() {
     let a = replica_behind(&namespace, "a", &proxy).await;
     until_holds(&namespace, "a").await;
     let b = replica_behind(&namespace, "b", &proxy).await;
-    b.until_logged("stands by: another holds the lease").await;
+    b.until_logged("standby: another replica holds the Lease")
+        .await;
     namespace.create(COINS, &images, json!({})).await;
     namespace.run_pods(COINS).await;
 
     let cut = Instant::now();
     proxy.cut();
-    a.until_logged("leads no longer: the lease was not renewed in time")
+    a.until_logged("stopped leading: the Lease was not renewed")
         .await;
     // By now the lease has run out for everyone, and no one can take it.
     until("it has been away for two leases", async || {
@@ -378,7 +383,7 @@ async fn an_api_server_that_was_away_finds_one_leader_again() {
     })
     .await;
     b.until_logged("did not answer").await;
-    assert!(!b.log().contains("leads: it holds the lease"));
+    assert!(!b.log().contains("leading: this replica holds the Lease"));
     change(&namespace, "meanwhile").await;
     proxy.mend();
     until_changed(&namespace, "meanwhile").await;
@@ -410,7 +415,8 @@ async fn another_tool_s_lease_is_waited_for_whatever_its_clock_says() {
         namespace.make::<Lease>(of_another_tool(clock)).await;
         namespace.create(COINS, &images, json!({})).await;
         let a = replica(&namespace, "a", &SHORT).await;
-        a.until_logged("stands by: another holds the lease").await;
+        a.until_logged("standby: another replica holds the Lease")
+            .await;
         // It is renewed once, after a while.
         let mut renewal = of_another_tool(clock);
         renewal["metadata"] = json!({});
@@ -443,8 +449,8 @@ async fn a_lease_that_is_deleted_is_written_again_by_whoever_leads() {
     assert_eq!(transitions(&lease), Some(0));
     change(&namespace, "after").await;
     until_changed(&namespace, "after").await;
-    assert!(!a.log().contains("leads no longer"));
-    assert!(!b.log().contains("leads: it holds the lease"));
+    assert!(!a.log().contains("stopped leading"));
+    assert!(!b.log().contains("leading: this replica holds the Lease"));
     only_leaders_wrote(&namespace, SECONDS);
 }
 
@@ -455,7 +461,7 @@ async fn one_that_is_taken_from_the_leader_by_hand_ends_its_term_at_once() {
     let (a, _b) = at_work(&namespace, &[]).await;
     let taken = json!({ "spec": { "holderIdentity": "someone" } });
     namespace.patch::<Lease>(LEASE, taken).await;
-    a.until_logged("leads no longer: the lease was taken from it")
+    a.until_logged("stopped leading: another replica took the Lease")
         .await;
     // And it is free again as soon as they say so.
     let free = json!({ "spec": { "holderIdentity": "" } });

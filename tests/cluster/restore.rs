@@ -115,7 +115,11 @@ async fn who_stands_by_tells_of_a_namespace_that_does_not_exist_too() {
     let operator = Operator::start_replica(&some, "a", account.path(), &options);
     let told = format!("there is no namespace {name}: create it, or mend --namespace");
     operator.until_logged(&told).await;
-    assert!(!operator.log().contains("leads: it holds the lease"));
+    assert!(
+        !operator
+            .log()
+            .contains("leading: this replica holds the Lease")
+    );
 }
 
 #[tokio::test]

@@ -3,18 +3,18 @@ use serde_json::json;
 
 use super::*;
 
-fn reading(hashes: u64, at: f64) -> Result<Reading, String> {
-    Ok(Reading {
+fn sample(hashes: u64, at: f64) -> Result<Sample, String> {
+    Ok(Sample {
         coins: hashes / 16,
         hashes,
         at,
     })
 }
 
-fn books(read: impl IntoIterator<Item = Result<Reading, String>>) -> Books {
-    let mut books = Books::default();
-    read.into_iter().for_each(|read| books.enter(read));
-    books
+fn hash_rate(read: impl IntoIterator<Item = Result<Sample, String>>) -> HashRate {
+    let mut hash_rate = HashRate::default();
+    read.into_iter().for_each(|read| hash_rate.record(read));
+    hash_rate
 }
 
 fn status(ready: &str, reason: &str, message: &str) -> DockerCoinsStatus {
@@ -34,12 +34,12 @@ fn status(ready: &str, reason: &str, message: &str) -> DockerCoinsStatus {
 }
 
 #[test]
-fn an_answer_has_the_types_of_the_original() {
-    let read = |body: &str| Reading::of(200, body);
+fn a_response_is_parsed_with_the_original_types() {
+    let read = |body: &str| Sample::of(200, body);
     let at = 1_795_474_245.271;
     assert_eq!(
         read(r#"{"coins":1,"hashes":"4","now":1795474245.271}"#),
-        Ok(Reading {
+        Ok(Sample {
             coins: 1,
             hashes: 4,
             at
@@ -47,7 +47,7 @@ fn an_answer_has_the_types_of_the_original() {
     );
     assert_eq!(
         read(r#"{"coins":0,"hashes":null,"now":1795474245.271}"#),
-        Ok(Reading {
+        Ok(Sample {
             coins: 0,
             hashes: 0,
             at
@@ -57,7 +57,7 @@ fn an_answer_has_the_types_of_the_original() {
 }
 
 #[test]
-fn an_answer_without_figures_is_told_by_who_gave_it() {
+fn a_failed_response_names_its_sender() {
     let no_redis = r#"{"error":"redis at redis:6379: Connection refused"}"#;
     let no_pods = r#"{"kind":"Status","message":"no endpoints available for service \"webui:80\"","code":503}"#;
     for (status, body, told) in [
@@ -83,18 +83,18 @@ fn an_answer_without_figures_is_told_by_who_gave_it() {
             "the web page's figures can't be read: is it DockerCoins' page?",
         ),
     ] {
-        assert_eq!(Reading::of(status, body), Err(told.to_owned()));
+        assert_eq!(Sample::of(status, body), Err(told.to_owned()));
     }
 }
 
 #[test]
 fn a_rate_is_the_mean_of_five_to_ten_seconds() {
-    let steps = (0..20).map(|second| reading(second * second, second as f64));
-    let mut books = Books::default();
+    let steps = (0..20).map(|second| sample(second * second, second as f64));
+    let mut hash_rate = HashRate::default();
     let rates: Vec<Option<f64>> = steps
         .map(|read| {
-            books.enter(read);
-            books.rate()
+            hash_rate.record(read);
+            hash_rate.rate()
         })
         .collect();
     assert_eq!(rates[..5], [None; 5]);
@@ -104,55 +104,55 @@ fn a_rate_is_the_mean_of_five_to_ten_seconds() {
 }
 
 #[test]
-fn a_count_that_shrinks_begins_anew() {
-    let before = [reading(100, 0.0), reading(150, 5.0)];
-    let mut books = books(before);
-    assert_eq!(books.rate(), Some(10.0));
-    books.enter(reading(7, 6.0));
-    assert_eq!((books.rate(), books.coins()), (None, Some(0)));
-    books.enter(reading(22, 11.0));
-    assert_eq!(books.rate(), Some(3.0));
+fn shrinking_counters_restart_the_window() {
+    let before = [sample(100, 0.0), sample(150, 5.0)];
+    let mut hash_rate = hash_rate(before);
+    assert_eq!(hash_rate.rate(), Some(10.0));
+    hash_rate.record(sample(7, 6.0));
+    assert_eq!((hash_rate.rate(), hash_rate.coins()), (None, Some(0)));
+    hash_rate.record(sample(22, 11.0));
+    assert_eq!(hash_rate.rate(), Some(3.0));
 }
 
 #[test]
-fn the_same_answer_twice_is_no_time_that_passed() {
-    let books = books([reading(100, 5.0), reading(100, 5.0)]);
-    assert_eq!(books.rate(), None);
+fn a_repeated_sample_adds_no_time() {
+    let hash_rate = hash_rate([sample(100, 5.0), sample(100, 5.0)]);
+    assert_eq!(hash_rate.rate(), None);
 }
 
 #[test]
-fn no_time_counts_in_which_nothing_could_be_read() {
+fn a_failed_sample_restarts_the_window() {
     let away = Err("the web page can't be reached: why".to_owned());
-    let mut books = books([reading(0, 0.0), reading(50, 5.0), away]);
-    assert_eq!((books.rate(), books.coins()), (None, None));
-    books.enter(reading(50, 60.0));
-    assert_eq!((books.rate(), books.coins()), (None, Some(3)));
+    let mut hash_rate = hash_rate([sample(0, 0.0), sample(50, 5.0), away]);
+    assert_eq!((hash_rate.rate(), hash_rate.coins()), (None, None));
+    hash_rate.record(sample(50, 60.0));
+    assert_eq!((hash_rate.rate(), hash_rate.coins()), (None, Some(3)));
 }
 
 #[test]
-fn a_long_message_is_cut() {
+fn a_long_note_is_truncated() {
     let long = status("False", "NotFoundOrNoAccess", &"é".repeat(1000));
-    let line = Books::default().line(&long);
+    let line = HashRate::default().line(&long);
     assert_eq!(
         line,
         format!(
             "False       9/10         -        -  NotFoundOrNoAccess: {}…\n",
-            "é".repeat(60)
+            "é".repeat(30)
         )
     );
 }
 
 #[test]
-fn a_line_stands_under_its_heading_and_its_end_says_what_is_not_well() {
-    let mining = books([reading(0, 0.0), reading(49, 5.0)]);
-    let away = books([Err("the web page can't be reached: why".to_owned())]);
+fn a_line_is_aligned_with_its_header_and_ends_with_a_note() {
+    let mining = hash_rate([sample(0, 0.0), sample(49, 5.0)]);
+    let away = hash_rate([Err("the web page can't be reached: why".to_owned())]);
     let well = status("True", "Ready", "all is rolled out");
     let not_yet = status("False", "RolloutInProgress", "worker: 9 of 10\nare ready");
     let lines = [
         mining.line(&well),
         mining.line(&not_yet),
         away.line(&not_yet),
-        Books::default().line(&DockerCoinsStatus::default()),
+        HashRate::default().line(&DockerCoinsStatus::default()),
     ];
     assert_eq!(
         format!("{HEADING}{}", lines.concat()),

@@ -35,7 +35,7 @@ fn json_is_read_too() {
 }
 
 #[test]
-fn a_file_without_a_resource_says_so() {
+fn a_file_without_a_resource_is_rejected() {
     for text in ["", "\n", "# nothing\n---\n---\n", "null"] {
         assert_eq!(
             refused(text),
@@ -46,7 +46,7 @@ fn a_file_without_a_resource_says_so() {
 }
 
 #[test]
-fn a_broken_file_is_told_by_line_and_column() {
+fn a_syntax_error_has_line_and_column() {
     for (text, told) in [
         ("a: [", "line 1, column 4: unclosed bracket '['"),
         (
@@ -67,7 +67,7 @@ fn a_broken_file_is_told_by_line_and_column() {
 }
 
 #[test]
-fn another_kind_is_named_with_its_document() {
+fn another_kind_is_rejected_with_its_document() {
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: demo}\n";
     let end = "and only a DockerCoins of dockercoins.dev/v1alpha1 can be read from here: take it out of the file";
     assert_eq!(
@@ -94,7 +94,7 @@ fn another_kind_is_named_with_its_document() {
 }
 
 #[test]
-fn every_field_that_there_is_not_is_named() {
+fn every_unknown_field_is_named() {
     let text = format!(
         "{HEAD}spek: {{}}\nmetadata: {{name: a, lables: {{}}}}\nspec:\n  flavour: mint\n  worker: {{env: [{{name: A, valeu: b}}], podLabels: {{any: name}}}}\n"
     );
@@ -113,7 +113,7 @@ fn every_field_that_there_is_not_is_named() {
 }
 
 #[test]
-fn every_part_with_a_value_of_another_type_is_named() {
+fn every_part_with_a_wrong_type_is_named() {
     assert_eq!(
         refused_spec("{resolve: {policy: Sometimes}, tag: 1, worker: {replicas: two}}"),
         [
@@ -131,13 +131,13 @@ fn every_part_with_a_value_of_another_type_is_named() {
 }
 
 #[test]
-fn null_is_no_value_as_at_the_api_server() {
+fn null_is_no_value() {
     let text = format!("{HEAD}metadata: {{name: a}}\nspec: {{tag: null, worker: null}}\n");
     assert_eq!(read(&text).unwrap()[0].spec, DockerCoinsSpec::default());
 }
 
 #[test]
-fn what_only_a_cluster_gives_is_not_taken_from_a_file() {
+fn server_set_fields_are_dropped() {
     let text = format!(
         "{HEAD}metadata: {{name: a, uid: x, resourceVersion: \"1\", annotations: {{b: c}}}}\nspec: {{}}\nstatus: {{components: 3}}\n"
     );
@@ -150,7 +150,7 @@ fn what_only_a_cluster_gives_is_not_taken_from_a_file() {
 }
 
 #[test]
-fn a_resource_without_a_name_is_refused() {
+fn a_resource_without_a_name_is_rejected() {
     for metadata in ["{}", "{generateName: a-}", "{name: ''}"] {
         assert_eq!(
             refused(&format!("{HEAD}metadata: {metadata}\nspec: {{}}\n")),
@@ -166,7 +166,7 @@ fn placed_in(text: &str, asked: Option<&str>, default: Option<&str>) -> Vec<Opti
 }
 
 #[test]
-fn the_namespace_is_the_files_else_the_one_that_is_asked_for_else_the_default() {
+fn the_namespace_is_the_files_else_the_flags_else_the_default() {
     let unplaced = format!("{HEAD}metadata: {{name: a}}\nspec: {{}}\n");
     let own = |name: &str| [Some(name.to_owned())];
     assert_eq!(
@@ -183,7 +183,7 @@ fn the_namespace_is_the_files_else_the_one_that_is_asked_for_else_the_default() 
 }
 
 #[test]
-fn another_namespace_than_the_one_asked_for_and_two_resources_in_one_are_refused() {
+fn conflicting_namespaces_are_rejected() {
     let mut all = read(&format!(
         "{}---\n{}---\n{}",
         named("a", "demo"),

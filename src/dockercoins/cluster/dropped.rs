@@ -7,6 +7,7 @@ use serde_json::Value;
 use tracing::warn;
 
 use crate::api::crd_check::UPGRADE;
+use crate::runtime::sync::lock;
 
 /// The fields that were seen to be dropped, and told.
 #[derive(Default)]
@@ -18,7 +19,7 @@ impl Dropped {
     pub(super) fn note(&self, sent: &Value, stored: &Value) -> BTreeSet<String> {
         let mut fields = BTreeSet::new();
         dropped("status".to_owned(), sent, stored, &mut fields);
-        let mut told = self.0.lock().expect("no panic while held");
+        let mut told = lock(&self.0);
         let new: Vec<&str> = fields.difference(&told).map(String::as_str).collect();
         if !new.is_empty() {
             warn!(

@@ -1,7 +1,7 @@
 //! What reconciles share: the API server, the registries, and what is kept of each resource between two of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use kube::{Resource as _, ResourceExt};
 use tokio::time::Instant;
@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use crate::api::{DockerCoins, Guarded, Known, REQUESTED_AT};
 use crate::dockercoins::cluster::Cluster;
 use crate::dockercoins::memory::ResourceMemory;
+use crate::runtime::sync::lock;
 use crate::runtime::worker_pool::Turn;
-use crate::telemetry::monitor::Monitor;
+use crate::telemetry::server::Telemetry;
 
 /// What every reconcile works with.
 pub struct Context {
@@ -19,7 +20,7 @@ pub struct Context {
     /// The registries.
     pub resolver: resolver::Shared,
     /// Who may work at a resource now, and what is counted of that.
-    pub monitor: Arc<Monitor>,
+    pub monitor: Arc<Telemetry>,
     /// What is kept of each resource, by its uid.
     known: Mutex<BTreeMap<String, ResourceState>>,
     /// The request that was last written to resources, because of a push, and when.
@@ -48,7 +49,7 @@ struct FirstSeen {
 
 impl Context {
     /// A context that remembers nothing yet. No more reconciles than the monitor has turns work at once.
-    pub fn new(cluster: Cluster, resolver: resolver::Shared, monitor: Arc<Monitor>) -> Self {
+    pub fn new(cluster: Cluster, resolver: resolver::Shared, monitor: Arc<Telemetry>) -> Self {
         Self {
             cluster,
             resolver,
@@ -70,7 +71,7 @@ impl Context {
         let is_same =
             |seen: &FirstSeen| (seen.generation, &seen.requested) == (generation, &requested);
         if !known.first_seen.as_ref().is_some_and(is_same) {
-            let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            let written = lock(&self.written);
             let at = match &*written {
                 // What was written to many at once is one question for all of them.
                 Some((value, at)) if requested.as_ref() == Some(value) => *at,
@@ -86,12 +87,12 @@ impl Context {
 
     /// Notes that a request is about to be written to resources.
     pub fn requests(&self, value: &str) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = lock(&self.written);
         *written = Some((value.to_owned(), Instant::now()));
     }
 
     pub(super) fn known(&self) -> MutexGuard<'_, BTreeMap<String, ResourceState>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 
     pub(super) fn first_seen_at(&self, uid: &str) -> Instant {

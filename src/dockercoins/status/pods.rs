@@ -7,7 +7,7 @@ use crate::dockercoins::component::Component;
 use crate::dockercoins::images::stored_component;
 use crate::dockercoins::observed::ClaimState;
 use crate::dockercoins::rollout::Rollout;
-use crate::runtime::message::{TEXT_MAX, truncated};
+use crate::runtime::message::{TEXT_MAX, truncate};
 
 use super::Outcome;
 
@@ -90,7 +90,7 @@ pub(super) fn component_status(
         told.message = image
             .failure
             .as_ref()
-            .map(|failure| truncated(failure.to_string(), TEXT_MAX));
+            .map(|failure| truncate(&failure.to_string(), TEXT_MAX));
     }
     let deployment = outcome.deployments.get(&component);
     told.replicas = deployment.map_or(0, |deployment| deployment.wanted);
@@ -100,7 +100,7 @@ pub(super) fn component_status(
         && let Rollout::Progressing(why) | Rollout::DeadlineExceeded(why) =
             component_rollout(component, outcome)
     {
-        told.message = Some(truncated(why, TEXT_MAX));
+        told.message = Some(truncate(&why, TEXT_MAX));
     }
     told
 }

@@ -1,7 +1,7 @@
-//! What a notification says was pushed, and which images that concerns. Pure.
+//! Parses push notifications. Pure.
 //!
-//! No sender says reliably who it is, so they are told apart by the shape of what they send. One body may hold
-//! several events, and an event may come in an envelope or two.
+//! Senders are told apart by the format of their payload. One body may hold several events, and an event may be nested
+//! in an envelope or two.
 //!
 //! | sender | shape | documented in |
 //! |---|---|---|
@@ -18,8 +18,8 @@
 //! | CloudEvents 1.0 | `specversion`, `type`, `data`; or `ce-type` and the data alone | [JSON][ce-json], [HTTP][ce-http] |
 //! | scripts | `{"image": "registry.example.com/team/rng:v0.1"}` | here |
 //!
-//! Nothing in it is believed but names. Refused are names that break the grammar of references, events that are
-//! no pushes, and what goes beyond the bounds below.
+//! Only names are taken from a payload. Names that break the reference grammar, events that are not pushes, and
+//! whatever exceeds the limits below are ignored.
 //!
 //! [distribution]: https://distribution.github.io/distribution/about/notifications/
 //! [hub]: https://docs.docker.com/docker-hub/repos/manage/webhooks/
@@ -34,8 +34,8 @@
 //! [ce-json]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 //! [ce-http]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
 
-mod dialect;
-mod envelope;
+mod decode;
+mod formats;
 #[cfg(test)]
 mod tests;
 
@@ -43,103 +43,77 @@ use http::HeaderMap;
 use resolver::{DOCKER_HUB, Digest, Endpoint, Reference};
 use serde_json::Value;
 
-use self::envelope::Opened;
+use self::decode::Decoded;
 
 /// The most bytes of a body.
-pub const BODY_MAX: usize = 256 << 10;
+pub const MAX_BODY: usize = 256 << 10;
 
-/// The most pushes that are taken from one body. What is beyond them waits for the interval.
-pub const PUSHED_MAX: usize = 100;
+/// The most pushes taken from one body; further ones wait for `spec.resolve.interval`.
+pub const MAX_PUSHES: usize = 100;
 
-/// The most bytes of a host's name, as DNS has it, and a port.
-const HOST_MAX: usize = 253 + ":65535".len();
+/// The most bytes of a DNS name and a port.
+const MAX_HOST: usize = 253 + ":65535".len();
 
-/// The name under which a repository is judged whose host is not known, or may be one that no reference has.
+/// Stands for the host when only a repository's and a tag's grammar are checked.
 const ANY_HOST: &str = "registry.invalid";
 
-/// Something that was pushed, by its names.
+/// One push.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Pushed {
-    /// The registry's host as the sender calls it, with its port if it has one; `docker.io` for Docker Hub.
-    /// `None` where the sender does not say.
+pub struct Push {
+    /// The registry's host and port as the sender names them; `docker.io` for Docker Hub.
     pub host: Option<String>,
-    /// The repository's path: `team/rng`, `library/redis`.
+    /// The repository, such as `team/rng` or `library/redis`.
     pub repository: String,
-    /// The tag; `None` where the sender does not say, or pushed by digest alone.
+    /// The tag; `None` if the sender names none, or pushed by digest.
     pub tag: Option<String>,
 }
 
-/// What a body says.
+/// A parsed notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// These were pushed, each told once; none where the event is no push, or of no known shape.
-    Pushed(Vec<Pushed>),
-    /// Azure Event Grid asks whether this is where its events are wanted, and takes this code in an answer
-    /// `{"validationResponse": code}` for a yes ([handshake][]).
+pub enum Notification {
+    /// The pushes, without duplicates; empty for other events and unknown formats.
+    Pushes(Vec<Push>),
+    /// Azure Event Grid's validation, to be answered with `{"validationResponse": code}` ([handshake][]).
     ///
     /// [handshake]: https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema
     Validation {
-        /// The code, as it was sent.
+        /// The validation code.
         code: String,
     },
 }
 
-/// Why a body says nothing at all.
+/// Why a body can't be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// It is longer than [`BODY_MAX`].
+pub enum PayloadError {
+    /// Longer than [`MAX_BODY`].
     #[error("the notification is longer than 256 KiB: send fewer events at once")]
     TooLong,
-    /// It is not JSON.
+    /// Not JSON.
     #[error(
         "the notification is not JSON: let the registry send it as application/json, or send {{\"image\": \"registry.example.com/team/app:v1\"}}"
     )]
     NotJson,
 }
 
-/// Reads a notification: its headers, for CloudEvents' event type, and its body.
+/// Parses a notification. The headers hold the event type in CloudEvents' binary mode.
 ///
 /// # Errors
-/// [`Unreadable`], which says what to send instead. JSON of no known shape is none: senders ping, and tell of
-/// much that is no push.
-pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Notice, Unreadable> {
-    if body.len() > BODY_MAX {
-        return Err(Unreadable::TooLong);
+/// [`PayloadError`]. JSON of an unknown format is no error: registries send pings and other events.
+pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Notification, PayloadError> {
+    if body.len() > MAX_BODY {
+        return Err(PayloadError::TooLong);
     }
-    let body: Value = serde_json::from_slice(body).map_err(|_| Unreadable::NotJson)?;
-    // CloudEvents' binary mode: the attributes are headers, and the body is the event's data.
+    let body: Value = serde_json::from_slice(body).map_err(|_| PayloadError::NotJson)?;
     let kind = headers.get("ce-type").and_then(|kind| kind.to_str().ok());
-    let mut opened = Opened::default();
-    envelope::open(&body, kind.unwrap_or_default(), &mut opened);
-    Ok(match opened.code {
-        Some(code) => Notice::Validation { code },
-        None => Notice::Pushed(opened.pushed),
+    let mut decoded = Decoded::default();
+    decode::decode(&body, kind.unwrap_or_default(), &mut decoded);
+    Ok(match decoded.code {
+        Some(code) => Notification::Validation { code },
+        None => Notification::Pushes(decoded.pushed),
     })
 }
 
-/// What was pushed, by whatever notification this is; nothing where it can't be read. [`read`] says why, and
-/// knows the handshakes.
-pub fn pushed(headers: &HeaderMap, body: &[u8]) -> Vec<Pushed> {
-    match read(headers, body) {
-        Ok(Notice::Pushed(pushed)) => pushed,
-        Ok(Notice::Validation { .. }) | Err(_) => Vec::new(),
-    }
-}
-
-/// Whether what was pushed may be what a reference stands for: the same repository, and the same tag where the sender
-/// names one. The host counts for nothing: a registry goes by one name for those who push and by another for the
-/// nodes, and a question too many costs little.
-pub fn concerns(pushed: &Pushed, reference: &Reference) -> bool {
-    let asked = match (reference.tag(), reference.digest()) {
-        (Some(tag), _) => tag,
-        (None, None) => "latest",
-        (None, Some(_)) => return false,
-    };
-    pushed.repository == reference.repository()
-        && pushed.tag.as_deref().is_none_or(|tag| tag == asked)
-}
-
-/// A host as it is compared: in lowercase, Docker Hub's by one name, and without the ports that HTTP leaves out.
+/// A host in lowercase, without default ports; `docker.io` for Docker Hub's other names.
 fn plain_host(host: &str) -> String {
     let host = host.to_ascii_lowercase();
     let plain = host
@@ -154,11 +128,21 @@ fn plain_host(host: &str) -> String {
     }
 }
 
-impl Pushed {
-    /// Takes names that a sender wrote, if each is one by the grammar of references.
-    ///
-    /// A digest in the place of a tag is what some write for a push without a tag.
-    fn named(host: Option<&str>, repository: &str, tag: Option<&str>) -> Option<Pushed> {
+impl Push {
+    /// Whether the push may have changed what `reference` resolves to: same repository, and same tag if the sender
+    /// names one. Hosts are ignored: a registry may have one name for pushes and another for pulls.
+    pub fn matches(&self, reference: &Reference) -> bool {
+        let tag = match (reference.tag(), reference.digest()) {
+            (Some(tag), _) => tag,
+            (None, None) => "latest",
+            (None, Some(_)) => return false,
+        };
+        self.repository == reference.repository()
+            && self.tag.as_deref().is_none_or(|pushed| pushed == tag)
+    }
+
+    /// A push, if its names follow the reference grammar. Some senders put a digest in place of a missing tag.
+    fn named(host: Option<&str>, repository: &str, tag: Option<&str>) -> Option<Push> {
         let tag = tag.filter(|tag| Digest::parse(tag).is_err());
         let host = match host {
             Some(host) => Some(host_name(host)?),
@@ -173,31 +157,30 @@ impl Pushed {
             None => format!("{at}/{repository}"),
         };
         let reference = Reference::parse(&name).ok()?;
-        // A colon or an at sign in the repository would have made another name of it.
-        (reference.tag() == tag && reference.digest().is_none()).then(|| Pushed {
+        // A `:` or `@` within the repository would have been parsed as a tag or digest.
+        (reference.tag() == tag && reference.digest().is_none()).then(|| Push {
             host,
             repository: reference.repository().to_owned(),
             tag: tag.map(str::to_owned),
         })
     }
 
-    /// Takes `host/repository`, with a tag, a digest or neither: what senders write as an address, where the first
-    /// element is the host even if no reference could have it.
-    fn located(address: &str) -> Option<Pushed> {
+    /// A push from `host/repository`, optionally with a tag or digest. The first element is always the host.
+    fn located(address: &str) -> Option<Push> {
         let (host, name) = address.split_once('/')?;
         let name = name.split_once('@').map_or(name, |(name, _)| name);
         match name.split_once(':') {
             Some((repository, tag)) => {
-                Pushed::named(Some(host), repository, Some(tag).filter(|t| !t.is_empty()))
+                Push::named(Some(host), repository, Some(tag).filter(|t| !t.is_empty()))
             }
-            None => Pushed::named(Some(host), name, None),
+            None => Push::named(Some(host), name, None),
         }
     }
 }
 
-/// A host that a sender wrote, in lowercase and with Docker Hub's by one name, if it can be a registry's.
+/// The normalized host, if it can be a registry's.
 fn host_name(text: &str) -> Option<String> {
-    if text.contains('/') || text.len() > HOST_MAX {
+    if text.contains('/') || text.len() > MAX_HOST {
         return None;
     }
     let endpoint = Endpoint::parse(text).ok()?.to_string();

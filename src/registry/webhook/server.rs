@@ -1,15 +1,14 @@
-//! The HTTP server that registries push to: bounded in all that strangers can make it do.
+//! The webhook's HTTP server: rate-limited, and limited in connections, sizes and times.
 //!
-//! Plain HTTP: TLS is for what stands before it, an Ingress or a Gateway. It knows no Kubernetes: what was pushed
-//! goes into a queue, and what then happens is its reader's.
+//! Plain HTTP, for an Ingress or a Gateway to terminate TLS. Pushes go into a queue; this module knows no Kubernetes.
 
-mod answer;
-mod bucket;
+mod reply;
 #[cfg(test)]
 mod tests;
+mod token_bucket;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Request};
@@ -21,32 +20,33 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
-use self::answer::Answer;
-use self::bucket::Bucket;
-use super::payload::{self, BODY_MAX, Notice, Pushed, Unreadable};
-use super::proof::{self, Proof, Refused, Secret};
-use crate::telemetry::listener::{self, Bounds};
-use crate::telemetry::monitor::Monitor;
+use self::reply::Reply;
+use self::token_bucket::TokenBucket;
+use super::auth::{self, AuthError, Credential, Secret};
+use super::payload::{self, MAX_BODY, Notification, PayloadError, Push};
+use crate::runtime::sync::lock;
+use crate::telemetry::http_server::{self, ServerLimits};
+use crate::telemetry::server::Telemetry;
 
-/// Where CloudEvents' senders say who they are when they ask whether they may send.
+/// The header of a CloudEvents sender's validation request.
 const ORIGIN: &str = "webhook-request-origin";
 
-/// What the server puts up with.
+/// The webhook server's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections held at one time; more of them wait in the kernel's queue.
+    /// The most connections at once; further ones wait in the kernel's backlog.
     pub connections: usize,
-    /// How long a request's head may take to arrive; an idle connection ends after this time, too.
+    /// The timeout of a request's head, and of an idle connection.
     pub head: Duration,
-    /// How long its body may take.
+    /// The timeout of a request's body.
     pub body: Duration,
-    /// How long a connection may last. An answer under way then gets `grace` to finish.
+    /// The longest life of a connection. A response under way then gets `grace` to finish.
     pub lifetime: Duration,
-    /// How long answers under way may take to finish once the server is told to stop.
+    /// How long responses under way may take at shutdown.
     pub grace: Duration,
-    /// How many notifications are taken at once.
+    /// The token bucket's size.
     pub burst: u32,
-    /// After how long there is room for one more.
+    /// The time until the token bucket gains one token.
     pub refill: Duration,
 }
 
@@ -66,105 +66,109 @@ impl Default for Limits {
     }
 }
 
-/// Answers every connection of `listener` until `stop`, and returns when answers under way have been sent.
+/// Serves `listener` until `stop`, and returns when responses under way have been sent.
 ///
-/// What each notification says was pushed goes into `queue`, one entry for each notification that names a push.
-/// The server never waits for the reader: when the queue is full the sender is told to come again (503).
-/// `monitor` counts what notifications are answered.
+/// Each notification's pushes become one entry of `queue`. A full queue is answered with 503.
 pub async fn serve(
     listener: TcpListener,
     secret: Secret,
-    queue: Sender<Vec<Pushed>>,
+    queue: Sender<Vec<Push>>,
     limits: Limits,
-    monitor: Arc<Monitor>,
+    telemetry: Arc<Telemetry>,
     stop: impl Future<Output = ()>,
 ) {
-    let desk = Arc::new(Desk::new(secret, queue, limits, monitor));
+    let handler = Arc::new(Handler::new(secret, queue, limits, telemetry));
     let answer = move |request| {
-        let desk = Arc::clone(&desk);
-        async move { desk.answer(request).await.response() }
+        let handler = Arc::clone(&handler);
+        async move { handler.handle(request).await.into_response() }
     };
-    let bounds = Bounds {
+    let limits = ServerLimits {
         connections: limits.connections,
         head: limits.head,
         lifetime: limits.lifetime,
         grace: limits.grace,
     };
-    listener::serve("webhook", listener, bounds, answer, stop).await;
+    http_server::serve("webhook", listener, limits, answer, stop).await;
 }
 
-/// Where notifications are looked at.
-struct Desk {
+/// Handles requests.
+struct Handler {
     secret: Secret,
-    queue: Sender<Vec<Pushed>>,
+    queue: Sender<Vec<Push>>,
     limits: Limits,
-    monitor: Arc<Monitor>,
-    /// For those who know the secret, and for those who don't: strangers must not use up the senders' turns.
-    senders: Mutex<Bucket>,
-    strangers: Mutex<Bucket>,
+    telemetry: Arc<Telemetry>,
+    /// Separate, so that unauthenticated requests can't use up the senders' rate limit.
+    senders: Mutex<TokenBucket>,
+    strangers: Mutex<TokenBucket>,
 }
 
-impl Desk {
+impl Handler {
     fn new(
         secret: Secret,
-        queue: Sender<Vec<Pushed>>,
+        queue: Sender<Vec<Push>>,
         limits: Limits,
-        monitor: Arc<Monitor>,
-    ) -> Desk {
-        let bucket = || Mutex::new(Bucket::new(limits.burst, limits.refill, Instant::now()));
-        Desk {
+        telemetry: Arc<Telemetry>,
+    ) -> Handler {
+        let bucket = || {
+            Mutex::new(TokenBucket::new(
+                limits.burst,
+                limits.refill,
+                Instant::now(),
+            ))
+        };
+        Handler {
             secret,
             queue,
             limits,
-            monitor,
+            telemetry,
             senders: bucket(),
             strangers: bucket(),
         }
     }
 
-    /// What a request is answered. Its path may have the secret in it, and is never logged.
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    /// Answers a request. The path may hold the secret, and is never logged.
+    async fn handle(&self, request: Request<Incoming>) -> Reply {
         let method = request.method().clone();
-        let answer = match self.decide(request).await {
-            Ok(answer) | Err(answer) => answer,
+        let reply = match self.decide(request).await {
+            Ok(reply) | Err(reply) => reply,
         };
-        self.monitor.metrics.notified(answer.result());
-        debug!(%method, status = answer.status().as_u16(), "answered a webhook request");
-        answer
+        self.telemetry.metrics.record_notification(reply.result());
+        debug!(%method, status = reply.status().as_u16(), "webhook request");
+        reply
     }
 
-    /// The answer, good or bad: `Err` is where a step on the way already knows it.
-    async fn decide(&self, request: Request<Incoming>) -> Result<Answer, Answer> {
+    /// Decides the reply; `Err` is an early one.
+    async fn decide(&self, request: Request<Incoming>) -> Result<Reply, Reply> {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
         let is_ours = path
-            .strip_prefix(proof::PATH)
+            .strip_prefix(auth::PATH)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if !is_ours {
-            return Err(self.stranger(Answer::NotFound));
+            return Err(self.stranger(Reply::NotFound));
         }
         let origin = head.headers.get(ORIGIN);
         let is_handshake = head.method == Method::OPTIONS && origin.is_some();
         if head.method != Method::POST && !is_handshake {
-            return Err(self.stranger(Answer::WrongMethod));
+            return Err(self.stranger(Reply::WrongMethod));
         }
         let proof = self
             .secret
-            .look(path, &head.headers)
+            .authenticate(path, &head.headers)
             .map_err(|refused| self.stranger(refused.into()))?;
-        // The secret is checked before anything is read, a signature once all is.
-        if proof == Proof::Secret {
+        // A secret is checked before the body is read, a signature afterwards.
+        if proof == Credential::Secret {
             self.turn()?;
         }
         let body = self.read(body).await?;
-        if let Proof::Signature(signature) = proof {
-            if !self.secret.signed(&body, &signature) {
-                return Err(self.stranger(Refused::Wrong.into()));
+        if let Credential::Signature(signature) = proof {
+            if !self.secret.verify(&body, &signature) {
+                return Err(self.stranger(AuthError::Wrong.into()));
             }
             self.turn()?;
         }
         match origin.filter(|_| is_handshake) {
-            Some(origin) => Ok(Answer::Allowed {
+            Some(origin) => Ok(Reply::Allowed {
                 origin: origin.clone(),
                 refill: self.limits.refill,
             }),
@@ -172,11 +176,11 @@ impl Desk {
         }
     }
 
-    fn hand_over(&self, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Answer> {
+    fn hand_over(&self, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Reply> {
         let pushed = match payload::read(headers, body)? {
-            Notice::Validation { code } => return Ok(Answer::Validated { code }),
-            Notice::Pushed(pushed) if pushed.is_empty() => return Ok(Answer::Nothing),
-            Notice::Pushed(pushed) => pushed,
+            Notification::Validation { code } => return Ok(Reply::Validated { code }),
+            Notification::Pushes(pushed) if pushed.is_empty() => return Ok(Reply::NoPush),
+            Notification::Pushes(pushed) => pushed,
         };
         let first = pushed[0].clone();
         let count = pushed.len();
@@ -187,51 +191,48 @@ impl Desk {
                     repository = first.repository,
                     tag = first.tag,
                     count,
-                    "a registry tells of a push"
+                    "a registry reported a push"
                 );
-                Ok(Answer::Taken)
+                Ok(Reply::Accepted)
             }
             Err(TrySendError::Full(_)) => {
-                warn!("a registry's notification was put off: the queue is full");
-                Err(Answer::Busy)
+                warn!("rejected a registry's notification: the queue is full");
+                Err(Reply::Busy)
             }
-            Err(TrySendError::Closed(_)) => Err(Answer::Busy),
+            Err(TrySendError::Closed(_)) => Err(Reply::Busy),
         }
     }
 
-    /// The whole body, if it is neither too long nor too slow.
-    async fn read(&self, body: Incoming) -> Result<Bytes, Answer> {
-        if body.size_hint().lower() > BODY_MAX as u64 {
-            return Err(Answer::Unreadable(Unreadable::TooLong));
+    /// Reads the body, limited in size and time.
+    async fn read(&self, body: Incoming) -> Result<Bytes, Reply> {
+        if body.size_hint().lower() > MAX_BODY as u64 {
+            return Err(Reply::InvalidPayload(PayloadError::TooLong));
         }
-        let whole = Limited::new(body, BODY_MAX).collect();
+        let whole = Limited::new(body, MAX_BODY).collect();
         match timeout(self.limits.body, whole).await {
             Ok(Ok(whole)) => Ok(whole.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                Err(Answer::Unreadable(Unreadable::TooLong))
+                Err(Reply::InvalidPayload(PayloadError::TooLong))
             }
-            Ok(Err(_)) => Err(Answer::Broken),
-            Err(_) => Err(Answer::TooSlow),
+            Ok(Err(_)) => Err(Reply::Broken),
+            Err(_) => Err(Reply::TooSlow),
         }
     }
 
-    /// A sender's turn, if there is one.
-    fn turn(&self) -> Result<(), Answer> {
-        take_from(&self.senders).map_err(|wait| Answer::TooMany { wait })
+    /// Applies the senders' rate limit.
+    fn turn(&self) -> Result<(), Reply> {
+        take_from(&self.senders).map_err(|wait| Reply::TooMany { wait })
     }
 
-    /// The answer to someone who hasn't shown the secret, while there are not too many of them.
-    fn stranger(&self, answer: Answer) -> Answer {
+    /// Applies the rate limit of unauthenticated requests to a reply.
+    fn stranger(&self, answer: Reply) -> Reply {
         match take_from(&self.strangers) {
             Ok(()) => answer,
-            Err(wait) => Answer::TooMany { wait },
+            Err(wait) => Reply::TooMany { wait },
         }
     }
 }
 
-fn take_from(bucket: &Mutex<Bucket>) -> Result<(), Duration> {
-    bucket
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take(Instant::now())
+fn take_from(bucket: &Mutex<TokenBucket>) -> Result<(), Duration> {
+    lock(bucket).take(Instant::now())
 }

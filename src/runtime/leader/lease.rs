@@ -1,12 +1,10 @@
-//! What a Lease says, and what a candidate does about it.
+//! The rules of the election, as client-go has them, so that any client-go candidate can share the Lease. Pure.
 //!
-//! The same rules as those of Kubernetes' own components, so that either side may be another tool. Whether another's
-//! lease has run out is judged by how long it was *seen* unchanged, never by the times in it: those are by the
-//! other's clock, and only for people. A change is written over the version that was seen, so that of two who find
-//! it free one gets it.
+//! Another replica's Lease has expired once it was *observed* unchanged for its lease duration: the times in the Lease
+//! are by the holder's clock, and only for people. Writes carry the observed resource version, so that one of two
+//! candidates wins. A deleted Lease still counts as held until it would have expired: its holder may not know yet.
 //!
-//! A lease that is deleted is not thereby free: its holder has not heard of it, and has what it had until it
-//! would have run out. Times are those since the candidate began, by its own clock.
+//! Times here are durations since this candidate started.
 
 use std::time::Duration;
 
@@ -14,93 +12,91 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 
-/// What others wait for after a release, in seconds: the shortest that the API allows.
+/// The lease duration of a released Lease, in seconds: the API's minimum.
 const RELEASED_SECONDS: i32 = 1;
 
-/// How long a lease lasts, and what follows from it.
-///
-/// In proportion as in Kubernetes' own components: 15 s, 10 s and 2 s.
+/// The lease duration and the times derived from it, in client-go's proportions: 15 s, 10 s and 2 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct LeaseTimings {
     seconds: u16,
 }
 
-impl Pace {
-    /// The pace of a lease that lasts this many seconds.
-    pub fn of_seconds(seconds: u16) -> Self {
+impl LeaseTimings {
+    /// The timings for a lease duration in seconds.
+    pub fn from_lease_seconds(seconds: u16) -> Self {
         Self { seconds }
     }
 
-    /// How long others wait, once they have seen it renewed, before they take it over.
-    pub fn lease(self) -> Duration {
+    /// How long candidates wait after the last renewal they observed before they take the Lease.
+    pub fn lease_duration(self) -> Duration {
         Duration::from_secs(self.seconds.into())
     }
 
-    /// How long after the begin of a renewal its holder may write: two thirds of the lease. The rest is for what is
-    /// on its way then.
-    pub fn may_write(self) -> Duration {
-        self.lease() * 2 / 3
+    /// How long after the start of a renewal the leader may write: two thirds of the lease duration. The rest is for
+    /// requests on their way.
+    pub fn renew_deadline(self) -> Duration {
+        self.lease_duration() * 2 / 3
     }
 
-    /// From the begin of one attempt to the next.
-    pub fn retry(self) -> Duration {
-        self.lease() * 2 / 15
+    /// The time between the starts of two attempts.
+    pub fn retry_period(self) -> Duration {
+        self.lease_duration() * 2 / 15
     }
 
-    /// How long one attempt may take: three of them fit between a renewal
-    /// and the moment until which its holder may write.
-    pub fn attempt(self) -> Duration {
-        self.lease() / 6
+    /// The timeout of one request: three fit between a renewal and the renew deadline.
+    pub fn request_timeout(self) -> Duration {
+        self.lease_duration() / 6
     }
 }
 
-/// What a candidate does next.
+/// What the candidate does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
-    /// Read the lease.
-    Read,
-    /// Write [`View::claim`]: take the lease, or renew it.
-    Claim,
-    /// Nothing until then, unless the lease changes.
+pub enum Action {
+    /// Read the Lease.
+    Get,
+    /// Write [`ObservedLease::acquired`].
+    AcquireOrRenew,
+    /// Do nothing until this time, unless the Lease changes.
     Wait(Duration),
 }
 
-/// Whose a lease is.
+/// Who holds the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder<'a> {
-    /// It isn't there.
-    Unknown,
-    /// It is there, and free.
-    Nobody,
-    /// The candidate's.
-    Me,
-    /// Someone else's.
+    /// The Lease does not exist.
+    NoLease,
+    /// The Lease exists and is released.
+    None,
+    /// This replica.
+    This,
+    /// Another replica, by its identity.
     Other(&'a str),
 }
 
-/// The lease, as one candidate sees it.
+/// The Lease as this candidate last observed it.
 #[derive(Clone, Debug)]
-pub struct View {
+pub struct ObservedLease {
     name: String,
-    me: String,
-    pace: Pace,
+    identity: String,
+    timings: LeaseTimings,
     lease: Option<Lease>,
-    /// Whether `lease` is what the API server last told.
+    /// False after a conflict, until the Lease is read again.
     is_current: bool,
-    /// When it was seen to say something new.
+    /// When the spec was last observed to change.
     since: Duration,
-    /// Until when the holder of a lease that was deleted has what it had.
+    /// Until when a deleted Lease counts as held.
     held_until: Duration,
+    /// The earliest time of the next attempt.
     not_before: Duration,
 }
 
-impl View {
-    /// Of the lease `name` nothing has been seen yet by `me`, which is a name that no one else has.
-    pub fn new(name: String, me: String, pace: Pace) -> Self {
+impl ObservedLease {
+    /// Nothing observed yet. `identity` is unique to this candidate.
+    pub fn new(name: String, identity: String, timings: LeaseTimings) -> Self {
         Self {
             name,
-            me,
-            pace,
+            identity,
+            timings,
             lease: None,
             is_current: false,
             since: Duration::ZERO,
@@ -109,14 +105,13 @@ impl View {
         }
     }
 
-    /// The candidate's own name.
-    pub fn me(&self) -> &str {
-        &self.me
+    /// This candidate's holder identity.
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
-    /// Notes what was seen: by a watch, a read, or as the answer to a write. What is older than what is known
-    /// already is no news.
-    pub fn see(&mut self, lease: Option<Lease>, now: Duration) {
+    /// Records the Lease from a watch, a read or the response to a write. Older versions are ignored.
+    pub fn observe(&mut self, lease: Option<Lease>, now: Duration) {
         let version = |lease: &Option<Lease>| -> Option<u64> {
             lease
                 .as_ref()?
@@ -134,7 +129,7 @@ impl View {
         if lease.is_none()
             && let Holder::Other(_) = self.holder()
         {
-            self.held_until = self.runs_out();
+            self.held_until = self.expires_at();
         }
         let says = |lease: &Option<Lease>| lease.as_ref().map(|lease| lease.spec.clone());
         if says(&lease) != says(&self.lease) {
@@ -144,55 +139,55 @@ impl View {
         self.is_current = true;
     }
 
-    /// Notes that something was tried, which began then: the next attempt keeps its distance.
-    pub fn tried(&mut self, began: Duration) {
-        self.not_before = began + self.pace.retry();
+    /// Records an attempt that began then: the next one waits for the retry period.
+    pub fn record_attempt(&mut self, began: Duration) {
+        self.not_before = began + self.timings.retry_period();
     }
 
-    /// Notes that the lease is not as it was seen, by the API server's word.
-    pub fn is_outdated(&mut self) {
+    /// Records a conflict: the Lease must be read again.
+    pub fn mark_outdated(&mut self) {
         self.is_current = false;
     }
 
-    /// What to do now.
-    pub fn next(&self, now: Duration) -> Act {
+    /// The next action.
+    pub fn next_action(&self, now: Duration) -> Action {
         let (act, due) = match self.holder() {
-            _ if !self.is_current => (Act::Read, Duration::ZERO),
-            Holder::Nobody | Holder::Me => (Act::Claim, Duration::ZERO),
-            Holder::Unknown => (Act::Claim, self.held_until),
-            Holder::Other(_) => (Act::Claim, self.runs_out()),
+            _ if !self.is_current => (Action::Get, Duration::ZERO),
+            Holder::None | Holder::This => (Action::AcquireOrRenew, Duration::ZERO),
+            Holder::NoLease => (Action::AcquireOrRenew, self.held_until),
+            Holder::Other(_) => (Action::AcquireOrRenew, self.expires_at()),
         };
         let due = due.max(self.not_before);
-        if now < due { Act::Wait(due) } else { act }
+        if now < due { Action::Wait(due) } else { act }
     }
 
-    /// Whose it was when it was last seen.
+    /// The holder when last observed.
     pub fn holder(&self) -> Holder<'_> {
         let Some(lease) = &self.lease else {
-            return Holder::Unknown;
+            return Holder::NoLease;
         };
         let spec = lease.spec.as_ref();
         match spec.and_then(|spec| spec.holder_identity.as_deref()) {
-            None | Some("") => Holder::Nobody,
-            Some(holder) if holder == self.me => Holder::Me,
+            None | Some("") => Holder::None,
+            Some(holder) if holder == self.identity => Holder::This,
             Some(holder) => Holder::Other(holder),
         }
     }
 
-    /// When another's lease has run out: as long after its last change as it says itself.
-    fn runs_out(&self) -> Duration {
+    /// When another replica's Lease expires: its own lease duration after its last change.
+    fn expires_at(&self) -> Duration {
         let spec = self.lease.as_ref().and_then(|lease| lease.spec.as_ref());
         let seconds = spec.and_then(|spec| spec.lease_duration_seconds);
         let lasts = match seconds.and_then(|seconds| u64::try_from(seconds).ok()) {
-            None | Some(0) => self.pace.lease(),
+            None | Some(0) => self.timings.lease_duration(),
             Some(seconds) => Duration::from_secs(seconds),
         };
         self.since + lasts
     }
 
-    /// The lease, taken or renewed by the candidate. `time` is what people read.
-    pub fn claim(&self, time: Timestamp) -> Lease {
-        let is_renewal = self.holder() == Holder::Me;
+    /// The Lease to write for acquiring or renewing it. `time` is informational.
+    pub fn acquired(&self, time: Timestamp) -> Lease {
+        let is_renewal = self.holder() == Holder::This;
         self.changed(|spec| {
             if !is_renewal {
                 spec.lease_transitions = Some(match self.lease {
@@ -201,14 +196,14 @@ impl View {
                 });
                 spec.acquire_time = Some(MicroTime(time));
             }
-            spec.holder_identity = Some(self.me.clone());
-            spec.lease_duration_seconds = Some(self.pace.seconds.into());
+            spec.holder_identity = Some(self.identity.clone());
+            spec.lease_duration_seconds = Some(self.timings.seconds.into());
             spec.renew_time = Some(MicroTime(time));
         })
     }
 
-    /// The lease, free for anyone.
-    pub fn release(&self, time: Timestamp) -> Lease {
+    /// The Lease to write for releasing it.
+    pub fn released(&self, time: Timestamp) -> Lease {
         self.changed(|spec| {
             spec.holder_identity = Some(String::new());
             spec.lease_duration_seconds = Some(RELEASED_SECONDS);
@@ -217,7 +212,7 @@ impl View {
         })
     }
 
-    /// The lease with what else it has, such as labels.
+    /// The observed Lease with its spec changed, so that labels survive.
     fn changed(&self, change: impl FnOnce(&mut LeaseSpec)) -> Lease {
         let mut lease = self.lease.clone().unwrap_or_else(|| Lease {
             metadata: ObjectMeta {
@@ -226,7 +221,7 @@ impl View {
             },
             spec: None,
         });
-        // An update sends them back, and the API server keeps them by itself.
+        // The API server keeps managed fields by itself.
         lease.metadata.managed_fields = None;
         change(lease.spec.get_or_insert_default());
         lease

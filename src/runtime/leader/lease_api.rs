@@ -1,4 +1,4 @@
-//! The Lease by which replicas agree who leads: its requests, each with a deadline.
+//! Requests for the election's Lease, each with a timeout.
 
 use std::fmt;
 use std::future::Future;
@@ -13,15 +13,15 @@ use kube::{Client, ResourceExt as _};
 use crate::runtime::error::{ApiError, Request, Verb};
 use crate::runtime::names::MANAGER;
 
-/// One Lease of one namespace.
-pub struct Leases {
+/// The client of one Lease.
+pub struct LeaseApi {
     api: Api<Lease>,
     namespace: String,
     name: String,
 }
 
-impl Leases {
-    /// The lease `name` in `namespace`, there or not.
+impl LeaseApi {
+    /// A client of the Lease `name` in `namespace`, which need not exist.
     pub fn new(client: Client, namespace: &str, name: &str) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
@@ -30,21 +30,21 @@ impl Leases {
         }
     }
 
-    /// Its name.
+    /// The Lease's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it says, if it is there.
+    /// Reads the Lease, if it exists.
     pub async fn read(&self, limit: Duration) -> Result<Option<Lease>, ApiError> {
         self.send(Verb::Read, limit, self.api.get_opt(&self.name))
             .await
     }
 
-    /// Writes it, if it is still in the version that `lease` has; creates it where that has none.
+    /// Updates the Lease at the resource version of `lease`, or creates it if `lease` has none.
     ///
     /// # Errors
-    /// [`ApiError::Conflict`] if it isn't.
+    /// [`ApiError::Conflict`] on a conflict.
     pub async fn write(&self, lease: &Lease, limit: Duration) -> Result<Lease, ApiError> {
         let params = PostParams {
             field_manager: Some(MANAGER.to_owned()),
@@ -62,7 +62,7 @@ impl Leases {
         }
     }
 
-    /// What it says whenever that changes, and `None` when it is deleted.
+    /// Watches the Lease; `None` when it is deleted.
     pub fn changes(&self) -> impl Stream<Item = watcher::Result<Option<Lease>>> + Send + use<> {
         watcher::watch_object(self.api.clone(), &self.name).default_backoff()
     }
@@ -76,7 +76,7 @@ impl Leases {
         let request = Request::about(verb, "Lease", &self.namespace, &self.name);
         match tokio::time::timeout(limit, sent).await {
             Ok(Ok(answer)) => Ok(answer),
-            // A new lease can only lack its namespace.
+            // Only the namespace can be missing when a Lease is created.
             Ok(Err(kube::Error::Api(status))) if verb == Verb::Create && status.code == 404 => {
                 let message = format!(
                     "{}: set --lease-namespace to one that exists",
@@ -94,7 +94,7 @@ impl Leases {
     }
 }
 
-impl fmt::Display for Leases {
+impl fmt::Display for LeaseApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Lease {}/{}", self.namespace, self.name)
     }

@@ -2,41 +2,41 @@ use super::*;
 
 const LIMIT: Duration = Duration::from_secs(15);
 
-fn standby() -> (watch::Sender<Standing>, Leadership) {
-    Leadership::open()
+fn standby() -> (watch::Sender<LeaderState>, Leadership) {
+    Leadership::channel()
 }
 
 /// What a lease gives that was renewed just now.
 const RENEWED: Duration = Duration::from_millis(300);
 
-fn leads(term: u64) -> Standing {
-    Standing::Leads {
+fn leads(term: u64) -> LeaderState {
+    LeaderState::Leading {
         term,
         until: Some(Instant::now() + RENEWED),
     }
 }
 
 #[tokio::test]
-async fn one_that_is_alone_is_bound_by_nothing_but_the_limit() {
-    let leadership = Leadership::alone();
+async fn without_election_only_the_timeout_applies() {
+    let leadership = Leadership::without_election();
     assert!(leadership.is_leading());
     assert_eq!(leadership.next_term(None).await, 1);
     assert_eq!(leadership.while_leading(async { 1 }).await, Some(1));
-    assert_eq!(leadership.fenced(LIMIT, async { 1 }).await, Ok(1));
+    assert_eq!(leadership.guard_write(LIMIT, async { 1 }).await, Ok(1));
     let limit = Duration::from_millis(10);
     assert_eq!(
-        leadership.fenced(limit, pending::<()>()).await,
-        Err(Cut::Late)
+        leadership.guard_write(limit, pending::<()>()).await,
+        Err(Interrupted::TimedOut)
     );
 }
 
 #[tokio::test]
-async fn whoever_stands_by_takes_no_first_step() {
+async fn a_standby_starts_no_write() {
     let (_decides, leadership) = standby();
     let step = async { unreachable!("it was begun") };
     assert_eq!(
-        leadership.fenced(LIMIT, step).await,
-        Err::<(), _>(Cut::Deposed)
+        leadership.guard_write(LIMIT, step).await,
+        Err::<(), _>(Interrupted::NotLeading)
     );
     let step = async { unreachable!("it was begun") };
     assert_eq!(leadership.while_leading(step).await, None::<()>);
@@ -44,40 +44,40 @@ async fn whoever_stands_by_takes_no_first_step() {
 }
 
 #[tokio::test]
-async fn a_write_ends_when_the_lease_does_and_not_before() {
+async fn a_write_is_cancelled_at_the_renew_deadline() {
     let (decides, leadership) = standby();
     let began = Instant::now();
     decides.send_replace(leads(1));
     assert_eq!(
-        leadership.fenced(LIMIT, pending::<()>()).await,
-        Err(Cut::Deposed)
+        leadership.guard_write(LIMIT, pending::<()>()).await,
+        Err(Interrupted::NotLeading)
     );
     assert!((RENEWED..LIMIT).contains(&began.elapsed()));
 }
 
 #[tokio::test]
-async fn a_write_goes_on_when_the_lease_is_renewed_meanwhile() {
+async fn a_renewal_extends_a_running_write() {
     let (decides, leadership) = standby();
     decides.send_replace(leads(1));
     // Only what is said in the end is looked at, and so it needs no moment of its own.
     let renewal = async {
-        decides.send_if_modified(|standing| {
-            *standing = Standing::Leads {
+        decides.send_if_modified(|state| {
+            *state = LeaderState::Leading {
                 term: 1,
                 until: Some(Instant::now() + LIMIT),
             };
             false
         });
     };
-    let work = leadership.fenced(LIMIT, tokio::time::sleep(2 * RENEWED));
+    let work = leadership.guard_write(LIMIT, tokio::time::sleep(2 * RENEWED));
     let (done, ()) = tokio::join!(work, renewal);
     assert_eq!(done, Ok(()));
 }
 
 #[tokio::test]
-async fn a_step_that_could_be_taken_is_not_when_the_clock_says_no_whatever_the_timers_say() {
+async fn the_clock_cancels_a_write_before_late_timers_do() {
     let (decides, leadership) = standby();
-    decides.send_replace(Standing::Leads {
+    decides.send_replace(LeaderState::Leading {
         term: 1,
         until: Some(Instant::now() + Duration::from_millis(5)),
     });
@@ -91,16 +91,16 @@ async fn a_step_that_could_be_taken_is_not_when_the_clock_says_no_whatever_the_t
         std::thread::sleep(Duration::from_millis(10));
         ready.send(()).unwrap();
     };
-    let (done, ()) = tokio::join!(leadership.fenced(LIMIT, step), stopped);
-    assert_eq!(done, Err::<(), _>(Cut::Deposed));
+    let (done, ()) = tokio::join!(leadership.guard_write(LIMIT, step), stopped);
+    assert_eq!(done, Err::<(), _>(Interrupted::NotLeading));
 }
 
 #[tokio::test]
-async fn work_is_dropped_when_the_term_is_over_even_if_the_next_has_begun() {
+async fn work_ends_with_its_term_even_if_the_next_has_begun() {
     let (decides, leadership) = standby();
     decides.send_replace(leads(1));
     let change = async {
-        decides.send_replace(Standing::Standby);
+        decides.send_replace(LeaderState::Standby);
         decides.send_replace(leads(2));
     };
     let (done, ()) = tokio::join!(leadership.while_leading(pending::<()>()), change);

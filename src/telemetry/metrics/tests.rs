@@ -5,15 +5,15 @@ use resolver::{Endpoint, Failure, Remaining};
 use super::*;
 
 /// Everything that can be counted, once or so.
-fn everything() -> (Metrics, Now) {
+fn everything() -> (Metrics, Snapshot) {
     let metrics = Metrics::new();
-    metrics.reconciled(Ended::Success, Duration::from_millis(20));
-    metrics.reconciled(Ended::Error, Duration::from_secs(2));
-    metrics.leads("dockercoins-operator", true);
+    metrics.reconciled(ReconcileResult::Success, Duration::from_millis(20));
+    metrics.reconciled(ReconcileResult::Error, Duration::from_secs(2));
+    metrics.set_leader("dockercoins-operator", true);
     metrics.written("Service", Verb::Apply, "ok");
     metrics.healed("Deployment");
     metrics.watch_failed("Service");
-    metrics.notified("taken");
+    metrics.record_notification("taken");
     let host = Endpoint::parse("https://registry.example.com:5000").unwrap();
     metrics.asked(&Asking {
         host: &host,
@@ -37,10 +37,10 @@ fn everything() -> (Metrics, Now) {
     });
     metrics.shared();
     let told = |status: &str, reason: &str| (status.to_owned(), reason.to_owned());
-    let now = Now {
-        turns: 8,
+    let now = Snapshot {
+        max_concurrent: 8,
         active: 2,
-        waiting: 3,
+        queued: 3,
         synced: vec![("DockerCoins", true), ("Service", false)],
         ready: vec![
             told("True", "Ready"),
@@ -81,45 +81,45 @@ fn classes(name: &str, label: &str, ends: &[f64], counts: &[(f64, u32)]) -> Vec<
 }
 
 #[test]
-fn everything_is_written_as_prometheus_reads_it() {
+fn metrics_follow_the_text_format() {
     let (metrics, now) = everything();
     let version = env!("CARGO_PKG_VERSION");
     let seconds = classes(
         "controller_runtime_reconcile_time_seconds",
         "controller=\"dockercoins\"",
-        &RECONCILE_SECONDS,
+        &RECONCILE_BUCKETS,
         &[(0.025, 1), (2.5, 2)],
     );
     let registry_seconds = classes(
         "dockercoins_registry_request_seconds",
         "host=\"registry.example.com:5000\"",
-        &REGISTRY_SECONDS,
+        &REGISTRY_BUCKETS,
         &[(0.05, 1), (5.0, 2)],
     );
     let expected = format!(
-        r#"# HELP controller_runtime_active_workers Reconciles that have a turn.
-# HELP controller_runtime_max_concurrent_reconciles How many reconciles may have a turn at once.
-# HELP controller_runtime_reconcile_errors_total Reconciles in which something failed that is tried again.
-# HELP controller_runtime_reconcile_time_seconds How long a reconcile took from its first turn to its end, registries included.
-# HELP controller_runtime_reconcile_total Reconciles, by how they ended.
-# HELP dockercoins_heals_total Objects that were changed or deleted behind the operator's back, and put right.
+        r#"# HELP controller_runtime_active_workers Reconciles under way.
+# HELP controller_runtime_max_concurrent_reconciles The most reconciles at once.
+# HELP controller_runtime_reconcile_errors_total Reconciles that failed and are retried.
+# HELP controller_runtime_reconcile_time_seconds Duration of reconciles, registry requests included.
+# HELP controller_runtime_reconcile_total Reconciles, by result.
+# HELP dockercoins_heals_total Objects restored after a change or deletion by someone else.
 # HELP dockercoins_operator_build_info The operator's version.
-# HELP dockercoins_pushes_total Notifications of pushes, by what became of them.
-# HELP dockercoins_registry_cache_hits_total Questions answered by an answer that someone else had got.
-# HELP dockercoins_registry_rate_limit_remaining How many pulls the registry said last are left.
-# HELP dockercoins_registry_request_seconds How long a registry took to answer for an image, logins included.
-# HELP dockercoins_registry_requests_total Images that a registry was asked for, by what came of it.
-# HELP dockercoins_resources DockerCoins there are, by their condition Ready.
-# HELP dockercoins_watch_failures_total Watches that failed and were begun again.
-# HELP dockercoins_watch_synced Whether what is known of this kind is complete and kept up to date.
-# HELP dockercoins_writes_total Writes to the API server, by what came of them.
+# HELP dockercoins_pushes_total Webhook requests, by result.
+# HELP dockercoins_registry_cache_hits_total Images resolved from a shared answer.
+# HELP dockercoins_registry_rate_limit_remaining Pulls left by the registry's last response.
+# HELP dockercoins_registry_request_seconds Time to resolve an image at a registry, logins included.
+# HELP dockercoins_registry_requests_total Images resolved at a registry, by result.
+# HELP dockercoins_resources DockerCoins resources, by their condition Ready.
+# HELP dockercoins_watch_failures_total Watches that failed and were restarted.
+# HELP dockercoins_watch_synced Whether the watches of this kind are synced.
+# HELP dockercoins_writes_total Writes to the API server, by result.
 # HELP leader_election_master_status Whether this replica is the leader.
-# HELP process_cpu_seconds_total Processor time used.
-# HELP process_max_fds How many of them there may be.
+# HELP process_cpu_seconds_total CPU time used.
+# HELP process_max_fds Limit of open files and connections.
 # HELP process_open_fds Open files and connections.
 # HELP process_resident_memory_bytes Memory in use.
 # HELP process_start_time_seconds When the process began, in seconds since 1970.
-# HELP workqueue_depth Resources that wait for a turn.
+# HELP workqueue_depth Resources that wait for a worker.
 # TYPE controller_runtime_active_workers gauge
 # TYPE controller_runtime_max_concurrent_reconciles gauge
 # TYPE controller_runtime_reconcile_errors_total counter
@@ -184,7 +184,7 @@ workqueue_depth{{name="dockercoins"}} 3
 }
 
 #[test]
-fn both_formats_hold_the_same_and_openmetrics_has_its_own_heads_and_its_end() {
+fn both_formats_hold_the_same_samples() {
     let (metrics, now) = everything();
     let (open, text) = (
         metrics.render(&now, Format::OpenMetrics),
@@ -206,7 +206,7 @@ fn both_formats_hold_the_same_and_openmetrics_has_its_own_heads_and_its_end() {
 }
 
 #[test]
-fn what_becomes_of_a_write_has_five_names() {
+fn a_write_has_five_results() {
     let metrics = Metrics::new();
     for verb in [
         Verb::Apply,
@@ -220,7 +220,7 @@ fn what_becomes_of_a_write_has_five_names() {
     for result in ["conflict", "forbidden", "timeout", "error"] {
         metrics.written("Service", Verb::Apply, result);
     }
-    let text = metrics.render(&Now::default(), Format::Text);
+    let text = metrics.render(&Snapshot::default(), Format::Text);
     let writes: BTreeSet<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("dockercoins_writes_total{kind=\"Service\","))
@@ -239,7 +239,7 @@ fn what_becomes_of_a_write_has_five_names() {
 }
 
 #[test]
-fn what_users_choose_makes_no_more_series_than_are_allowed() {
+fn host_labels_are_limited() {
     let metrics = Metrics::new();
     for number in 0..200 {
         let host = Endpoint::parse(&format!("https://registry-{number}.example.com")).unwrap();
@@ -251,15 +251,15 @@ fn what_users_choose_makes_no_more_series_than_are_allowed() {
         });
     }
     let ready = (0..200).map(|number| (format!("odd-{number}"), format!("Reason{number}")));
-    let now = Now {
+    let now = Snapshot {
         ready: ready.collect(),
-        ..Now::default()
+        ..Snapshot::default()
     };
     let text = metrics.render(&now, Format::Text);
     let of = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
-    assert_eq!(of("dockercoins_registry_requests_total{"), HOSTS_MAX + 1);
+    assert_eq!(of("dockercoins_registry_requests_total{"), MAX_HOSTS + 1);
     // And `True`, of which there is none.
-    assert_eq!(of("dockercoins_resources{"), REASONS_MAX + 2);
+    assert_eq!(of("dockercoins_resources{"), MAX_REASONS + 2);
     for line in [
         r#"dockercoins_registry_requests_total{host="other",result="ok"} 150"#,
         r#"dockercoins_resources{ready="Unknown",reason="other"} 150"#,
@@ -296,7 +296,7 @@ fn exported(text: &str) -> Listed {
 }
 
 #[test]
-fn the_page_lists_what_is_exported_and_nothing_else() {
+fn the_docs_list_exactly_the_exported_metrics() {
     let page = include_str!("../../../docs/metrics.md");
     // The HTTP pages are listed too, by their paths.
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));

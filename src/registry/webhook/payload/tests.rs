@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
-mod bounds;
-mod concerns;
+mod limits;
+mod matches;
 
 /// What each sender documents, with values of our own.
 const FIXTURES: [(&str, &str); 15] = [
@@ -44,6 +44,14 @@ const FIXTURES: [(&str, &str); 15] = [
     ("harbor", include_str!("fixtures/harbor.json")),
     ("quay", include_str!("fixtures/quay.json")),
 ];
+
+/// The pushes of a notification; none if it can't be parsed.
+fn pushed(headers: &HeaderMap, body: &[u8]) -> Vec<Push> {
+    match read(headers, body) {
+        Ok(Notification::Pushes(pushes)) => pushes,
+        Ok(Notification::Validation { .. }) | Err(_) => Vec::new(),
+    }
+}
 
 fn fixture(name: &str) -> Value {
     let (_, text) = FIXTURES.iter().find(|(n, _)| *n == name).unwrap();
@@ -88,7 +96,7 @@ fn said_by(body: &Value) -> Vec<String> {
 }
 
 #[test]
-fn every_sender_is_understood() {
+fn every_senders_format_is_parsed() {
     let cases: [(&str, &[&str]); 14] = [
         ("azure", &["dockercoins.azurecr.io|team/rng|v0.1"]),
         (
@@ -142,7 +150,7 @@ fn every_sender_is_understood() {
 }
 
 #[test]
-fn what_a_sender_may_leave_out_or_write_otherwise_is_understood() {
+fn optional_fields_and_variants_are_parsed() {
     let package = "/package/package_version";
     let (url, tag) = (
         format!("{package}/package_url"),
@@ -251,7 +259,7 @@ fn what_a_sender_may_leave_out_or_write_otherwise_is_understood() {
 }
 
 #[test]
-fn what_is_no_push_of_an_image_says_nothing() {
+fn other_events_yield_no_push() {
     let cases: [(&str, &str, Value); 13] = [
         ("azure", "/action", json!("delete")),
         ("azure", "/action", json!("chart_push")),
@@ -336,7 +344,7 @@ fn names_that_break_the_grammar_are_dropped() {
 }
 
 #[test]
-fn a_script_names_an_image_as_people_do() {
+fn a_script_sends_an_image_reference() {
     let digest = format!("sha256:{}", "0af9".repeat(16));
     let pinned = format!("registry.example.com/team/rng@{digest}");
     let cases: [(&str, &[&str]); 8] = [
@@ -361,7 +369,7 @@ fn a_script_names_an_image_as_people_do() {
 }
 
 #[test]
-fn a_cloudevent_is_understood_in_each_of_its_modes() {
+fn cloudevents_are_parsed_in_both_modes() {
     let structured = fixture("harbor-cloudevent");
     let data = structured["data"].to_string();
     let expected = [
@@ -401,7 +409,7 @@ fn event_grid_is_given_its_code() {
     let body = fixture("event-grid-validation").to_string();
     assert_eq!(
         read(&HeaderMap::new(), body.as_bytes()),
-        Ok(Notice::Validation {
+        Ok(Notification::Validation {
             code: "512d38b6-c7b8-40c8-89fe-f46f9e9622b6".to_owned()
         })
     );
@@ -412,6 +420,6 @@ fn event_grid_is_given_its_code() {
     );
     assert_eq!(
         read(&HeaderMap::new(), long.to_string().as_bytes()),
-        Ok(Notice::Pushed(Vec::new()))
+        Ok(Notification::Pushes(Vec::new()))
     );
 }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::telemetry::metrics::{Format, Now};
+use crate::telemetry::metrics::{Format, Snapshot};
 
 mod limits;
 
@@ -31,8 +31,8 @@ const LIMITS: Limits = Limits {
 
 struct Running {
     address: std::net::SocketAddr,
-    queue: Receiver<Vec<Pushed>>,
-    monitor: Arc<Monitor>,
+    queue: Receiver<Vec<Push>>,
+    telemetry: Arc<Telemetry>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
 }
@@ -43,15 +43,15 @@ async fn start(limits: Limits, places: usize) -> Running {
     let (sender, queue) = channel(places);
     let (stop, stopped) = oneshot::channel();
     let secret = Secret::parse(KEY).unwrap();
-    let monitor = Arc::new(Monitor::new(1));
-    let counting = Arc::clone(&monitor);
+    let telemetry = Arc::new(Telemetry::new(1));
+    let counting = Arc::clone(&telemetry);
     let served = tokio::spawn(serve(listener, secret, sender, limits, counting, async {
         stopped.await.unwrap();
     }));
     Running {
         address,
         queue,
-        monitor,
+        telemetry,
         stop,
         served,
     }
@@ -152,7 +152,7 @@ impl Reply {
 }
 
 #[tokio::test]
-async fn a_notification_is_taken_and_handed_over() {
+async fn a_notification_is_queued() {
     let mut hooks = start(LIMITS, 8).await;
     let bearer = format!("Authorization: Bearer {KEY}");
     let signature = format!("X-Hub-Signature-256: sha256={IMAGE_SIGNED}");
@@ -173,7 +173,7 @@ async fn a_notification_is_taken_and_handed_over() {
 }
 
 #[tokio::test]
-async fn notifications_are_counted_by_what_became_of_them() {
+async fn requests_are_counted_by_result() {
     let hooks = start(LIMITS, 1).await;
     let wrong = request(
         "POST",
@@ -190,7 +190,10 @@ async fn notifications_are_counted_by_what_became_of_them() {
     ] {
         hooks.send(&sent).await;
     }
-    let text = hooks.monitor.metrics.render(&Now::default(), Format::Text);
+    let text = hooks
+        .telemetry
+        .metrics
+        .render(&Snapshot::default(), Format::Text);
     let lines = text
         .lines()
         .filter(|line| line.starts_with("dockercoins_pushes_total"));
@@ -206,7 +209,7 @@ async fn notifications_are_counted_by_what_became_of_them() {
 type Case<'a> = (&'a str, &'a str, &'a [&'a str], &'a str, u16, &'a str);
 
 #[tokio::test]
-async fn what_is_refused_is_told_in_plain_words_and_not_handed_over() {
+async fn rejected_requests_get_a_message_and_are_not_queued() {
     let mut hooks = start(LIMITS, 8).await;
     let ours = format!("/hooks/{KEY}");
     let other = "X-Hub-Signature-256: sha256=".to_owned() + &"00".repeat(32);
@@ -300,7 +303,7 @@ async fn what_is_refused_is_told_in_plain_words_and_not_handed_over() {
 }
 
 #[tokio::test]
-async fn what_tells_of_no_push_is_no_failure() {
+async fn an_event_without_a_push_is_answered_200() {
     let mut hooks = start(LIMITS, 8).await;
     let reply = hooks
         .send(&post(r#"{"zen": "Keep it logically awesome."}"#))

@@ -6,8 +6,12 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn view() -> View {
-    View::new("coins".into(), ME.into(), Pace::of_seconds(15))
+fn observed() -> ObservedLease {
+    ObservedLease::new(
+        "coins".into(),
+        ME.into(),
+        LeaseTimings::from_lease_seconds(15),
+    )
 }
 
 fn time(seconds: i64) -> Timestamp {
@@ -35,33 +39,37 @@ fn lease(version: u64, holder: &str, renewed: i64) -> Lease {
 }
 
 #[test]
-fn whoever_holds_it_stops_well_before_another_may_start_and_has_three_attempts_until_then() {
+fn three_renewals_fit_before_the_renew_deadline() {
     for length in [5, 15, 60] {
-        let pace = Pace::of_seconds(length);
-        assert!(pace.may_write() < pace.lease());
+        let timings = LeaseTimings::from_lease_seconds(length);
+        assert!(timings.renew_deadline() < timings.lease_duration());
         // They begin at each retry, and the last one ends in time.
-        assert!(pace.retry() + 3 * pace.attempt() <= pace.may_write());
-        assert!(pace.retry() <= pace.attempt());
+        assert!(timings.retry_period() + 3 * timings.request_timeout() <= timings.renew_deadline());
+        assert!(timings.retry_period() <= timings.request_timeout());
     }
-    let pace = Pace::of_seconds(15);
+    let timings = LeaseTimings::from_lease_seconds(15);
     assert_eq!(
-        (pace.may_write(), pace.retry(), pace.attempt()),
+        (
+            timings.renew_deadline(),
+            timings.retry_period(),
+            timings.request_timeout()
+        ),
         (seconds(10), seconds(2), Duration::from_millis(2500))
     );
 }
 
 #[test]
-fn what_was_never_seen_is_read_first() {
-    assert_eq!(view().next(seconds(0)), Act::Read);
+fn the_lease_is_read_first() {
+    assert_eq!(observed().next_action(seconds(0)), Action::Get);
 }
 
 #[test]
-fn one_that_isn_t_there_is_created_at_once() {
-    let mut view = view();
-    view.see(None, seconds(1));
-    assert_eq!(view.next(seconds(1)), Act::Claim);
+fn a_missing_lease_is_created_at_once() {
+    let mut observed = observed();
+    observed.observe(None, seconds(1));
+    assert_eq!(observed.next_action(seconds(1)), Action::AcquireOrRenew);
     assert_eq!(
-        view.claim(time(7)),
+        observed.acquired(time(7)),
         Lease {
             metadata: ObjectMeta {
                 name: Some("coins".into()),
@@ -80,111 +88,140 @@ fn one_that_isn_t_there_is_created_at_once() {
 }
 
 #[test]
-fn another_s_is_left_alone_until_it_was_unchanged_for_as_long_as_it_lasts() {
-    let mut view = view();
-    view.see(Some(lease(1, "other", 0)), seconds(100));
-    assert_eq!(view.next(seconds(100)), Act::Wait(seconds(115)));
-    view.see(Some(lease(2, "other", 2)), seconds(102));
-    assert_eq!(view.next(seconds(115)), Act::Wait(seconds(117)));
-    assert_eq!(view.next(seconds(117)), Act::Claim);
+fn another_lease_is_taken_only_after_its_lease_duration() {
+    let mut observed = observed();
+    observed.observe(Some(lease(1, "other", 0)), seconds(100));
+    assert_eq!(
+        observed.next_action(seconds(100)),
+        Action::Wait(seconds(115))
+    );
+    observed.observe(Some(lease(2, "other", 2)), seconds(102));
+    assert_eq!(
+        observed.next_action(seconds(115)),
+        Action::Wait(seconds(117))
+    );
+    assert_eq!(observed.next_action(seconds(117)), Action::AcquireOrRenew);
     let mut taken = lease(2, ME, 30);
     taken.spec.as_mut().unwrap().acquire_time = Some(MicroTime(time(30)));
     taken.spec.as_mut().unwrap().lease_transitions = Some(4);
-    assert_eq!(view.claim(time(30)), taken);
+    assert_eq!(observed.acquired(time(30)), taken);
 }
 
 #[test]
-fn the_other_s_clock_changes_nothing() {
+fn times_in_the_lease_are_ignored() {
     for hours in [-5, 5] {
-        let mut view = view();
-        view.see(Some(lease(1, "other", hours * 3600)), seconds(100));
-        assert_eq!(view.next(seconds(100)), Act::Wait(seconds(115)), "{hours}");
+        let mut observed = observed();
+        observed.observe(Some(lease(1, "other", hours * 3600)), seconds(100));
+        assert_eq!(
+            observed.next_action(seconds(100)),
+            Action::Wait(seconds(115)),
+            "{hours}"
+        );
     }
 }
 
 #[test]
-fn an_annotation_or_an_older_event_is_no_renewal() {
-    let mut view = view();
-    view.see(Some(lease(5, "other", 0)), seconds(100));
-    view.see(Some(lease(6, "other", 0)), seconds(110));
-    assert_eq!(view.next(seconds(110)), Act::Wait(seconds(115)));
+fn an_annotation_or_an_old_event_is_no_renewal() {
+    let mut observed = observed();
+    observed.observe(Some(lease(5, "other", 0)), seconds(100));
+    observed.observe(Some(lease(6, "other", 0)), seconds(110));
+    assert_eq!(
+        observed.next_action(seconds(110)),
+        Action::Wait(seconds(115))
+    );
     // And yet it is over the newest version that it is written.
     let version = |lease: Lease| lease.metadata.resource_version;
-    assert_eq!(version(view.claim(time(0))), Some("6".into()));
-    view.see(Some(lease(4, "older", -2)), seconds(111));
-    assert_eq!(view.holder(), Holder::Other("other"));
+    assert_eq!(version(observed.acquired(time(0))), Some("6".into()));
+    observed.observe(Some(lease(4, "older", -2)), seconds(111));
+    assert_eq!(observed.holder(), Holder::Other("other"));
 }
 
 #[test]
-fn another_s_lease_lasts_as_long_as_it_says_and_as_long_as_ours_if_it_doesn_t() {
+fn another_lease_without_a_duration_lasts_as_long_as_ours() {
     for (says, lasts) in [(Some(60), 60), (Some(0), 15), (Some(-1), 15), (None, 15)] {
-        let mut view = view();
+        let mut observed = observed();
         let mut lease = lease(1, "other", 0);
         lease.spec.as_mut().unwrap().lease_duration_seconds = says;
-        view.see(Some(lease), seconds(100));
+        observed.observe(Some(lease), seconds(100));
         let until = seconds(100 + lasts);
-        assert_eq!(view.next(seconds(100)), Act::Wait(until), "{says:?}");
+        assert_eq!(
+            observed.next_action(seconds(100)),
+            Action::Wait(until),
+            "{says:?}"
+        );
     }
 }
 
 #[test]
-fn a_released_one_is_taken_at_once_and_so_is_one_without_a_holder() {
+fn a_released_lease_is_acquired_at_once() {
     let mut of_nobody = lease(1, "", 0);
     of_nobody.spec = None;
     for free in [lease(1, "", 0), of_nobody] {
-        let mut view = view();
-        view.see(Some(free), seconds(100));
-        assert_eq!(view.next(seconds(100)), Act::Claim);
-        assert_eq!(view.holder(), Holder::Nobody);
+        let mut observed = observed();
+        observed.observe(Some(free), seconds(100));
+        assert_eq!(observed.next_action(seconds(100)), Action::AcquireOrRenew);
+        assert_eq!(observed.holder(), Holder::None);
     }
 }
 
 #[test]
-fn one_s_own_is_renewed_at_every_retry_and_keeps_what_it_was_taken_with() {
-    let mut view = view();
-    view.see(Some(lease(1, ME, 0)), seconds(100));
-    view.tried(seconds(99));
-    assert_eq!(view.next(seconds(100)), Act::Wait(seconds(101)));
-    assert_eq!(view.next(seconds(101)), Act::Claim);
-    assert_eq!(view.claim(time(2)), lease(1, ME, 2));
+fn our_lease_is_renewed_every_retry_period() {
+    let mut observed = observed();
+    observed.observe(Some(lease(1, ME, 0)), seconds(100));
+    observed.record_attempt(seconds(99));
+    assert_eq!(
+        observed.next_action(seconds(100)),
+        Action::Wait(seconds(101))
+    );
+    assert_eq!(observed.next_action(seconds(101)), Action::AcquireOrRenew);
+    assert_eq!(observed.acquired(time(2)), lease(1, ME, 2));
 }
 
 #[test]
-fn a_release_leaves_the_count_and_everything_that_is_not_ours() {
-    let mut view = view();
-    view.see(Some(lease(1, ME, 0)), seconds(100));
+fn a_release_keeps_transitions_and_foreign_fields() {
+    let mut observed = observed();
+    observed.observe(Some(lease(1, ME, 0)), seconds(100));
     let mut free = lease(1, "", 9);
     let spec = free.spec.as_mut().unwrap();
     spec.acquire_time = Some(MicroTime(time(9)));
     spec.lease_duration_seconds = Some(1);
-    assert_eq!(view.release(time(9)), free);
+    assert_eq!(observed.released(time(9)), free);
 }
 
 #[test]
-fn one_that_is_deleted_is_its_holder_s_until_it_would_have_run_out() {
-    let mut view = view();
-    view.see(Some(lease(1, "other", 0)), seconds(100));
-    view.see(None, seconds(101));
-    assert_eq!(view.next(seconds(101)), Act::Wait(seconds(115)));
+fn a_deleted_lease_counts_as_held_until_it_expires() {
+    let mut observed = observed();
+    observed.observe(Some(lease(1, "other", 0)), seconds(100));
+    observed.observe(None, seconds(101));
+    assert_eq!(
+        observed.next_action(seconds(101)),
+        Action::Wait(seconds(115))
+    );
     // A second look changes nothing.
-    view.see(None, seconds(110));
-    assert_eq!(view.next(seconds(115)), Act::Claim);
+    observed.observe(None, seconds(110));
+    assert_eq!(observed.next_action(seconds(115)), Action::AcquireOrRenew);
     // Its holder writes it again at the next turn.
-    view.see(Some(lease(7, ME, 0)), seconds(120));
-    view.tried(seconds(120));
-    view.see(None, seconds(121));
-    assert_eq!(view.next(seconds(122)), Act::Claim);
+    observed.observe(Some(lease(7, ME, 0)), seconds(120));
+    observed.record_attempt(seconds(120));
+    observed.observe(None, seconds(121));
+    assert_eq!(observed.next_action(seconds(122)), Action::AcquireOrRenew);
 }
 
 #[test]
-fn a_refused_write_is_followed_by_a_read_and_no_faster_than_any_other_attempt() {
-    let mut view = view();
-    view.see(Some(lease(1, "", 0)), seconds(100));
-    view.tried(seconds(100));
-    view.is_outdated();
-    assert_eq!(view.next(seconds(101)), Act::Wait(seconds(102)));
-    assert_eq!(view.next(seconds(102)), Act::Read);
+fn a_conflict_is_followed_by_a_read_after_the_retry_period() {
+    let mut observed = observed();
+    observed.observe(Some(lease(1, "", 0)), seconds(100));
+    observed.record_attempt(seconds(100));
+    observed.mark_outdated();
+    assert_eq!(
+        observed.next_action(seconds(101)),
+        Action::Wait(seconds(102))
+    );
+    assert_eq!(observed.next_action(seconds(102)), Action::Get);
     // Unless the watch was faster.
-    view.see(Some(lease(2, "other", 0)), seconds(101));
-    assert_eq!(view.next(seconds(102)), Act::Wait(seconds(116)));
+    observed.observe(Some(lease(2, "other", 0)), seconds(101));
+    assert_eq!(
+        observed.next_action(seconds(102)),
+        Action::Wait(seconds(116))
+    );
 }

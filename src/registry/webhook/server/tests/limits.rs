@@ -6,7 +6,7 @@ use super::*;
 
 /// The body that is announced never comes, and is not waited for.
 #[tokio::test]
-async fn nothing_is_read_of_those_who_do_not_know_the_secret() {
+async fn unauthenticated_bodies_are_not_read() {
     let hooks = start(LIMITS, 8).await;
     let head = "POST /hooks/other HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n";
     assert_eq!(hooks.send(head).await.status, 403);
@@ -14,9 +14,9 @@ async fn nothing_is_read_of_those_who_do_not_know_the_secret() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_long_is_refused_announced_or_not() {
+async fn a_long_body_is_rejected_announced_or_not() {
     let hooks = start(LIMITS, 8).await;
-    let announced = BODY_MAX + 1;
+    let announced = MAX_BODY + 1;
     let head = format!("POST /hooks/{KEY} HTTP/1.1\r\nHost: a\r\n");
     let long = "the notification is longer than 256 KiB: send fewer events at once\n";
 
@@ -30,13 +30,13 @@ async fn a_body_that_is_too_long_is_refused_announced_or_not() {
     let reply = hooks.send(&request).await;
     assert_eq!((reply.status, reply.body.as_str()), (413, long));
 
-    let full = format!("{IMAGE}{}", " ".repeat(BODY_MAX - IMAGE.len()));
+    let full = format!("{IMAGE}{}", " ".repeat(MAX_BODY - IMAGE.len()));
     assert_eq!(hooks.send(&post(&full)).await.status, 204);
     hooks.stop().await;
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_given_up() {
+async fn a_slow_body_times_out() {
     let limits = Limits {
         body: Duration::from_millis(50),
         ..LIMITS
@@ -52,7 +52,7 @@ async fn a_body_that_does_not_come_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_come_ends_the_connection() {
+async fn a_slow_head_ends_the_connection() {
     let limits = Limits {
         head: Duration::from_millis(50),
         ..LIMITS
@@ -70,9 +70,9 @@ async fn a_head_that_does_not_come_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_long_is_refused() {
+async fn a_long_head_is_rejected() {
     let hooks = start(LIMITS, 8).await;
-    let many: Vec<String> = (0..crate::telemetry::listener::HEADERS_MAX)
+    let many: Vec<String> = (0..crate::telemetry::http_server::HEADERS_MAX)
         .map(|n| format!("X-{n}: {n}"))
         .collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
@@ -85,7 +85,7 @@ async fn a_head_that_is_too_long_is_refused() {
 }
 
 #[tokio::test]
-async fn a_flood_is_slowed_down_and_strangers_take_no_turn_of_senders() {
+async fn unauthenticated_requests_have_a_rate_limit_of_their_own() {
     let limits = Limits {
         burst: 2,
         refill: Duration::from_secs(3600),
@@ -112,7 +112,7 @@ async fn a_flood_is_slowed_down_and_strangers_take_no_turn_of_senders() {
 }
 
 #[tokio::test]
-async fn a_full_queue_puts_the_sender_off_until_there_is_room() {
+async fn a_full_queue_is_answered_503() {
     let mut hooks = start(LIMITS, 1).await;
     assert_eq!(hooks.send(&post(IMAGE)).await.status, 204);
     let reply = hooks.send(&post(IMAGE)).await;
@@ -181,7 +181,7 @@ async fn begun_before_the_end(hooks: &mut Running) -> TcpStream {
 }
 
 #[tokio::test]
-async fn a_notification_under_way_is_taken_when_the_server_stops() {
+async fn a_request_under_way_is_answered_at_shutdown() {
     let mut hooks = start(LIMITS, 8).await;
     let mut stream = begun_before_the_end(&mut hooks).await;
     stream.write_all(IMAGE.as_bytes()).await.unwrap();
@@ -191,7 +191,7 @@ async fn a_notification_under_way_is_taken_when_the_server_stops() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_end_does_not_hold_up_the_stop() {
+async fn a_hanging_request_does_not_block_shutdown() {
     let limits = Limits {
         grace: Duration::from_millis(50),
         ..LIMITS

@@ -1,8 +1,7 @@
-//! Programs that keep a user's logins for Docker: `docker-credential-NAME get`.
+//! Docker's credential helpers: `docker-credential-NAME get`.
 //!
-//! The judge is docker-credential-helpers: a program reads the server's address from its standard input, and writes
-//! a JSON object with `Username` and `Secret` to its standard output, or fails and writes there why. What it writes
-//! to its standard error is not shown.
+//! By the protocol of docker-credential-helpers, a helper reads the server's address from stdin and writes a JSON object
+//! with `Username` and `Secret` to stdout, or fails and writes the reason to stdout. Its stderr is not shown.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,19 +11,21 @@ use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
-/// How long one may take: they ask key chains, and some of them a cloud.
+use crate::runtime::message::truncate;
+
+/// The timeout of a helper: some ask a cloud.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The most bytes of an answer.
+/// The most bytes of output.
 const OUTPUT_MAX: u64 = 64 << 10;
 
-/// The most characters that are shown of what one says when it fails.
+/// The most bytes shown of a failed helper's output.
 const SHOWN_MAX: usize = 200;
 
-/// The user name that stands for none, where the secret is an identity token.
+/// The user name that marks the secret as an identity token.
 const TOKEN: &str = "<token>";
 
-/// How it says that it has no login for a server.
+/// The protocol's only mark of a missing login: docker-credential-helpers compares this text too.
 const NOT_FOUND: &str = "credentials not found";
 
 #[derive(Deserialize)]
@@ -36,10 +37,10 @@ struct Answer {
     secret: String,
 }
 
-/// What the program of a name has for a server: a user's name and what proves it. `None` where it has nothing.
+/// Asks a helper for a server's user name and secret; `None` if it has none.
 ///
 /// # Errors
-/// What happened, and what to do. Never holds an answer.
+/// A message that never holds the helper's answer.
 pub(super) async fn get(
     name: &str,
     server: &str,
@@ -56,7 +57,7 @@ async fn ask(
     server: &str,
     deadline: Duration,
 ) -> Result<Option<(String, Proof)>, String> {
-    // Dropping the run ends the program.
+    // Dropping the future kills the helper.
     match tokio::time::timeout(deadline, run(program, server)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(format!(
@@ -77,7 +78,7 @@ async fn run(program: &str, server: &str) -> Result<Option<(String, Proof)>, Str
             format!("it cannot be started: {error}; put it in a folder of PATH, or take it out of the file")
         })?;
     if let Some(mut input) = child.stdin.take() {
-        // It may answer without reading.
+        // The program may answer without reading its input.
         let _ = input.write_all(server.as_bytes()).await;
     }
     let mut output = Vec::new();
@@ -111,8 +112,7 @@ fn read(output: &[u8]) -> Result<Option<(String, Proof)>, String> {
     })
 }
 
-/// What one that failed said; nothing to complain of where it only has no login. What looks like an answer is not
-/// repeated.
+/// The output of a failed helper as an error, unless it only has no login. Output that may hold a secret is not shown.
 fn said(output: &str) -> Result<(), String> {
     let line = output.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.starts_with(NOT_FOUND) {
@@ -121,9 +121,8 @@ fn said(output: &str) -> Result<(), String> {
     if line.is_empty() || line.contains('{') {
         return Err(" and said nothing; run it by hand with `get`".to_owned());
     }
-    let shown = line.chars().filter(|letter| !letter.is_control());
-    let shown: String = shown.take(SHOWN_MAX).collect();
-    Err(format!(" and said: {shown}"))
+    let shown: String = line.chars().filter(|c| !c.is_control()).collect();
+    Err(format!(" and said: {}", truncate(&shown, SHOWN_MAX)))
 }
 
 #[cfg(test)]
@@ -131,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_a_login_or_an_identity_token_or_nothing() {
+    fn an_answer_is_a_password_a_token_or_nothing() {
         let of = |output: &str| read(output.as_bytes());
         assert_eq!(
             of(r#"{"ServerURL":"quay.io","Username":"alice","Secret":"s"}"#),
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_hangs_is_ended_and_one_that_is_not_there_is_told() {
+    async fn a_hanging_helper_is_killed_and_a_missing_one_reported() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("hanging");
         let id = folder.path().join("id");
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn that_there_is_no_login_is_no_failure_and_other_words_are_shown_in_short() {
+    fn a_missing_login_is_no_error_and_other_output_is_shown() {
         assert_eq!(said("credentials not found in native keychain\n"), Ok(()));
         let nothing = Err(" and said nothing; run it by hand with `get`".to_owned());
         assert_eq!(said(""), nothing);
@@ -201,6 +200,6 @@ mod tests {
             Err(" and said: no keychain".to_owned())
         );
         let long = said(&"x".repeat(1000)).unwrap_err();
-        assert_eq!(long, format!(" and said: {}", "x".repeat(SHOWN_MAX)));
+        assert_eq!(long, format!(" and said: {}…", "x".repeat(SHOWN_MAX)));
     }
 }

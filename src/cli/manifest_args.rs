@@ -1,4 +1,4 @@
-//! What `render` and `diff` share: the resources in a file, and the images that they would run.
+//! The flags that `render` and `diff` share: a manifest, and how its images are resolved.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use resolver::{Reference, Request, ResolveError, Resolver};
 
-use super::asking::{Asker, Asking, explained, tell_of_plugins};
-use super::{CliError, Registries};
+use super::lookup::{Lookup, LookupArgs, print_plugin_failures, with_flag_hint};
+use super::{CliError, RegistryArgs};
 
 /// The resources, and how to resolve their images.
 #[derive(Debug, Args)]
-#[command(mut_group("Asking", |group| group.requires("resolve")), mut_group("Registries", |group| group.requires("resolve")))]
-pub(super) struct Written {
+#[command(mut_group("LookupArgs", |group| group.requires("resolve")), mut_group("RegistryArgs", |group| group.requires("resolve")))]
+pub(super) struct ManifestArgs {
     /// The file with DockerCoins resources, in YAML or JSON; `-` reads the standard input.
     #[arg(short, long, value_name = "FILE")]
     filename: PathBuf,
@@ -34,14 +34,14 @@ pub(super) struct Written {
     resolve: bool,
 
     #[command(flatten)]
-    asking: Asking,
+    lookup: LookupArgs,
 
     #[command(flatten)]
-    registries: Registries,
+    registries: RegistryArgs,
 }
 
-impl Written {
-    /// Reads the file: what it has is free of faults.
+impl ManifestArgs {
+    /// Reads and validates the manifest.
     pub(super) fn read(&self) -> Result<Vec<DockerCoins>, CliError> {
         let name = self.name();
         let unreadable = |error| CliError::File(name.clone(), error);
@@ -71,8 +71,7 @@ impl Written {
         }
     }
 
-    /// Puts each resource into its namespace, `default` being that of those that name none, where the command line
-    /// doesn't either.
+    /// Sets each resource's namespace: its own, else `--namespace`, else `default`.
     pub(super) fn place(
         &self,
         all: &mut [DockerCoins],
@@ -82,13 +81,13 @@ impl Written {
             .map_err(|faults| self.refused(faults))
     }
 
-    /// Who asks registries, if they are to be asked.
-    pub(super) fn asker(&self) -> Result<Option<Asker>, CliError> {
-        let asker = || self.asking.read(&self.registries, false);
-        self.resolve.then(asker).transpose()
+    /// What resolving images takes, with `--resolve`.
+    pub(super) fn lookup(&self) -> Result<Option<Lookup>, CliError> {
+        let lookup = || self.lookup.read(&self.registries, false);
+        self.resolve.then(lookup).transpose()
     }
 
-    /// What the file is called.
+    /// The file's name for messages.
     fn name(&self) -> String {
         match self.filename == Path::new("-") {
             true => "the standard input".to_owned(),
@@ -103,12 +102,12 @@ impl Written {
     }
 }
 
-/// What a resource of [`Written::read`] wants.
+/// The desired state of a resource from [`ManifestArgs::read`].
 pub(super) fn desired(coins: &DockerCoins) -> Desired {
     Desired::from_resource(coins).expect("it was read without faults")
 }
 
-/// The resource as people name it, such as `DockerCoins demo/dockercoins`.
+/// The resource's name for messages, such as `DockerCoins demo/dockercoins`.
 pub(super) fn title(coins: &DockerCoins) -> String {
     let namespace = coins.namespace().map(|namespace| format!("{namespace}/"));
     format!(
@@ -120,14 +119,14 @@ pub(super) fn title(coins: &DockerCoins) -> String {
 
 /// The images that would run.
 pub(super) struct Found {
-    /// What the Deployments would name.
+    /// The images of the Deployments.
     pub(super) set: ImageSet,
-    /// The components whose images would be pinned, and are named by their tags.
+    /// The components whose images are not pinned for want of `--resolve`.
     by_tag: Vec<String>,
 }
 
 impl Found {
-    /// Tells which images are named by tags for want of an answer.
+    /// Prints which images are not pinned.
     pub(super) fn tell(&self, coins: &DockerCoins) {
         if !self.by_tag.is_empty() {
             eprintln!(
@@ -139,28 +138,27 @@ impl Found {
     }
 }
 
-/// The images that the operator would run: by the digests that `status` has for their tags, by those that registries
-/// give if they are asked, else by their tags.
+/// The images that the operator would run: pinned by `status`, or resolved with `--resolve`, else by tag.
 ///
 /// # Errors
-/// Where the policy Required can't be met by asking: each image, and why.
+/// The images of policy Required that can't be resolved.
 pub(super) async fn images(
     coins: &DockerCoins,
     desired: &Desired,
     status: &DockerCoinsStatus,
-    asker: Option<&Asker>,
+    lookup: Option<&Lookup>,
 ) -> Result<Found, CliError> {
     let now = Timestamp::now();
-    let answers = match asker.and_then(|asker| Some((asker, asker.resolver.as_ref()?))) {
+    let answers = match lookup.and_then(|lookup| Some((lookup, lookup.resolver.as_ref()?))) {
         None => Resolutions::new(),
-        Some((asker, resolver)) => {
+        Some((lookup, resolver)) => {
             let requested = coins.annotations().get(REQUESTED_AT);
             let is_due =
                 requested.is_some() && requested != status.last_handled_requested_at.as_ref();
             let asked = images::to_resolve(desired, status, is_due, now)
                 .into_iter()
                 .map(|(component, reference)| async move {
-                    let answer = ask(desired, reference, asker, resolver).await;
+                    let answer = ask(desired, reference, lookup, resolver).await;
                     (component, answer.map_err(Into::into))
                 });
             join_all(asked).await.into_iter().collect()
@@ -172,7 +170,7 @@ pub(super) async fn images(
             .iter()
             .filter(move |(_, image)| image.source.is_required() == is_required)
             .filter_map(|(component, image)| Some((component, image.failure.as_deref()?)))
-            .map(|(component, error)| format!("{component}: {}", explained(error)))
+            .map(|(component, error)| format!("{component}: {}", with_flag_hint(error)))
     };
     let required: Vec<String> = failed(true).collect();
     if !required.is_empty() {
@@ -187,7 +185,7 @@ pub(super) async fn images(
     }
     let by_tag = found
         .iter()
-        .filter(|(_, image)| asker.is_none() && image.is_unpinned());
+        .filter(|(_, image)| lookup.is_none() && image.is_unpinned());
     let by_tag = by_tag.map(|(component, _)| component.to_string()).collect();
     let run = |component| {
         let image = found.components[component].as_ref()?;
@@ -200,29 +198,28 @@ pub(super) async fn images(
     })
 }
 
-/// Asks for one image. The address and the authority of the command line, as those of the resource, are for the
-/// prefix's host alone.
+/// Resolves one image. Endpoint and certificate authority only apply to the host of `spec.registry.prefix`.
 async fn ask(
     desired: &Desired,
     reference: &Reference,
-    asker: &Asker,
+    lookup: &Lookup,
     resolver: &Resolver,
 ) -> Result<Resolution, ResolveError> {
     let is_of_prefix = reference.host() == desired.registry_host;
-    let of_file = asker.of_file();
+    let of_file = lookup.of_file();
     let mut request = Request {
         reference,
-        endpoint: asker
+        endpoint: lookup
             .endpoint
             .as_ref()
             .filter(|_| is_of_prefix)
             .or(desired.endpoint_for(reference)),
         keyring: &of_file,
-        certificate_authority: asker.authority.as_deref().filter(|_| is_of_prefix),
+        certificate_authority: lookup.authority.as_deref().filter(|_| is_of_prefix),
     };
-    let at_hand = asker.keyring(&request).await;
+    let at_hand = lookup.keyring(&request).await;
     request.keyring = &at_hand;
     let resolved = resolver.resolve(&request).await?;
-    tell_of_plugins(&resolved);
+    print_plugin_failures(&resolved);
     Ok(resolved.digest.into())
 }

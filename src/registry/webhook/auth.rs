@@ -1,15 +1,14 @@
-//! Whether a request comes from someone who knows the secret. Pure.
+//! Authentication of webhook requests by a shared secret. Pure.
 //!
-//! Senders can show it in different ways, and any one of these is enough:
+//! Any one of these is enough:
 //!
-//! - in the path, `/hooks/SECRET`: for Docker Hub, Quay, ACR, Event Grid and Pub/Sub, which take an address and
-//!   little else;
-//! - in the header `Authorization: SECRET` or `Authorization: Bearer SECRET`: for Harbor, which sends what it is
-//!   given as it is, for CNCF distribution, and as the [CloudEvents webhook][ce] specification has it;
-//! - by signing the body, `X-Hub-Signature-256: sha256=HEX`, with HMAC-SHA256, for [GitHub][].
+//! - the path `/hooks/SECRET`: for Docker Hub, Quay, ACR, Event Grid and Pub/Sub, which take little but a URL;
+//! - the header `Authorization: SECRET` or `Authorization: Bearer SECRET`: for Harbor, CNCF distribution and
+//!   [CloudEvents webhooks][ce];
+//! - the header `X-Hub-Signature-256: sha256=HEX`, an HMAC-SHA256 of the body: for [GitHub][].
 //!
-//! Something wrong beside something right does not harm: Pub/Sub, for one, has a token of its own in
-//! `Authorization`. All is compared in constant time, and what was shown is never told, nor how it was wrong.
+//! A wrong credential beside a right one is ignored: Pub/Sub puts a token of its own into `Authorization`. Comparisons
+//! take constant time, and credentials are never logged or echoed.
 //!
 //! [ce]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md
 //! [GitHub]: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
@@ -25,86 +24,86 @@ use http::header::AUTHORIZATION;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// The path of notifications, which the secret may follow after a slash.
+/// The path of notifications, optionally followed by `/SECRET`.
 pub const PATH: &str = "/hooks";
 
-/// The header in which GitHub signs.
+/// GitHub's signature header.
 const SIGNATURE: &str = "x-hub-signature-256";
 
-/// The fewest characters of a secret: 16 random ones can't be guessed at ten a second.
-const LENGTH_MIN: usize = 16;
+/// The minimum length of a secret: 16 random characters can't be guessed at ten requests a second.
+const MIN_LENGTH: usize = 16;
 
-/// The most: it has to stand in a path.
-const LENGTH_MAX: usize = 256;
+/// The maximum length of a secret, which must fit into a path.
+const MAX_LENGTH: usize = 256;
 
-/// What senders share with the operator.
+/// The secret that senders share with the operator.
 pub struct Secret {
     key: String,
-    /// Compared instead of the key, so that not even its length shows in the time that takes.
+    /// Compared instead of the key, so that timing does not reveal the key's length.
     hash: [u8; 32],
 }
 
-/// Why a text can't be the secret. The text itself is not repeated.
+/// Why a text can't be the secret. The text itself is not shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// It has too few characters, or none.
+    /// Fewer than 16 characters.
     #[error(
         "the webhook secret has {length} characters: 16 are the fewest; make one with `openssl rand -hex 32`"
     )]
     TooShort {
-        /// How many it has.
+        /// The number of characters.
         length: usize,
     },
-    /// It has too many.
+    /// More than 256 characters.
     #[error(
         "the webhook secret has {length} characters: 256 are the most; make one with `openssl rand -hex 32`"
     )]
     TooLong {
-        /// How many it has.
+        /// The number of characters.
         length: usize,
     },
-    /// It has characters that a path has to write in another way.
+    /// Characters that a path must escape.
     #[error(
         "the webhook secret has characters other than letters, digits, `-`, `.`, `_` and `~`, which can't stand in an address as they are: make one with `openssl rand -hex 32`"
     )]
     Characters,
 }
 
-/// What the head of a request shows.
+/// The credential in a request's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum Credential {
     /// The secret itself.
     Secret,
-    /// A signature, which holds or not once there is a body: [`Secret::signed`].
+    /// A signature, to be checked against the body by [`Secret::verify`].
     Signature(Signature),
 }
 
-/// A signature that was shown, right or wrong.
+/// A signature that is not verified yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signature([u8; 32]);
 
-/// Why a request is refused.
+/// Why a request is not authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// It shows nothing: 401.
+pub enum AuthError {
+    /// No credential: 401.
     Missing,
-    /// It shows something else: 403.
+    /// A wrong credential: 403.
     Wrong,
 }
 
 impl Secret {
-    /// Reads a secret as a file has it: line ends after it are not part of it.
+    /// Parses a secret from a file's text, without trailing line ends.
     ///
     /// # Errors
-    /// A [`SecretError`], where it is too short, too long, or could not stand in a path.
+    /// [`SecretError`] if the secret is too short, too long, or needs escaping in a path.
     pub fn parse(text: &str) -> Result<Secret, SecretError> {
         let key = text.trim_end_matches(['\r', '\n']);
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
         let length = key.chars().count();
-        if length < LENGTH_MIN {
+        if length < MIN_LENGTH {
             return Err(SecretError::TooShort { length });
         }
-        if length > LENGTH_MAX {
+        if length > MAX_LENGTH {
             return Err(SecretError::TooLong { length });
         }
         if !key.chars().all(is_plain) {
@@ -116,11 +115,11 @@ impl Secret {
         })
     }
 
-    /// Looks at the head of a request, before there is a body.
+    /// Authenticates a request by its head, before the body is read.
     ///
     /// # Errors
-    /// [`Refused`], where nothing of it could be right whatever the body is.
-    pub fn look(&self, path: &str, headers: &HeaderMap) -> Result<Proof, Refused> {
+    /// [`AuthError`] if no body could make the request valid.
+    pub fn authenticate(&self, path: &str, headers: &HeaderMap) -> Result<Credential, AuthError> {
         let in_path = path
             .strip_prefix(PATH)
             .and_then(|rest| rest.strip_prefix('/'))
@@ -130,19 +129,19 @@ impl Secret {
             .map(|value| without_scheme(value.as_bytes()));
         let shown = [in_path.map(str::as_bytes), in_header];
         if shown.iter().flatten().any(|shown| self.is(shown)) {
-            return Ok(Proof::Secret);
+            return Ok(Credential::Secret);
         }
         match headers.get(SIGNATURE) {
             Some(signature) => Signature::parse(signature.as_bytes())
-                .map(Proof::Signature)
-                .ok_or(Refused::Wrong),
-            None if shown == [None, None] => Err(Refused::Missing),
-            None => Err(Refused::Wrong),
+                .map(Credential::Signature)
+                .ok_or(AuthError::Wrong),
+            None if shown == [None, None] => Err(AuthError::Missing),
+            None => Err(AuthError::Wrong),
         }
     }
 
-    /// Whether this is the signature of this body.
-    pub fn signed(&self, body: &[u8], signature: &Signature) -> bool {
+    /// Whether `signature` is the body's.
+    pub fn verify(&self, body: &[u8], signature: &Signature) -> bool {
         // HMAC takes keys of any length.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.key.as_bytes()) else {
             return false;
@@ -179,7 +178,7 @@ impl Signature {
     }
 }
 
-/// What follows `Bearer`, whose case does not matter (RFC 9110, 11.1), or all of it.
+/// The value without the scheme `Bearer`, which is case-insensitive (RFC 9110, 11.1).
 fn without_scheme(value: &[u8]) -> &[u8] {
     match value.split_at_checked("Bearer ".len()) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => token.trim_ascii(),

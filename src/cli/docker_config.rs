@@ -1,29 +1,29 @@
-//! A user's own logins, as Docker has them: those in its file, and those that programs keep for it.
+//! Docker's configuration file: its credentials, and those of the credential helpers that it names.
 //!
-//! The judge of which program is asked is Docker's own `cli/config`: the one that `credHelpers` names for the
-//! server, or else the one that `credsStore` names. Its login is tried before those in the file, which Docker would
-//! not look at.
+//! As in Docker's `cli/config`, `credHelpers` names the helper of a server, else `credsStore`. The helper's credential is
+//! tried before those in the file, which Docker would ignore.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use resolver::{DOCKER_HUB, Endpoint, Format, Keyring};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-use super::{CliError, helper};
+use super::{CliError, credential_helper};
+use crate::runtime::sync::lock;
 
-/// What Docker calls its own registry where logins are kept.
+/// Docker Hub's key in the configuration file.
 const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";
 
-/// The logins of one file, and of the programs that it names.
-pub(super) struct Logins {
+/// A configuration file.
+pub(super) struct DockerConfig {
     name: String,
     payload: Vec<u8>,
     file: Arc<Keyring>,
     helpers: Helpers,
-    /// What is at hand for a server, once its program has been asked.
+    /// The credentials for each server whose helper was asked.
     known: Mutex<HashMap<String, Arc<OnceCell<Arc<Keyring>>>>>,
 }
 
@@ -36,7 +36,7 @@ struct Helpers {
 }
 
 impl Helpers {
-    /// The name of the program that has the login for a server.
+    /// The helper's name for a server.
     fn of(&self, server: &str) -> Option<&str> {
         let by_server = self.by_server.as_ref().and_then(|all| all.get(server));
         let name = by_server.or(self.store.as_ref())?;
@@ -44,12 +44,14 @@ impl Helpers {
     }
 }
 
-impl Logins {
-    /// Reads a file, or the user's own, which need not be there. What is skipped of it is said, and stops nothing.
+impl DockerConfig {
+    /// Reads a file, or the user's own if it exists. Skipped entries are printed.
     ///
-    /// `as_secret` reads it as the kubelet and the operator would, if it were a pull secret: without identity tokens
-    /// and programs.
-    pub(super) fn read(named: Option<&Path>, as_secret: bool) -> Result<Option<Logins>, CliError> {
+    /// `as_secret` reads the file as the kubelet reads a pull secret: without identity tokens and credential helpers.
+    pub(super) fn read(
+        named: Option<&Path>,
+        as_secret: bool,
+    ) -> Result<Option<DockerConfig>, CliError> {
         let Some(path) = named.map(Path::to_owned).or_else(own_file) else {
             return Ok(None);
         };
@@ -69,15 +71,15 @@ impl Logins {
         };
         let skipped = file
             .add(&name, &payload, format)
-            .map_err(|error| CliError::Logins(error.to_string()))?;
+            .map_err(|error| CliError::DockerConfig(error.to_string()))?;
         for skipped in skipped {
             tell(&skipped.to_string());
         }
-        // `null` is a file without logins.
+        // A file may be `null`.
         let helpers: Option<Helpers> = match as_secret {
             true => None,
             false => serde_json::from_slice(&payload).map_err(|_| {
-                CliError::Logins(format!(
+                CliError::DockerConfig(format!(
                     "{name}: `credHelpers` must be an object of strings, and `credsStore` a string"
                 ))
             })?,
@@ -86,7 +88,7 @@ impl Logins {
             by_server: None,
             store: None,
         };
-        Ok(Some(Logins {
+        Ok(Some(DockerConfig {
             name,
             payload,
             file: Arc::new(file),
@@ -95,20 +97,19 @@ impl Logins {
         }))
     }
 
-    /// Those in the file alone.
+    /// The credentials in the file.
     pub(super) fn of_file(&self) -> Arc<Keyring> {
         Arc::clone(&self.file)
     }
 
-    /// Those at hand for what is asked there. A program is asked once for each server; one that fails is told, and
-    /// stops nothing.
+    /// The credentials for an endpoint. Each server's helper runs once; a failure is printed.
     pub(super) async fn at(&self, endpoint: &Endpoint) -> Arc<Keyring> {
         let server = server(endpoint);
         let Some(helper) = self.helpers.of(&server) else {
             return self.of_file();
         };
         let known = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = lock(&self.known);
             Arc::clone(known.entry(server.clone()).or_default())
         };
         let keyring = known.get_or_init(|| self.ask(helper, &server)).await;
@@ -117,27 +118,28 @@ impl Logins {
 
     async fn ask(&self, name: &str, server: &str) -> Arc<Keyring> {
         let program = format!("docker-credential-{name}");
-        let (username, proof) = match helper::get(name, server, helper::DEADLINE).await {
-            Ok(Some(login)) => login,
-            Ok(None) => return self.of_file(),
-            Err(what) => {
-                tell(&format!("{program} gave no login for {server}: {what}"));
-                return self.of_file();
-            }
-        };
+        let (username, proof) =
+            match credential_helper::get(name, server, credential_helper::DEADLINE).await {
+                Ok(Some(login)) => login,
+                Ok(None) => return self.of_file(),
+                Err(what) => {
+                    tell(&format!("{program} gave no login for {server}: {what}"));
+                    return self.of_file();
+                }
+            };
         let mut keyring = Keyring::new();
         if let Err(problem) = keyring.add_login(&program, server, username, proof) {
             tell(&format!(
                 "the login of {program} for {server} is skipped: {problem}"
             ));
         }
-        // It was read before, and what was skipped of it has been told.
+        // Skipped entries were printed when the file was first read.
         let _ = keyring.add(&self.name, &self.payload, Format::DockerConfig);
         Arc::new(keyring)
     }
 }
 
-/// What Docker asks a program for.
+/// The server's name by which Docker asks a helper.
 fn server(endpoint: &Endpoint) -> String {
     let target = endpoint.login_target("");
     match target.trim_end_matches('/') {
@@ -146,7 +148,7 @@ fn server(endpoint: &Endpoint) -> String {
     }
 }
 
-/// Where Docker keeps the user's logins.
+/// The path of the user's configuration file.
 fn own_file() -> Option<PathBuf> {
     let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
     let folder = folder.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".docker")));
@@ -162,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_for_a_server_is_the_one_named_for_it_or_else_the_store() {
+    fn a_servers_helper_is_in_cred_helpers_else_creds_store() {
         let helpers: Helpers = serde_json::from_str(
             r#"{"credsStore":"desktop","credHelpers":{"quay.io":"own","plain.io":"","https://index.docker.io/v1/":"hub"}}"#,
         )

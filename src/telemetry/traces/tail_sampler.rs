@@ -1,11 +1,9 @@
-//! Which traces are worth sending: those of reconciles that asked someone something.
+//! Tail sampling: only traces with a client span are sent, since most reconciles find nothing to do.
 //!
-//! Every wake is a reconcile, and most find nothing to do, in microseconds. That is known only when it is over, and
-//! so a trace's spans are held until its root ends. What holds them are reconciles that are under way, each with at
-//! most some dozens.
+//! A trace's spans are held until its root span ends: some dozens for each reconcile under way.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use opentelemetry::Context;
@@ -14,32 +12,33 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use super::counts::Counts;
+use super::delivery::DeliveryStats;
+use crate::runtime::sync::lock;
 
-/// Holds the spans of each trace until it is known whether they are sent.
+/// Holds each trace's spans until its root span ends.
 #[derive(Debug)]
-pub(super) struct Worth<P> {
+pub(super) struct TailSampler<P> {
     next: P,
-    counts: Arc<Counts>,
-    held: Mutex<HashMap<TraceId, Vec<SpanData>>>,
+    stats: Arc<DeliveryStats>,
+    open: Mutex<HashMap<TraceId, Vec<SpanData>>>,
 }
 
-impl<P: SpanProcessor> Worth<P> {
-    /// Gives on to `next` what is worth it.
-    pub(super) fn new(next: P, counts: Arc<Counts>) -> Self {
+impl<P: SpanProcessor> TailSampler<P> {
+    /// Passes sampled spans to `next`.
+    pub(super) fn new(next: P, stats: Arc<DeliveryStats>) -> Self {
         Self {
             next,
-            counts,
-            held: Mutex::default(),
+            stats,
+            open: Mutex::default(),
         }
     }
 
-    /// What can be sent now that a span has ended.
-    fn ready(&self, span: SpanData) -> Vec<SpanData> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The spans to send now that `span` has ended.
+    fn take_finished(&self, span: SpanData) -> Vec<SpanData> {
+        let mut open = lock(&self.open);
         let trace = span.span_context.trace_id();
         if span.parent_span_id == SpanId::INVALID {
-            let mut all = held.remove(&trace).unwrap_or_default();
+            let mut all = open.remove(&trace).unwrap_or_default();
             let asks = |span: &SpanData| span.span_kind == SpanKind::Client;
             if !all.iter().any(asks) {
                 return Vec::new();
@@ -47,30 +46,30 @@ impl<P: SpanProcessor> Worth<P> {
             all.push(span);
             return all;
         }
-        match held.get_mut(&trace) {
+        match open.get_mut(&trace) {
             Some(all) => {
                 all.push(span);
                 Vec::new()
             }
-            // Its trace is over: it asked for several, and the first of them did not wait for the answer.
+            // The trace is over: a shared request outlived the reconcile that started it.
             None => vec![span],
         }
     }
 }
 
-impl<P: SpanProcessor> SpanProcessor for Worth<P> {
+impl<P: SpanProcessor> SpanProcessor for TailSampler<P> {
     fn on_start(&self, span: &mut Span, cx: &Context) {
         self.next.on_start(span, cx);
         if !cx.span().span_context().is_valid() {
             let trace = span.span_context().trace_id();
-            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-            held.insert(trace, Vec::new());
+            let mut open = lock(&self.open);
+            open.insert(trace, Vec::new());
         }
     }
 
     fn on_end(&self, span: SpanData) {
-        for span in self.ready(span) {
-            self.counts.one_ended();
+        for span in self.take_finished(span) {
+            self.stats.record_ended();
             self.next.on_end(span);
         }
     }
@@ -123,13 +122,13 @@ mod tests {
         }
     }
 
-    fn tracer() -> (SdkTracer, Sent, Arc<Counts>) {
+    fn tracer() -> (SdkTracer, Sent, Arc<DeliveryStats>) {
         let sent = Sent::default();
-        let counts = Arc::new(Counts::new("http://collector:4318".into()));
+        let stats = Arc::new(DeliveryStats::new("http://collector:4318".into()));
         let provider = SdkTracerProvider::builder()
-            .with_span_processor(Worth::new(sent.clone(), Arc::clone(&counts)))
+            .with_span_processor(TailSampler::new(sent.clone(), Arc::clone(&stats)))
             .build();
-        (provider.tracer("test"), sent, counts)
+        (provider.tracer("test"), sent, stats)
     }
 
     /// Begins a span below another, or a trace.
@@ -139,20 +138,20 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_in_which_nobody_was_asked_is_not_sent() {
-        let (tracer, sent, counts) = tracer();
+    fn a_trace_without_requests_is_dropped() {
+        let (tracer, sent, stats) = tracer();
         let root = begin(&tracer, "reconcile", SpanKind::Internal, &Context::new());
         begin(&tracer, "plan", SpanKind::Internal, &root)
             .span()
             .end();
         root.span().end();
         assert_eq!(sent.names(), [""; 0]);
-        assert_eq!(counts.lost(), 0);
+        assert_eq!(stats.lost(), 0);
     }
 
     #[test]
-    fn a_trace_with_a_request_is_sent_whole_when_it_is_over() {
-        let (tracer, sent, counts) = tracer();
+    fn a_trace_with_a_request_is_sent_whole_at_its_end() {
+        let (tracer, sent, stats) = tracer();
         let root = begin(&tracer, "reconcile", SpanKind::Internal, &Context::new());
         let other = begin(&tracer, "another", SpanKind::Internal, &Context::new());
         begin(&tracer, "plan", SpanKind::Internal, &root)
@@ -165,11 +164,11 @@ mod tests {
         assert_eq!(sent.names(), [""; 0]);
         root.span().end();
         assert_eq!(sent.names(), ["plan", "request", "reconcile"]);
-        assert_eq!(counts.lost(), 3);
+        assert_eq!(stats.lost(), 3);
     }
 
     #[test]
-    fn a_span_that_outlives_its_trace_is_sent_by_itself() {
+    fn a_span_that_outlives_its_trace_is_sent_alone() {
         let (tracer, sent, _) = tracer();
         let root = begin(&tracer, "reconcile", SpanKind::Internal, &Context::new());
         let late = begin(&tracer, "exchange", SpanKind::Client, &root);

@@ -1,24 +1,22 @@
-//! How many may come in how long. Time is given to it.
+//! A token bucket. Pure: the caller passes the time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A token bucket: so many at once, and one more after each while.
-///
-/// It is kept as the time that what was taken has yet to be paid off, so that nothing needs rounding.
+/// A token bucket, kept as the time until it is full again, so that nothing is rounded.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(super) struct TokenBucket {
     refill: Duration,
     size: Duration,
     owed: Duration,
     at: Instant,
 }
 
-impl Bucket {
-    /// A full one.
-    pub(super) fn new(burst: u32, refill: Duration, now: Instant) -> Bucket {
-        Bucket {
+impl TokenBucket {
+    /// A full bucket.
+    pub(super) fn new(burst: u32, refill: Duration, now: Instant) -> TokenBucket {
+        TokenBucket {
             refill,
             size: refill.saturating_mul(burst),
             owed: Duration::ZERO,
@@ -26,7 +24,7 @@ impl Bucket {
         }
     }
 
-    /// Takes one, or says after how long there is one.
+    /// Takes a token, or returns the time until there is one.
     pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
         self.owed = self
             .owed
@@ -48,10 +46,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_are_taken_at_once_and_then_one_after_each_while() {
+    fn a_burst_is_taken_at_once_then_one_per_refill() {
         let start = Instant::now();
         let second = Duration::from_secs(1);
-        let mut bucket = Bucket::new(3, second, start);
+        let mut bucket = TokenBucket::new(3, second, start);
         let mut at = |after: Duration| bucket.take(start + after);
         assert_eq!([0, 0, 0].map(|_| at(Duration::ZERO)), [Ok(()); 3]);
         assert_eq!(at(Duration::ZERO), Err(second));
@@ -60,7 +58,7 @@ mod tests {
         assert_eq!(at(second), Err(second));
         assert_eq!([0, 0, 0].map(|_| at(100 * second)), [Ok(()); 3]);
         assert_eq!(at(100 * second), Err(second));
-        // Threads that come out of order gain nothing.
+        // An earlier time refills nothing.
         assert_eq!(at(50 * second), Err(second));
         assert_eq!(at(100 * second), Err(second));
     }

@@ -1,4 +1,4 @@
-//! What Linux tells of this process, as Prometheus' own clients report it.
+//! The process metrics that Prometheus' client libraries report, from Linux.
 
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,8 +8,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::telemetry::metrics::Process;
 
-/// How the process, which was `started` then, does now; `None` where there is no `/proc`.
-pub(super) fn look(started: SystemTime) -> Option<Process> {
+/// Reads the process metrics; `None` without `/proc`.
+pub(super) fn read(started: SystemTime) -> Option<Process> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let files = fs::read_dir("/proc/self/fd").ok()?.count();
     let since_1970 = started.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -17,13 +17,13 @@ pub(super) fn look(started: SystemTime) -> Option<Process> {
         cpu: Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default(),
         resident_bytes: resident_bytes(&status)?,
         started: since_1970.as_secs_f64(),
-        // One of them is the listing itself.
+        // Without the descriptor of the listing itself.
         open_fds: files.saturating_sub(1) as u64,
         max_fds: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
     })
 }
 
-/// The memory in use, by the text of `/proc/self/status` (proc_pid_status(5)).
+/// The resident memory, from `/proc/self/status` (proc_pid_status(5)).
 fn resident_bytes(status: &str) -> Option<u64> {
     let line = status
         .lines()
@@ -37,19 +37,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_memory_in_use_is_read_as_linux_writes_it() {
+    fn resident_memory_is_read_in_kibibytes() {
         let status = "Name:\toperator\nVmPeak:\t  20480 kB\nVmRSS:\t   10240 kB\nThreads:\t3\n";
         assert_eq!(resident_bytes(status), Some(10 << 20));
         assert_eq!(resident_bytes("Name:\tkthreadd\n"), None);
     }
 
     #[test]
-    fn this_process_is_seen() {
+    fn this_process_is_measured() {
         let held: Vec<_> = (0..50)
             .map(|_| fs::File::open("/proc/self/status").unwrap())
             .collect();
         let now = SystemTime::now();
-        let process = look(now).expect("tests run on Linux");
+        let process = read(now).expect("tests run on Linux");
         assert!(process.open_fds >= 50, "{process:?}");
         assert!(process.max_fds >= process.open_fds, "{process:?}");
         assert!(process.resident_bytes > 1 << 20, "{process:?}");

@@ -1,14 +1,14 @@
-//! How metrics are written: OpenMetrics, or the older text format of Prometheus, which `curl` gets too.
+//! The exposition formats: OpenMetrics, and Prometheus' text format, which is the default.
 //!
-//! The library writes OpenMetrics alone. The older format differs in what names a counter's and an info's lines of
-//! explanation carry, and knows neither units nor an end.
+//! The library only writes OpenMetrics. The text format puts the suffix into `HELP` and `TYPE` of counters and infos, and
+//! has neither units nor an end mark.
 
 use std::fmt::Write as _;
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 
-/// A format of metrics.
+/// An exposition format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// [OpenMetrics 1.0](https://prometheus.io/docs/specs/om/open_metrics_spec/).
@@ -18,14 +18,14 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format for whoever sends this `Accept` header: OpenMetrics for those who name it.
-    pub fn wanted(accept: &str) -> Format {
+    /// The format for an `Accept` header: OpenMetrics if it is named there.
+    pub fn from_accept(accept: &str) -> Format {
         let is_open = |part: &str| {
             let mut parts = part.split(';').map(str::trim);
             let is_named = parts.next().is_some_and(|media_type| {
                 media_type.eq_ignore_ascii_case("application/openmetrics-text")
             });
-            // RFC 9110, 12.4.2: a weight of nothing is a refusal.
+            // RFC 9110, 12.4.2: weight 0 means not acceptable.
             is_named && !parts.any(|part| part.starts_with("q=0") && part[2..].parse() == Ok(0.0))
         };
         match accept.split(',').any(is_open) {
@@ -34,7 +34,7 @@ impl Format {
         }
     }
 
-    /// Its `Content-Type`.
+    /// The format's `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
             Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -43,7 +43,7 @@ impl Format {
     }
 }
 
-/// What these registries hold.
+/// Writes all metrics of the registries.
 pub(super) fn write(registries: &[&Registry], format: Format) -> String {
     let mut text = String::new();
     for registry in registries {
@@ -71,7 +71,7 @@ fn as_text(open: &str) -> String {
                 "info" => ("_info", "gauge"),
                 kind => ("", kind),
             };
-            // The explanation stands before the type, which names the suffix.
+            // `HELP` precedes `TYPE`, which decides the suffix.
             if let Some((_, help)) = help.take() {
                 writeln!(text, "# HELP {name}{suffix} {help}").expect("a string takes everything");
             }
@@ -84,8 +84,8 @@ fn as_text(open: &str) -> String {
     text
 }
 
-/// A reason such as `RateLimited` as a label's value: `rate_limited`.
-pub(super) fn underscored(reason: &str) -> String {
+/// Converts `RateLimited` to `rate_limited`.
+pub(super) fn snake_case(reason: &str) -> String {
     let mut name = String::new();
     for letter in reason.chars() {
         if letter.is_ascii_uppercase() && !name.is_empty() {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn openmetrics_is_for_those_who_name_it() {
+    fn openmetrics_is_sent_if_accepted_by_name() {
         let prometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
         let cases = [
             (prometheus, Format::OpenMetrics),
@@ -113,13 +113,13 @@ mod tests {
             ("", Format::Text),
         ];
         for (accept, format) in cases {
-            assert_eq!(Format::wanted(accept), format, "{accept}");
+            assert_eq!(Format::from_accept(accept), format, "{accept}");
         }
     }
 
     #[test]
-    fn reasons_become_small_words() {
-        let names = ["RateLimited", "NotFoundOrNoAccess", "Timeout"].map(underscored);
+    fn reasons_become_snake_case() {
+        let names = ["RateLimited", "NotFoundOrNoAccess", "Timeout"].map(snake_case);
         assert_eq!(names, ["rate_limited", "not_found_or_no_access", "timeout"]);
     }
 }

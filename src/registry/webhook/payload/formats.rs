@@ -1,15 +1,15 @@
-//! What each registry calls a push. Pure.
+//! The notification formats of the registries. Pure.
 //!
-//! A dialect answers `None` for what is not its shape; what is, and says no push, is an empty answer.
+//! Each parser returns `None` for other formats, and an empty list for events that are not pushes.
 
 use http::Uri;
 use resolver::Reference;
 use serde_json::Value;
 
-use super::{DOCKER_HUB, PUSHED_MAX, Pushed};
+use super::{DOCKER_HUB, MAX_PUSHES, Push};
 
-/// What one event says was pushed. `kind` is the type that its envelope says, or empty.
-pub(super) fn read(event: &Value, kind: &str) -> Vec<Pushed> {
+/// The pushes of one event. `kind` is the event type of the envelope, or empty.
+pub(super) fn read(event: &Value, kind: &str) -> Vec<Push> {
     distribution(event)
         .or_else(|| docker_hub(event))
         .or_else(|| quay(event))
@@ -21,7 +21,7 @@ pub(super) fn read(event: &Value, kind: &str) -> Vec<Pushed> {
         .unwrap_or_default()
 }
 
-/// The text at a JSON pointer, if there is one that is not empty.
+/// The non-empty string at a JSON pointer.
 pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.pointer(pointer)?.as_str().filter(|t| !t.is_empty())
 }
@@ -29,9 +29,9 @@ pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
 /// CNCF distribution, whose events come in `events`, and Azure Container Registry, which sends them alone and
 /// without `target.url`.
 ///
-/// The host is the one that the push went to. Behind a proxy that may be an inner one, while `target.url` is what
-/// the registry was told to call itself: both are taken.
-fn distribution(event: &Value) -> Option<Vec<Pushed>> {
+/// Two hosts are taken: `request.host`, which may be internal behind a proxy, and that of `target.url`, which is the
+/// registry's configured name.
+fn distribution(event: &Value) -> Option<Vec<Push>> {
     let target = event.get("target")?;
     let action = text(event, "/action")?;
     if action != "push" || !is_manifest(target) {
@@ -42,25 +42,26 @@ fn distribution(event: &Value) -> Option<Vec<Pushed>> {
         text(event, "/request/host"),
         url.as_ref().and_then(|url| Some(url.authority()?.as_str())),
     ];
-    let told: Vec<Option<&str>> = match hosts {
+    let named: Vec<Option<&str>> = match hosts {
         [None, None] => vec![None],
         hosts => hosts.into_iter().filter(Option::is_some).collect(),
     };
     let Some(repository) = text(target, "/repository") else {
         return Some(Vec::new());
     };
-    // The images of an index are pushed by digest, one by one, before the index is, by its tag.
+    // The manifests of an index are pushed by digest before the index is pushed by tag.
     let Some(tag) = text(target, "/tag") else {
         return Some(Vec::new());
     };
     Some(
-        told.into_iter()
-            .filter_map(|host| Pushed::named(host, repository, Some(tag)))
+        named
+            .into_iter()
+            .filter_map(|host| Push::named(host, repository, Some(tag)))
             .collect(),
     )
 }
 
-/// Layers are pushed, too, and mean nothing. A tag is only ever of a manifest.
+/// Pushed layers are ignored. Only manifests have tags.
 fn is_manifest(target: &Value) -> bool {
     match text(target, "/mediaType") {
         Some(kind) => kind.contains(".manifest.") || kind.contains(".image.index."),
@@ -71,36 +72,35 @@ fn is_manifest(target: &Value) -> bool {
     }
 }
 
-fn docker_hub(event: &Value) -> Option<Vec<Pushed>> {
+fn docker_hub(event: &Value) -> Option<Vec<Push>> {
     let push = event.get("push_data")?;
     let repository = text(event, "/repository/repo_name")?;
-    let pushed = Pushed::named(Some(DOCKER_HUB), repository, text(push, "/tag"));
+    let pushed = Push::named(Some(DOCKER_HUB), repository, text(push, "/tag"));
     Some(pushed.into_iter().collect())
 }
 
-/// The tags are an array, and were an object of tags and image ids once. Builds and scans have a `docker_url`,
-/// too, and other fields for their tags.
-fn quay(event: &Value) -> Option<Vec<Pushed>> {
+/// `updated_tags` is an array; older versions send an object of tags and image ids. Builds and scans lack the field.
+fn quay(event: &Value) -> Option<Vec<Push>> {
     let address = text(event, "/docker_url")?;
     let tags: Vec<&str> = match event.get("updated_tags") {
         Some(Value::Array(tags)) => tags
             .iter()
             .filter_map(Value::as_str)
-            .take(PUSHED_MAX)
+            .take(MAX_PUSHES)
             .collect(),
-        Some(Value::Object(tags)) => tags.keys().map(String::as_str).take(PUSHED_MAX).collect(),
+        Some(Value::Object(tags)) => tags.keys().map(String::as_str).take(MAX_PUSHES).collect(),
         _ => return Some(Vec::new()),
     };
     let (host, repository) = address.split_once('/')?;
     Some(
         tags.into_iter()
-            .filter_map(|tag| Pushed::named(Some(host), repository, Some(tag)))
+            .filter_map(|tag| Push::named(Some(host), repository, Some(tag)))
             .collect(),
     )
 }
 
 /// Harbor's own format, and its data in a CloudEvent. A push without a tag has its digest where the tag would be.
-fn harbor(event: &Value, kind: &str) -> Option<Vec<Pushed>> {
+fn harbor(event: &Value, kind: &str) -> Option<Vec<Push>> {
     let data = match text(event, "/type") {
         Some("PUSH_ARTIFACT") => event.get("event_data")?,
         _ if kind == "harbor.artifact.pushed" => event,
@@ -111,18 +111,17 @@ fn harbor(event: &Value, kind: &str) -> Option<Vec<Pushed>> {
     Some(
         resources
             .iter()
-            .take(PUSHED_MAX)
+            .take(MAX_PUSHES)
             .filter_map(|resource| match text(resource, "/resource_url") {
-                Some(address) => Pushed::located(address),
-                None => Pushed::named(None, full_name?, text(resource, "/tag")),
+                Some(address) => Push::located(address),
+                None => Push::named(None, full_name?, text(resource, "/tag")),
             })
             .collect(),
     )
 }
 
-/// GitHub's packages are of many kinds. Accounts may have capitals in their names, which images may not: the
-/// registry lowers them.
-fn github(event: &Value) -> Option<Vec<Pushed>> {
+/// GitHub's packages of type `container`. Account names may have capitals, which the registry lowers.
+fn github(event: &Value) -> Option<Vec<Push>> {
     let package = event
         .get("package")
         .or_else(|| event.get("registry_package"))
@@ -134,11 +133,11 @@ fn github(event: &Value) -> Option<Vec<Pushed>> {
         return Some(Vec::new());
     }
     let tag = text(package, "/package_version/container_metadata/tag/name");
-    // Its host is GitHub's, or an enterprise's own.
+    // The host is ghcr.io, or that of an enterprise server.
     let address = text(package, "/package_version/package_url")
-        .and_then(|url| Pushed::located(&url.to_ascii_lowercase()));
+        .and_then(|url| Push::located(&url.to_ascii_lowercase()));
     let (host, repository) = match address {
-        Some(Pushed {
+        Some(Push {
             host: Some(host),
             repository,
             ..
@@ -152,29 +151,28 @@ fn github(event: &Value) -> Option<Vec<Pushed>> {
             )
         }
     };
-    let pushed = Pushed::named(Some(&host), &repository, tag);
+    let pushed = Push::named(Some(&host), &repository, tag);
     Some(pushed.into_iter().collect())
 }
 
-/// Artifact Registry, and Container Registry before it: both names are whole references, and the tag's is missing
-/// where none was set.
-fn google(event: &Value) -> Option<Vec<Pushed>> {
+/// Artifact Registry and Container Registry: `tag` and `digest` are whole references; `tag` is optional.
+fn google(event: &Value) -> Option<Vec<Push>> {
     let names = [text(event, "/tag"), text(event, "/digest")];
     let action = text(event, "/action")?;
     if names == [None, None] {
         return None;
     }
     let pushed = match action {
-        "INSERT" => names.into_iter().flatten().find_map(Pushed::located),
+        "INSERT" => names.into_iter().flatten().find_map(Push::located),
         _ => None,
     };
     Some(pushed.into_iter().collect())
 }
 
-/// ECR's host is made of account and region, as [ECR's endpoints][] have it.
+/// ECR's host consists of account and region: see [ECR's endpoints][].
 ///
 /// [ECR's endpoints]: https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html
-fn ecr(event: &Value) -> Option<Vec<Pushed>> {
+fn ecr(event: &Value) -> Option<Vec<Push>> {
     if text(event, "/detail-type")? != "ECR Image Action" {
         return None;
     }
@@ -195,15 +193,15 @@ fn ecr(event: &Value) -> Option<Vec<Pushed>> {
         _ => None,
     };
     let repository = text(detail, "/repository-name")?;
-    let pushed = Pushed::named(host.as_deref(), repository, text(detail, "/image-tag"));
+    let pushed = Push::named(host.as_deref(), repository, text(detail, "/image-tag"));
     Some(pushed.into_iter().collect())
 }
 
-/// A reference as people write it. One without a tag means any.
-fn script(event: &Value) -> Option<Vec<Pushed>> {
+/// An image reference, for scripts. Without a tag it means any tag.
+fn script(event: &Value) -> Option<Vec<Push>> {
     let image = text(event, "/image")?;
     let pushed = Reference::parse(image).ok().and_then(|reference| {
-        Pushed::named(
+        Push::named(
             Some(reference.host()),
             reference.repository(),
             reference.tag(),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 #[test]
-fn what_is_not_json_or_too_long_is_not_read() {
+fn long_or_non_json_payloads_are_rejected() {
     let image = br#"{"image": "redis:7"}"#;
     let padded = |length: usize| {
         let mut body = image.to_vec();
@@ -14,24 +14,24 @@ fn what_is_not_json_or_too_long_is_not_read() {
     };
     let deep = "[".repeat(100_000);
     let cases = [
-        (padded(BODY_MAX), Ok(1)),
-        (padded(BODY_MAX + 1), Err(Unreadable::TooLong)),
-        (Vec::new(), Err(Unreadable::NotJson)),
+        (padded(MAX_BODY), Ok(1)),
+        (padded(MAX_BODY + 1), Err(PayloadError::TooLong)),
+        (Vec::new(), Err(PayloadError::NotJson)),
         (
             b"payload=%7B%22zen%22%7D".to_vec(),
-            Err(Unreadable::NotJson),
+            Err(PayloadError::NotJson),
         ),
         (
             b"{\"image\": \"redis:7\"".to_vec(),
-            Err(Unreadable::NotJson),
+            Err(PayloadError::NotJson),
         ),
-        (b"\xff\xfe".to_vec(), Err(Unreadable::NotJson)),
-        (deep.into_bytes(), Err(Unreadable::NotJson)),
+        (b"\xff\xfe".to_vec(), Err(PayloadError::NotJson)),
+        (deep.into_bytes(), Err(PayloadError::NotJson)),
     ];
     for (body, expected) in cases {
         let read = read(&HeaderMap::new(), &body).map(|notice| match notice {
-            Notice::Pushed(pushed) => pushed.len(),
-            Notice::Validation { .. } => unreachable!("none of them is one"),
+            Notification::Pushes(pushed) => pushed.len(),
+            Notification::Validation { .. } => unreachable!("none of them is one"),
         });
         assert_eq!(read, expected);
     }
@@ -57,7 +57,7 @@ fn at_most_a_hundred_pushes_are_taken_each_once() {
 }
 
 #[test]
-fn a_thousand_events_are_looked_at_and_no_more() {
+fn at_most_a_thousand_events_are_parsed() {
     let mut events = vec![json!({"action": "pull"}); 999];
     events.push(json!({"image": "redis:7"}));
     assert_eq!(said_by(&json!(events)), ["docker.io|library/redis|7"]);
@@ -77,10 +77,10 @@ fn envelopes_in_envelopes_come_to_an_end() {
     assert_eq!(said_by(&within(5)), [""; 0]);
 }
 
-/// Bytes turned, lost and doubled, and pieces of one in the other: whatever is said of it holds to the bounds,
+/// Bytes turned, lost and doubled, and pieces of one in the other: whatever is said of it holds to the limits,
 /// and is made of names.
 #[test]
-fn whatever_is_sent_only_names_are_taken_and_no_more_than_a_hundred() {
+fn any_input_yields_at_most_a_hundred_valid_names() {
     let mut random = fastrand::Rng::with_seed(7);
     let mut taken = 0;
     for round in 0..20_000 {
@@ -106,9 +106,9 @@ fn whatever_is_sent_only_names_are_taken_and_no_more_than_a_hundred() {
             }
         }
         let pushed = pushed(&HeaderMap::new(), &body);
-        assert!(pushed.len() <= PUSHED_MAX, "{name}");
+        assert!(pushed.len() <= MAX_PUSHES, "{name}");
         for pushed in pushed {
-            let again = Pushed::named(
+            let again = Push::named(
                 pushed.host.as_deref(),
                 &pushed.repository,
                 pushed.tag.as_deref(),

@@ -22,7 +22,7 @@ fn headers(pairs: Shown) -> HeaderMap {
 }
 
 #[test]
-fn the_secret_is_taken_in_the_path_or_in_the_header() {
+fn the_secret_is_accepted_in_path_or_header() {
     let path = format!("/hooks/{KEY}");
     let plain = format!("Bearer {KEY}");
     let lower = format!("bearer  {KEY}");
@@ -38,40 +38,44 @@ fn the_secret_is_taken_in_the_path_or_in_the_header() {
     ];
     for (path, shown) in cases {
         assert_eq!(
-            secret().look(path, &headers(shown)),
-            Ok(Proof::Secret),
+            secret().authenticate(path, &headers(shown)),
+            Ok(Credential::Secret),
             "{path} {shown:?}"
         );
     }
 }
 
 #[test]
-fn what_is_not_the_secret_is_refused() {
+fn a_wrong_secret_is_rejected() {
     let longer = format!("/hooks/{KEY}1");
     let below = format!("/hooks/{KEY}/more");
     let other_path = format!("/other/{KEY}");
     let basic = format!("Basic {KEY}");
-    let cases: [(&str, Shown, Refused); 12] = [
-        ("/hooks", &[], Refused::Missing),
-        ("/hooks/", &[], Refused::Missing),
-        (&other_path, &[], Refused::Missing),
-        ("/hooks/else", &[], Refused::Wrong),
-        (&longer, &[], Refused::Wrong),
-        (&below, &[], Refused::Wrong),
-        ("/hooks/correct-horse.battery_staple~", &[], Refused::Wrong),
-        ("/hooks", &[("authorization", "")], Refused::Wrong),
-        ("/hooks", &[("authorization", "Bearer ")], Refused::Wrong),
-        ("/hooks", &[("authorization", &basic)], Refused::Wrong),
+    let cases: [(&str, Shown, AuthError); 12] = [
+        ("/hooks", &[], AuthError::Missing),
+        ("/hooks/", &[], AuthError::Missing),
+        (&other_path, &[], AuthError::Missing),
+        ("/hooks/else", &[], AuthError::Wrong),
+        (&longer, &[], AuthError::Wrong),
+        (&below, &[], AuthError::Wrong),
+        (
+            "/hooks/correct-horse.battery_staple~",
+            &[],
+            AuthError::Wrong,
+        ),
+        ("/hooks", &[("authorization", "")], AuthError::Wrong),
+        ("/hooks", &[("authorization", "Bearer ")], AuthError::Wrong),
+        ("/hooks", &[("authorization", &basic)], AuthError::Wrong),
         (
             "/hooks",
             &[("x-hub-signature-256", "sha256=00")],
-            Refused::Wrong,
+            AuthError::Wrong,
         ),
-        ("/hooks", &[("x-hub-signature-256", "")], Refused::Wrong),
+        ("/hooks", &[("x-hub-signature-256", "")], AuthError::Wrong),
     ];
     for (path, shown, expected) in cases {
         assert_eq!(
-            secret().look(path, &headers(shown)),
+            secret().authenticate(path, &headers(shown)),
             Err(expected),
             "{path} {shown:?}"
         );
@@ -89,17 +93,17 @@ fn githubs_own_example_of_a_signature_holds() {
     let hex = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
     for hex in [hex.to_owned(), hex.to_uppercase()] {
         let shown = headers(&[("x-hub-signature-256", &format!("sha256={hex}"))]);
-        let Ok(Proof::Signature(signature)) = secret.look("/hooks", &shown) else {
+        let Ok(Credential::Signature(signature)) = secret.authenticate("/hooks", &shown) else {
             panic!("{shown:?} is not read as a signature");
         };
-        assert!(secret.signed(b"Hello, World!", &signature));
-        assert!(!secret.signed(b"Hello, World?", &signature));
-        assert!(!self::secret().signed(b"Hello, World!", &signature));
+        assert!(secret.verify(b"Hello, World!", &signature));
+        assert!(!secret.verify(b"Hello, World?", &signature));
+        assert!(!self::secret().verify(b"Hello, World!", &signature));
     }
 }
 
 #[test]
-fn what_is_no_signature_is_not_read_as_one() {
+fn a_malformed_signature_is_rejected() {
     let hex = "0af9".repeat(16);
     for text in [
         hex.clone(),
@@ -121,16 +125,19 @@ fn what_is_no_signature_is_not_read_as_one() {
 }
 
 #[test]
-fn a_secret_is_read_without_the_line_end_of_its_file() {
+fn a_secret_is_parsed_without_line_ends() {
     for text in [KEY.to_owned(), format!("{KEY}\n"), format!("{KEY}\r\n")] {
         let path = format!("/hooks/{KEY}");
         let secret = Secret::parse(&text).unwrap();
-        assert_eq!(secret.look(&path, &HeaderMap::new()), Ok(Proof::Secret));
+        assert_eq!(
+            secret.authenticate(&path, &HeaderMap::new()),
+            Ok(Credential::Secret)
+        );
     }
 }
 
 #[test]
-fn secrets_that_can_be_guessed_or_cannot_stand_in_an_address_are_refused() {
+fn short_long_or_unsafe_secrets_are_rejected() {
     let long = "x".repeat(257);
     let cases = [
         ("", SecretError::TooShort { length: 0 }),
@@ -148,7 +155,7 @@ fn secrets_that_can_be_guessed_or_cannot_stand_in_an_address_are_refused() {
 }
 
 #[test]
-fn a_secret_is_not_shown_when_it_is_printed() {
+fn debug_output_hides_the_secret() {
     assert_eq!(format!("{:?}", secret()), "Secret { .. }");
     let error = Secret::parse("hunter2 hunter2 hunter2").unwrap_err();
     assert!(!error.to_string().contains("hunter2"), "{error}");

@@ -1,4 +1,4 @@
-//! How a person's own commands ask registries: by which logins, at which address, with whose certificate.
+//! The flags of commands that resolve images: credentials, endpoint and certificate authority.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use crate::dockercoins::error::flag_of;
 use clap::Args;
 use resolver::{Endpoint, Keyring, Request, ResolveError, Resolved, Resolver};
 
-use super::logins::Logins;
-use super::{CliError, Registries};
+use super::docker_config::DockerConfig;
+use super::{CliError, RegistryArgs};
 
 /// How to query registries.
 #[derive(Debug, Args)]
-pub(super) struct Asking {
+pub(super) struct LookupArgs {
     /// A file with registry credentials, as `docker login` writes it or a pull secret contains it. Its credential
     /// helpers are run if a registry is queried. Default: the user's own file, if a registry is queried.
     #[arg(long, value_name = "FILE")]
@@ -29,24 +29,28 @@ pub(super) struct Asking {
     certificate_authority: Option<PathBuf>,
 }
 
-/// Who asks: all that was read for it.
-pub(super) struct Asker {
-    /// The logins, if there are any to be looked at.
-    pub(super) logins: Option<Logins>,
-    /// Who asks; none where no registry is.
+/// What resolving an image takes, as read from the flags.
+pub(super) struct Lookup {
+    /// Docker's configuration file, if there is one.
+    pub(super) logins: Option<DockerConfig>,
+    /// The resolver; `None` offline.
     pub(super) resolver: Option<Resolver>,
-    /// The certificate authority of the command line, in PEM.
+    /// `--certificate-authority`, in PEM.
     pub(super) authority: Option<Vec<u8>>,
-    /// The address of the command line.
+    /// `--endpoint`.
     pub(super) endpoint: Option<Endpoint>,
 }
 
-impl Asking {
-    /// Reads what it takes to ask, or `offline`, what may be said without asking.
-    pub(super) fn read(&self, registries: &Registries, offline: bool) -> Result<Asker, CliError> {
+impl LookupArgs {
+    /// Reads the files that the flags name. `offline` needs no resolver.
+    pub(super) fn read(
+        &self,
+        registries: &RegistryArgs,
+        offline: bool,
+    ) -> Result<Lookup, CliError> {
         let logins = match (&self.docker_config, offline) {
             (None, true) => None,
-            (named, _) => Logins::read(named.as_deref(), offline)?,
+            (named, _) => DockerConfig::read(named.as_deref(), offline)?,
         };
         let authority = match &self.certificate_authority {
             Some(file) => Some(std::fs::read(file).map_err(|error| {
@@ -58,7 +62,7 @@ impl Asking {
             true => None,
             false => Some(registries.resolver(None)?),
         };
-        Ok(Asker {
+        Ok(Lookup {
             logins,
             resolver,
             authority,
@@ -67,15 +71,15 @@ impl Asking {
     }
 }
 
-impl Asker {
-    /// The logins of the file alone.
+impl Lookup {
+    /// The credentials in the file, without credential helpers.
     pub(super) fn of_file(&self) -> Arc<Keyring> {
         self.logins
             .as_ref()
-            .map_or_else(Arc::default, Logins::of_file)
+            .map_or_else(Arc::default, DockerConfig::of_file)
     }
 
-    /// The logins at hand where this is asked: a program of the user's may keep them.
+    /// The credentials for a request, including those of a credential helper.
     pub(super) async fn keyring(&self, request: &Request<'_>) -> Arc<Keyring> {
         match (&self.logins, request.registry()) {
             (Some(logins), Some(registry)) => logins.at(&registry).await,
@@ -84,15 +88,15 @@ impl Asker {
     }
 }
 
-/// Tells of the plugins that failed, though there is an answer.
-pub(super) fn tell_of_plugins(resolved: &Resolved) {
+/// Prints the credential plugins that failed although the image was resolved.
+pub(super) fn print_plugin_failures(resolved: &Resolved) {
     for failure in &resolved.plugins {
         eprintln!("dockercoins-operator: {failure}");
     }
 }
 
-/// Why there is no digest, and the flag that would help.
-pub(super) fn explained(error: &ResolveError) -> String {
+/// The error, with the flag that would help.
+pub(super) fn with_flag_hint(error: &ResolveError) -> String {
     let flag = flag_of(&error.failure).map(|flag| format!(". The flag for that is {flag}"));
     format!("{error}{}", flag.unwrap_or_default())
 }

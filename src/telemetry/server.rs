@@ -1,12 +1,11 @@
-//! What the operator tells of itself over HTTP: `/metrics`, `/healthz` and `/readyz`.
+//! Serves `/metrics`, `/healthz` and `/readyz`.
 //!
-//! Whoever reaches the address may read it: there is nothing secret in it, neither names of resources nor what the
-//! API server says. A probe that fails says why in a line.
+//! Without authentication, so nothing served names resources or quotes the API server. A failing probe gives its reason.
 
 mod process;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
@@ -21,35 +20,36 @@ use crate::api::DockerCoins;
 use crate::api::Guarded;
 use crate::runtime::health::Health;
 use crate::runtime::leader::Leadership;
-use crate::telemetry::listener::{self, Bounds};
-use crate::telemetry::metrics::{Format, Metrics, Now};
+use crate::runtime::sync::lock;
+use crate::telemetry::http_server::{self, ServerLimits};
+use crate::telemetry::metrics::{Format, Metrics, Snapshot};
 
-/// A scrape and two probes at a time are usual; strangers that hold connections must not keep the kubelet out.
-const BOUNDS: Bounds = Bounds {
+/// Enough connections that idle clients don't keep the kubelet's probes out.
+const LIMITS: ServerLimits = ServerLimits {
     connections: 64,
     head: Duration::from_secs(5),
     lifetime: Duration::from_secs(30),
     grace: Duration::from_secs(2),
 };
 
-/// What is known of the operator itself.
-pub struct Monitor {
-    /// Whether it is alive, and ready.
+/// The operator's health and metrics.
+pub struct Telemetry {
+    /// Liveness and readiness.
     pub health: Health,
-    /// What it has counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// The resources there are.
+    /// The caches of resources to count.
     resources: Mutex<Vec<Store<Guarded>>>,
-    /// Whether this replica leads, and by which lease, where there are several.
+    /// The Lease's name and this replica's leadership, with leader election.
     election: OnceLock<(String, Leadership)>,
-    /// When this was made, which is about when the process began.
+    /// About when the process started.
     since: SystemTime,
 }
 
-impl Monitor {
-    /// Nothing has happened yet, and up to so many reconciles may go on at once.
-    pub fn new(concurrency: u16) -> Monitor {
-        Monitor {
+impl Telemetry {
+    /// Telemetry of an operator with this many workers.
+    pub fn new(concurrency: u16) -> Telemetry {
+        Telemetry {
             health: Health::new(concurrency),
             metrics: Arc::default(),
             resources: Mutex::default(),
@@ -58,39 +58,33 @@ impl Monitor {
         }
     }
 
-    /// Has these resources counted, too.
-    pub fn counts(&self, resources: Store<Guarded>) {
-        let mut all = self
-            .resources
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    /// Adds a cache whose resources are counted by their condition Ready.
+    pub fn report_resources(&self, resources: Store<Guarded>) {
+        let mut all = lock(&self.resources);
         all.push(resources);
     }
 
-    /// Has it told whether this replica leads, by the lease of that name. Only the first counts.
-    pub fn follows(&self, lease: &str, leadership: Leadership) {
+    /// Reports leadership by the Lease of that name. Only the first call has an effect.
+    pub fn report_leadership(&self, lease: &str, leadership: Leadership) {
         let _ = self.election.set((lease.to_owned(), leadership));
     }
 
-    /// How it stands.
-    fn now(&self) -> Now {
+    /// The gauges that are computed for each scrape.
+    fn snapshot(&self) -> Snapshot {
         let turns = &self.health.turns;
-        let resources = self
-            .resources
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let resources = lock(&self.resources);
         let all = resources.iter().flat_map(Store::state);
-        Now {
-            turns: turns.count(),
+        Snapshot {
+            max_concurrent: turns.count(),
             active: turns.active(),
-            waiting: turns.waiting(),
+            queued: turns.waiting(),
             synced: self.health.synced(),
             ready: all.map(|coins| readiness(&coins)).collect(),
-            process: process::look(self.since),
+            process: process::read(self.since),
         }
     }
 
-    /// What a request is answered.
+    /// Handles a request.
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let plain = |status: StatusCode, text: String| {
             let of_text = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -102,11 +96,11 @@ impl Monitor {
         };
         let path = request.uri().path();
         if !["/metrics", "/healthz", "/readyz"].contains(&path) {
-            let text = "not found: there are /metrics, /healthz and /readyz\n";
+            let text = "not found: the paths are /metrics, /healthz and /readyz\n";
             return plain(StatusCode::NOT_FOUND, text.to_owned());
         }
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            let text = "method not allowed: there is only GET and HEAD\n";
+            let text = "method not allowed: use GET or HEAD\n";
             let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, text.to_owned());
             let allowed = HeaderValue::from_static("GET, HEAD");
             response.headers_mut().insert(ALLOW, allowed);
@@ -119,11 +113,11 @@ impl Monitor {
                 let accepts = request.headers().get_all(http::header::ACCEPT);
                 let accepts: Vec<&str> = accepts.iter().filter_map(|v| v.to_str().ok()).collect();
                 if let Some((lease, leadership)) = self.election.get() {
-                    self.metrics.leads(lease, leadership.is_leading());
+                    self.metrics.set_leader(lease, leadership.is_leading());
                 }
-                let format = Format::wanted(&accepts.join(","));
+                let format = Format::from_accept(&accepts.join(","));
                 let of_metrics = HeaderValue::from_static(format.content_type());
-                let text = self.metrics.render(&self.now(), format);
+                let text = self.metrics.render(&self.snapshot(), format);
                 respond(StatusCode::OK, of_metrics, text)
             }
         }
@@ -137,15 +131,15 @@ fn respond(status: StatusCode, content_type: HeaderValue, text: String) -> Respo
     response
 }
 
-/// The status and the reason of a resource's condition `Ready`, as last seen; `Unknown` and `Pending` before it was
-/// told one. One that can't be read is told so where its status can't be read either.
+/// Status and reason of the condition Ready; `Unknown` and `Pending` without one. Undecodable resources count as
+/// `Ready=False`, reason `InvalidSpec`.
 fn readiness(coins: &Guarded) -> (String, String) {
     let of = |coins: &DockerCoins| {
         let status = coins.status.as_ref()?;
         let ready = status
             .conditions
             .iter()
-            .find(|told| told.type_ == "Ready")?;
+            .find(|condition| condition.type_ == "Ready")?;
         Some((ready.status.clone(), ready.reason.clone()))
     };
     match &coins.0 {
@@ -154,13 +148,17 @@ fn readiness(coins: &Guarded) -> (String, String) {
     }
 }
 
-/// Answers at `listener` until `stop`.
-pub async fn serve(monitor: Arc<Monitor>, listener: TcpListener, stop: impl Future<Output = ()>) {
+/// Serves `listener` until `stop`.
+pub async fn serve(
+    telemetry: Arc<Telemetry>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+) {
     let answer = move |request| {
-        let monitor = Arc::clone(&monitor);
-        async move { monitor.answer(&request) }
+        let telemetry = Arc::clone(&telemetry);
+        async move { telemetry.answer(&request) }
     };
-    listener::serve("metrics server", listener, BOUNDS, answer, stop).await;
+    http_server::serve("metrics server", listener, LIMITS, answer, stop).await;
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! The operator's HTTP servers: how many may speak to one, and for how long.
+//! The HTTP server of metrics and of the webhook, on hyper, with limits that no client can exceed.
 //!
-//! On hyper, as it is in the tree already: each server has few routes, and a framework would bring a router. What
-//! a request is answered is the caller's; that no client can hold the server up is decided here.
+//! The caller handles requests. Hyper is a dependency anyway, and few routes need no framework.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -22,29 +21,29 @@ use tracing::{debug, warn};
 
 /// The most bytes of a request's head.
 const HEAD_MAX: usize = 16 << 10;
-/// The most headers in it.
+/// The most headers of a request.
 pub(crate) const HEADERS_MAX: usize = 64;
 
-/// What a server puts up with.
+/// A server's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// Connections held at one time; more of them wait in the kernel's queue.
+pub struct ServerLimits {
+    /// The most connections at once; further ones wait in the kernel's backlog.
     pub connections: usize,
-    /// How long a request's head may take to arrive; an idle connection ends after this time, too.
+    /// The timeout of a request's head, and of an idle connection.
     pub head: Duration,
-    /// How long a connection may last. An answer under way then gets `grace` to finish.
+    /// The longest life of a connection. A response under way then gets `grace` to finish.
     pub lifetime: Duration,
-    /// How long answers under way may take to finish once the server is told to stop.
+    /// How long responses under way may take at shutdown.
     pub grace: Duration,
 }
 
-/// Answers every connection of `listener` until `stop`, and returns when answers under way have been sent.
+/// Serves `listener` until `stop`, and returns when responses under way have been sent.
 ///
-/// `name` is what the log calls the server. `answer` is asked once for each request, and may leave its body unread.
+/// `name` is the server's name in the log. `answer` handles a request, and may leave its body unread.
 pub async fn serve<A, F>(
     name: &'static str,
     listener: TcpListener,
-    bounds: Bounds,
+    limits: ServerLimits,
     answer: A,
     stop: impl Future<Output = ()>,
 ) where
@@ -53,19 +52,19 @@ pub async fn serve<A, F>(
 {
     let mut stop = pin!(stop);
     let mut connections = JoinSet::new();
-    // A dropped sender ends every wait for it.
+    // Dropping the sender stops all connections.
     let (stopping, stopped) = tokio::sync::watch::channel(());
     loop {
         tokio::select! {
             () = &mut stop => break,
-            accepted = listener.accept(), if connections.len() < bounds.connections => match accepted {
+            accepted = listener.accept(), if connections.len() < limits.connections => match accepted {
                 Ok((stream, peer)) => {
                     debug!(%peer, "a connection to the {name}");
-                    connections.spawn(converse(stream, bounds, answer.clone(), stopped.clone()));
+                    connections.spawn(serve_connection(stream, limits, answer.clone(), stopped.clone()));
                 }
                 Err(error) => {
-                    // Out of file descriptors, most likely: some will come free.
-                    warn!("the {name} can't accept a connection: {error}");
+                    // Most likely out of file descriptors: wait for some to be closed.
+                    warn!("the {name} can't accept connections: {error}");
                     sleep(Duration::from_millis(100)).await;
                 }
             },
@@ -74,17 +73,21 @@ pub async fn serve<A, F>(
     }
     drop((listener, stopping));
     let drained = async { while connections.join_next().await.is_some() {} };
-    if timeout(bounds.grace, drained).await.is_err() {
+    if timeout(limits.grace, drained).await.is_err() {
         warn!(
-            "the {name} gave up on requests that were not done within {:?}",
-            bounds.grace
+            "the {name} dropped requests that were not answered within {:?}",
+            limits.grace
         );
     }
 }
 
-/// Answers the requests of one connection, until it ends, is too old, or the server stops.
-async fn converse<A, F>(stream: TcpStream, bounds: Bounds, answer: A, mut stopped: Receiver<()>)
-where
+/// Serves one connection until it ends, exceeds its lifetime, or the server stops.
+async fn serve_connection<A, F>(
+    stream: TcpStream,
+    limits: ServerLimits,
+    answer: A,
+    mut stopped: Receiver<()>,
+) where
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Full<Bytes>>>,
 {
@@ -94,17 +97,17 @@ where
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(bounds.head)
+        .header_read_timeout(limits.head)
         .max_buf_size(HEAD_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    // How it ended is not worth a line: a client that goes away is the client's business.
+    // A connection's error is the client's, and not logged.
     tokio::select! {
         _ = connection.as_mut() => return,
         _ = stopped.changed() => {}
-        () = sleep(bounds.lifetime) => {}
+        () = sleep(limits.lifetime) => {}
     }
     connection.as_mut().graceful_shutdown();
-    let _ = timeout(bounds.grace, connection).await;
+    let _ = timeout(limits.grace, connection).await;
 }

@@ -1,6 +1,6 @@
-//! How traces are sent: by the HTTP client that the program has anyway, on its runtime.
+//! The OTLP exporter's HTTP client: hyper on the program's runtime, without proxies or redirects.
 //!
-//! No proxy, no redirects, and an answer within bounds. Why a request failed is noted, since the SDK forgets it.
+//! The reason of a failure is recorded here, since the SDK drops it.
 
 use std::fmt;
 use std::io;
@@ -16,55 +16,55 @@ use hyper_util::rt::TokioExecutor;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use tokio::runtime::Handle;
 
-use super::counts::Counts;
+use super::delivery::DeliveryStats;
 use crate::runtime::error::with_sources;
 
-/// How long one request may take, as the specification of OTLP has it where nothing else is said.
+/// The timeout of one request: OTLP's default.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The most bytes of an answer, which says at most how many spans were refused.
-const ANSWER_MAX: usize = 64 << 10;
+/// The most bytes read of a response.
+const MAX_RESPONSE: usize = 64 << 10;
 
-/// Sends requests, from whatever thread.
-pub(super) struct Post<C> {
+/// Sends requests from any thread.
+pub(super) struct OtlpClient<C> {
     client: Client<C, Full<Bytes>>,
     runtime: Handle,
-    counts: Arc<Counts>,
+    stats: Arc<DeliveryStats>,
 }
 
-impl Post<HttpConnector> {
-    pub(super) fn plain(counts: Arc<Counts>) -> Self {
-        Self::over(HttpConnector::new(), counts)
+impl OtlpClient<HttpConnector> {
+    pub(super) fn plain(stats: Arc<DeliveryStats>) -> Self {
+        Self::over(HttpConnector::new(), stats)
     }
 }
 
-impl Post<HttpsConnector<HttpConnector>> {
-    /// With the authorities that the system trusts, or those that `SSL_CERT_FILE` names.
-    pub(super) fn by_tls(counts: Arc<Counts>) -> io::Result<Self> {
+impl OtlpClient<HttpsConnector<HttpConnector>> {
+    /// Trusts the system's certificate authorities, or those of `SSL_CERT_FILE`.
+    pub(super) fn with_tls(stats: Arc<DeliveryStats>) -> io::Result<Self> {
         let connector = HttpsConnectorBuilder::new()
             .with_native_roots()?
             .https_only()
             .enable_http1()
             .build();
-        Ok(Self::over(connector, counts))
+        Ok(Self::over(connector, stats))
     }
 }
 
-impl<C: Connect + Clone + Send + Sync + 'static> Post<C> {
-    fn over(connector: C, counts: Arc<Counts>) -> Self {
+impl<C: Connect + Clone + Send + Sync + 'static> OtlpClient<C> {
+    fn over(connector: C, stats: Arc<DeliveryStats>) -> Self {
         Self {
             client: Client::builder(TokioExecutor::new()).build(connector),
             runtime: Handle::current(),
-            counts,
+            stats,
         }
     }
 }
 
 #[async_trait]
-impl<C: Connect + Clone + Send + Sync + 'static> HttpClient for Post<C> {
+impl<C: Connect + Clone + Send + Sync + 'static> HttpClient for OtlpClient<C> {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let exchange = exchange(self.client.clone(), request.map(Full::new));
-        // The SDK has a thread of its own for this, and neither a runtime nor its clock there.
+        // The SDK calls this from a thread without a Tokio runtime.
         let sent = self
             .runtime
             .spawn(async { tokio::time::timeout(DEADLINE, exchange).await });
@@ -75,11 +75,11 @@ impl<C: Connect + Clone + Send + Sync + 'static> HttpClient for Post<C> {
         };
         match &answer {
             Ok(answer) if !answer.status().is_success() => {
-                self.counts
-                    .note(format!("it answers {}", answer.status().as_u16()));
+                self.stats
+                    .record_error(format!("HTTP status {}", answer.status().as_u16()));
             }
             Ok(_) => {}
-            Err(error) => self.counts.note(with_sources(error.as_ref())),
+            Err(error) => self.stats.record_error(with_sources(error.as_ref())),
         }
         answer
     }
@@ -90,12 +90,12 @@ async fn exchange<C: Connect + Clone + Send + Sync + 'static>(
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Bytes>, HttpError> {
     let (parts, body) = client.request(request).await?.into_parts();
-    let body = Limited::new(body, ANSWER_MAX).collect().await?;
+    let body = Limited::new(body, MAX_RESPONSE).collect().await?;
     Ok(Response::from_parts(parts, body.to_bytes()))
 }
 
-impl<C> fmt::Debug for Post<C> {
+impl<C> fmt::Debug for OtlpClient<C> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Post").finish_non_exhaustive()
+        out.debug_struct("OtlpClient").finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn a_push_concerns_images_of_its_repository_and_tag_at_whatever_host() {
+fn a_push_matches_repository_and_tag_at_any_host() {
     let cases = [
         (
             "registry.example.com/team/rng:v0.1",
@@ -61,36 +61,32 @@ fn a_push_concerns_images_of_its_repository_and_tag_at_whatever_host() {
         let body = json!({ "image": image }).to_string();
         let pushed = pushed(&HeaderMap::new(), body.as_bytes()).remove(0);
         let reference = Reference::parse(reference).unwrap();
-        assert_eq!(
-            concerns(&pushed, &reference),
-            expected,
-            "{image} {reference}"
-        );
+        assert_eq!(pushed.matches(&reference), expected, "{image} {reference}");
     }
 }
 
 #[test]
-fn a_push_without_a_host_concerns_that_repository_at_any() {
-    let pushed = Pushed::named(None, "team/rng", Some("v0.1")).unwrap();
+fn a_push_without_a_host_matches_at_any_host() {
+    let pushed = Push::named(None, "team/rng", Some("v0.1")).unwrap();
     for (reference, expected) in [
         ("registry.example.com/team/rng:v0.1", true),
         ("team/rng:v0.1", true),
         ("other/rng:v0.1", false),
     ] {
         let reference = Reference::parse(reference).unwrap();
-        assert_eq!(concerns(&pushed, &reference), expected, "{reference}");
+        assert_eq!(pushed.matches(&reference), expected, "{reference}");
     }
 }
 
 #[test]
 fn a_digest_is_not_moved_by_a_push() {
     let digest = format!("sha256:{}", "0af9".repeat(16));
-    let pushed = Pushed::named(Some("quay.io"), "team/rng", None).unwrap();
+    let pushed = Push::named(Some("quay.io"), "team/rng", None).unwrap();
     for (reference, expected) in [
         (format!("quay.io/team/rng@{digest}"), false),
         (format!("quay.io/team/rng:v0.1@{digest}"), true),
     ] {
         let reference = Reference::parse(&reference).unwrap();
-        assert_eq!(concerns(&pushed, &reference), expected, "{reference}");
+        assert_eq!(pushed.matches(&reference), expected, "{reference}");
     }
 }

@@ -8,10 +8,15 @@ use serde_json::{Value, json};
 use super::*;
 use crate::runtime::watch::state::{Need, WatchEvent};
 
-async fn ask(monitor: &Monitor, method: Method, path: &str, accept: &str) -> (u16, String, String) {
+async fn ask(
+    telemetry: &Telemetry,
+    method: Method,
+    path: &str,
+    accept: &str,
+) -> (u16, String, String) {
     let request = Request::builder().method(method).uri(path);
     let request = request.header(ACCEPT, accept).body(()).unwrap();
-    let response = monitor.answer(&request);
+    let response = telemetry.answer(&request);
     let content_type = response.headers()[CONTENT_TYPE]
         .to_str()
         .unwrap()
@@ -25,29 +30,29 @@ async fn ask(monitor: &Monitor, method: Method, path: &str, accept: &str) -> (u1
     )
 }
 
-async fn probe(monitor: &Monitor, path: &str) -> (u16, String) {
-    let (status, _, body) = ask(monitor, Method::GET, path, "*/*").await;
+async fn probe(telemetry: &Telemetry, path: &str) -> (u16, String) {
+    let (status, _, body) = ask(telemetry, Method::GET, path, "*/*").await;
     (status, body)
 }
 
 #[tokio::test]
 async fn probes_say_in_a_line_what_is_amiss() {
-    let monitor = Monitor::new(1);
-    assert_eq!(probe(&monitor, "/healthz").await, (200, "ok\n".into()));
+    let telemetry = Telemetry::new(1);
+    assert_eq!(probe(&telemetry, "/healthz").await, (200, "ok\n".into()));
     let starting = "the operator is starting\n".to_owned();
-    assert_eq!(probe(&monitor, "/readyz").await, (503, starting));
-    let watches = monitor.health.watches(None, |_| String::new());
+    assert_eq!(probe(&telemetry, "/readyz").await, (503, starting));
+    let watches = telemetry.health.watches(None, |_| String::new());
     let services = watches.add("Service", Need::Required);
     services.observe(WatchEvent::Listed);
-    assert_eq!(probe(&monitor, "/readyz").await, (200, "ok\n".into()));
-    monitor.health.deserts();
+    assert_eq!(probe(&telemetry, "/readyz").await, (200, "ok\n".into()));
+    telemetry.health.deserts();
     let deserted = "a namespace is no longer looked after: its watches have ended\n".to_owned();
-    assert_eq!(probe(&monitor, "/healthz").await, (503, deserted));
+    assert_eq!(probe(&telemetry, "/healthz").await, (503, deserted));
 }
 
 #[tokio::test]
 async fn metrics_come_in_the_format_that_is_asked_for() {
-    let monitor = Monitor::new(1);
+    let telemetry = Telemetry::new(1);
     let open = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let text = "text/plain; version=0.0.4; charset=utf-8";
     let cases = [
@@ -60,21 +65,25 @@ async fn metrics_come_in_the_format_that_is_asked_for() {
         (Method::HEAD, "*/*", text),
     ];
     for (method, accept, expected) in cases {
-        let (status, content_type, body) = ask(&monitor, method, "/metrics", accept).await;
+        let (status, content_type, body) = ask(&telemetry, method, "/metrics", accept).await;
         assert_eq!((status, content_type.as_str()), (200, expected));
         assert_eq!(body.ends_with("# EOF\n"), expected == open, "{body}");
     }
 }
 
 #[tokio::test]
-async fn there_is_nothing_else_and_nothing_to_send() {
-    let monitor = Monitor::new(1);
-    let there = "not found: there are /metrics, /healthz and /readyz\n".to_owned();
+async fn other_paths_and_methods_are_rejected() {
+    let telemetry = Telemetry::new(1);
+    let there = "not found: the paths are /metrics, /healthz and /readyz\n".to_owned();
     for path in ["/", "/metrics/", "/healthz/ping"] {
-        assert_eq!(probe(&monitor, path).await, (404, there.clone()), "{path}");
+        assert_eq!(
+            probe(&telemetry, path).await,
+            (404, there.clone()),
+            "{path}"
+        );
     }
     let request = Request::post("/healthz").body(()).unwrap();
-    let response = monitor.answer(&request);
+    let response = telemetry.answer(&request);
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(response.headers()[ALLOW], "GET, HEAD");
 }
@@ -103,11 +112,13 @@ fn told(status: &str, reason: &str) -> Value {
 
 #[tokio::test]
 async fn resources_are_counted_as_the_watch_last_brought_them() {
-    let monitor = Monitor::new(1);
+    let telemetry = Telemetry::new(1);
     let (store, mut writer) = reflector::store();
-    monitor.counts(store);
+    telemetry.report_resources(store);
     let counted = || {
-        let text = monitor.metrics.render(&monitor.now(), Format::Text);
+        let text = telemetry
+            .metrics
+            .render(&telemetry.snapshot(), Format::Text);
         let lines = text.lines();
         let lines = lines.filter_map(|line| line.strip_prefix("dockercoins_resources"));
         let mut lines: Vec<String> = lines.map(str::to_owned).collect();

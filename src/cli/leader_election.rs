@@ -1,15 +1,14 @@
-//! What the command line says of several replicas.
+//! The flags of leader election.
 
 use std::future::Future;
 
-use crate::runtime::leader::Leases;
-use crate::runtime::leader::{Campaign, Candidate, Leadership, Pace};
+use crate::runtime::leader::{Election, LeaderElector, Leadership, LeaseApi, LeaseTimings};
 use clap::Args;
 use kube::Client;
 
 /// Leader election between replicas.
 #[derive(Debug, Args)]
-pub struct Election {
+pub struct LeaderElectionArgs {
     /// Elect a leader by a Lease, to run several replicas: only the leader writes, the others are on standby with
     /// synchronized caches.
     #[arg(long, env = "LEADER_ELECT")]
@@ -29,31 +28,31 @@ pub struct Election {
     lease_seconds: u16,
 }
 
-impl Election {
-    /// Begins to campaign, where there are several replicas.
-    pub fn begin(
+impl LeaderElectionArgs {
+    /// Starts leader election if `--leader-elect` is set.
+    pub fn start(
         &self,
         client: &Client,
         shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> (Leadership, Option<Campaign>) {
+    ) -> (Leadership, Option<Election>) {
         if !self.leader_elect {
-            return (Leadership::alone(), None);
+            return (Leadership::without_election(), None);
         }
         let namespace = match &self.lease_namespace {
             Some(namespace) => namespace,
             None => client.default_namespace(),
         };
-        let candidate = Candidate {
-            leases: Leases::new(client.clone(), namespace, &self.lease_name),
+        let elector = LeaderElector {
+            lease_api: LeaseApi::new(client.clone(), namespace, &self.lease_name),
             identity: identity(),
-            pace: Pace::of_seconds(self.lease_seconds),
+            timings: LeaseTimings::from_lease_seconds(self.lease_seconds),
         };
-        let (leadership, campaign) = candidate.campaign(shutdown);
-        (leadership, Some(campaign))
+        let (leadership, election) = elector.start(shutdown);
+        (leadership, Some(election))
     }
 }
 
-/// The pod's name, for people, and something by which a restarted container is another holder than the one before.
+/// The Lease's holder identity: the pod's name, and a random suffix so that a restarted container is another holder.
 fn identity() -> String {
     let pod = ["POD_NAME", "HOSTNAME"]
         .iter()
