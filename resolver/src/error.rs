@@ -1,7 +1,7 @@
 //! Why an image could not be resolved, in words that lead to the fix.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::address::Forbidden;
@@ -61,12 +61,12 @@ pub enum Failure {
         detail: String,
     },
     /// No connection came about, or it broke.
-    #[error("the connection to `{host}` failed: {detail}")]
+    #[error("the connection to `{host}` failed: {cause}")]
     ConnectionFailed {
         /// The host and port that were dialled.
         host: String,
-        /// What happened.
-        detail: String,
+        /// Why.
+        cause: ConnectFailure,
     },
     /// The server's certificate was not accepted.
     #[error("the certificate of `{host}` is not trusted: {detail}")]
@@ -154,6 +154,52 @@ pub enum Failure {
         /// What is wrong with it, and what to write.
         detail: String,
     },
+}
+
+/// Why a connection was not established, or broke.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectFailure {
+    /// No address of the host accepted a TCP connection.
+    #[error("{detail} (at {address})")]
+    Unreachable {
+        /// The last address that was dialled.
+        address: SocketAddr,
+        /// The error of the system.
+        detail: String,
+    },
+    /// The host's `dial_timeout` of `hosts.toml` passed.
+    #[error("no connection within {}s", .0.as_secs_f32())]
+    DialTimeout(Duration),
+    /// The proxy was not reached, or did not open a tunnel.
+    #[error("the proxy {proxy} opened no connection: {detail}")]
+    Proxy {
+        /// The proxy's address, without its login.
+        proxy: String,
+        /// The error of the connection or the tunnel.
+        detail: String,
+    },
+    /// The server answered the TLS handshake with something else.
+    #[error(
+        "the server does not speak TLS: if plain HTTP is intended, write the endpoint `http://{authority}`"
+    )]
+    NotTls {
+        /// The host and port as written.
+        authority: String,
+    },
+    /// The server requires a client certificate, and rejected what it was sent.
+    #[error(
+        "the server requires a client certificate and accepted none ({alert}): set `client` in the registry's hosts.toml"
+    )]
+    ClientCertificateRequired {
+        /// The name of the TLS alert.
+        alert: String,
+    },
+    /// Another error of TLS.
+    #[error("{0}")]
+    Tls(String),
+    /// The connection broke, or the exchange on it failed below HTTP.
+    #[error("{0}")]
+    Broken(String),
 }
 
 /// Who keeps a connection from being made, and who may change it.

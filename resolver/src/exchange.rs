@@ -22,7 +22,7 @@ use tracing::{Instrument as _, field, info_span};
 
 use crate::connect::{ConnectError, Connector};
 use crate::endpoint::{Endpoint, Scheme};
-use crate::error::Failure;
+use crate::error::{ConnectFailure, Failure};
 use crate::proxy::Proxies;
 use crate::said::in_short;
 
@@ -282,14 +282,23 @@ fn failure(server: &Endpoint, error: &(dyn Error + 'static)) -> Failure {
                 address: address.ip(),
                 forbidden: *forbidden,
             },
-            ConnectError::Unreachable(address, error) => Failure::ConnectionFailed {
+            ConnectError::Unreachable(address, error) => connection_failed(
                 host,
-                detail: format!("{error} (at {address})"),
-            },
-            ConnectError::TooSlow(_) | ConnectError::Proxy { .. } => Failure::ConnectionFailed {
+                ConnectFailure::Unreachable {
+                    address: *address,
+                    detail: error.to_string(),
+                },
+            ),
+            ConnectError::TooSlow(timeout) => {
+                connection_failed(host, ConnectFailure::DialTimeout(*timeout))
+            }
+            ConnectError::Proxy { proxy, detail } => connection_failed(
                 host,
-                detail: error.to_string(),
-            },
+                ConnectFailure::Proxy {
+                    proxy: proxy.clone(),
+                    detail: detail.clone(),
+                },
+            ),
         };
     }
     match find::<rustls::Error>(error) {
@@ -299,21 +308,7 @@ fn failure(server: &Endpoint, error: &(dyn Error + 'static)) -> Failure {
                 detail: explain(error),
             };
         }
-        Some(rustls::Error::InvalidMessage(_)) => {
-            let detail = speaks_no_tls(server);
-            return Failure::ConnectionFailed { host, detail };
-        }
-        Some(rustls::Error::AlertReceived(alert)) => {
-            let detail =
-                of_alert(*alert).unwrap_or_else(|| in_short(&rustls::Error::AlertReceived(*alert)));
-            return Failure::ConnectionFailed { host, detail };
-        }
-        Some(error) => {
-            return Failure::ConnectionFailed {
-                host,
-                detail: in_short(error),
-            };
-        }
+        Some(error) => return connection_failed(host, tls_failure(server, error)),
         None => {}
     }
     if let Some(error) = find::<hyper::Error>(error)
@@ -325,46 +320,33 @@ fn failure(server: &Endpoint, error: &(dyn Error + 'static)) -> Failure {
             detail,
         };
     }
-    Failure::ConnectionFailed {
-        host,
-        detail: in_short(innermost(error)),
-    }
+    connection_failed(host, ConnectFailure::Broken(in_short(innermost(error))))
 }
 
-/// What is said of a server that answers to TLS with something else.
-pub(crate) fn speaks_no_tls(server: &Endpoint) -> String {
-    format!(
-        "it does not speak TLS; if it speaks plain HTTP, and is meant to, say so by the endpoint `http://{}`",
-        server.authority()
-    )
+fn connection_failed(host: String, cause: ConnectFailure) -> Failure {
+    Failure::ConnectionFailed { host, cause }
 }
 
-/// How it is said that a server wants a client's certificate.
-const WANTS_CERTIFICATE: &str = "it wants a client's certificate";
-
-/// Whether the detail of a connection that failed says that the server wants a client's certificate.
-pub(crate) fn wants_certificate(detail: &str) -> bool {
-    detail.starts_with(WANTS_CERTIFICATE)
-}
-
-/// What a server says by an alert of TLS about the client's certificate. One that is missing has an
-/// alert of its own since TLS 1.3, but servers call it a bad one there too.
-fn of_alert(alert: AlertDescription) -> Option<String> {
-    let is_of_certificate = matches!(
-        alert,
-        AlertDescription::CertificateRequired
+/// The cause of a failed TLS handshake. A missing client certificate has an alert of its own since
+/// TLS 1.3, but some servers send `BadCertificate` there too.
+fn tls_failure(server: &Endpoint, error: &rustls::Error) -> ConnectFailure {
+    match error {
+        rustls::Error::InvalidMessage(_) => ConnectFailure::NotTls {
+            authority: server.authority(),
+        },
+        rustls::Error::AlertReceived(
+            alert @ (AlertDescription::CertificateRequired
             | AlertDescription::BadCertificate
             | AlertDescription::UnsupportedCertificate
             | AlertDescription::CertificateRevoked
             | AlertDescription::CertificateExpired
             | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-    );
-    is_of_certificate.then(|| {
-        format!(
-            "{WANTS_CERTIFICATE}, of an authority that it knows, and was shown none that it takes ({alert:?}): name one by `client` in the registry's hosts.toml"
-        )
-    })
+            | AlertDescription::UnknownCA),
+        ) => ConnectFailure::ClientCertificateRequired {
+            alert: format!("{alert:?}"),
+        },
+        error => ConnectFailure::Tls(in_short(error)),
+    }
 }
 
 fn explain(error: &CertificateError) -> String {
@@ -378,8 +360,12 @@ fn explain(error: &CertificateError) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!("it is for another name ({}); ask by a name that stands in it", in_short(error))
         }
-        // The verifier's own word, of a crate that is not among our dependencies.
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+        CertificateError::Other(other)
+            if matches!(
+                other.0.downcast_ref(),
+                Some(webpki::Error::CaUsedAsEndEntity)
+            ) =>
+        {
             "it is an authority's own certificate (CA:TRUE), which no server may use; give the registry one that the authority signed".to_owned()
         }
         _ => in_short(error),

@@ -70,7 +70,7 @@ mod trust;
 mod visit;
 
 pub use endpoint::{Endpoint, EndpointError, Scheme};
-pub use error::{Asked, Failure, ResolveError};
+pub use error::{Asked, ConnectFailure, Failure, ResolveError};
 pub use ipnet::IpNet;
 pub use keyring::{Credential, Format, Keyring, KeyringError, Proof, Skipped};
 pub use names::{DOCKER_HUB, Digest, NameError, Prefix, Reference};

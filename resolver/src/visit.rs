@@ -3,8 +3,8 @@
 
 use crate::attempt::{Attempt, Got, Wanted};
 use crate::endpoint::Endpoint;
-use crate::error::Failure;
-use crate::exchange::{Deadline, speaks_no_tls, wants_certificate};
+use crate::error::{ConnectFailure, Failure};
+use crate::exchange::Deadline;
 use crate::keyring::{Credential, Keyring};
 use crate::login::Authorizations;
 use crate::names::Reference;
@@ -99,11 +99,13 @@ impl Visit<'_> {
 /// at all, or nobody is there, at a port that nobody wrote. What is wrong with its TLS is its own.
 fn lacks_tls(server: &Endpoint, failure: &Failure) -> bool {
     match failure {
-        Failure::ConnectionFailed { host, detail } => {
-            *detail == speaks_no_tls(server)
-                || (server.written_port().is_none()
-                    && *host == server.dialled()
-                    && !wants_certificate(detail))
+        Failure::ConnectionFailed { host, cause } => {
+            *host == server.dialled()
+                && match cause {
+                    ConnectFailure::NotTls { .. } => true,
+                    ConnectFailure::ClientCertificateRequired { .. } => false,
+                    _ => server.written_port().is_none(),
+                }
         }
         Failure::Timeout { by, .. } => *by == server.to_string(),
         _ => false,
@@ -136,25 +138,19 @@ mod tests {
 
     #[test]
     fn a_server_that_asks_for_a_certificate_does_not_lack_tls() {
-        let lacks = |server: &str, detail: &str| {
+        let lacks = |server: &str, cause: ConnectFailure| {
             let server = Endpoint::parse(server).unwrap();
-            let failure = Failure::ConnectionFailed {
-                host: server.dialled(),
-                detail: detail.to_owned(),
-            };
-            lacks_tls(&server, &failure)
+            let host = server.dialled();
+            lacks_tls(&server, &Failure::ConnectionFailed { host, cause })
         };
-        let wants = "it wants a client's certificate, of an authority that it knows";
-        assert!(!lacks("https://mirror.example.com", wants));
-        assert!(lacks("https://mirror.example.com", "Connection refused"));
-        assert!(!lacks(
-            "https://mirror.example.com:5000",
-            "Connection refused"
-        ));
-        let at = Endpoint::parse("https://mirror.example.com:5000").unwrap();
-        assert!(lacks(
-            "https://mirror.example.com:5000",
-            &speaks_no_tls(&at)
-        ));
+        let (unwritten, written) = ("https://mirror", "https://mirror:5000");
+        let alert = "CertificateRequired".to_owned();
+        let certificate = ConnectFailure::ClientCertificateRequired { alert };
+        let refused = ConnectFailure::Broken("Connection refused".to_owned());
+        let authority = "mirror:5000".to_owned();
+        assert!(!lacks(unwritten, certificate));
+        assert!(lacks(unwritten, refused.clone()));
+        assert!(!lacks(written, refused));
+        assert!(lacks(written, ConnectFailure::NotTls { authority }));
     }
 }

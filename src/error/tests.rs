@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use kube::core::Status;
 use kube::core::response::{StatusCause, StatusDetails};
-use resolver::Reference;
+use resolver::{ConnectFailure, Reference};
 
 use super::*;
 
@@ -215,7 +215,7 @@ fn of_what_a_registry_says_only_what_stays_as_it_is_waits_for_a_person() {
         (
             Failure::ConnectionFailed {
                 host: host.clone(),
-                detail: detail.clone(),
+                cause: ConnectFailure::Broken(detail.clone()),
             },
             Until::TriedAgain,
         ),
@@ -286,7 +286,7 @@ fn of_what_a_registry_says_only_what_stays_as_it_is_waits_for_a_person() {
 fn an_image_that_was_not_resolved_names_its_component() {
     let refused = Failure::ConnectionFailed {
         host: "registry.example.com:443".into(),
-        detail: "refused".into(),
+        cause: ConnectFailure::Broken("refused".into()),
     };
     assert_eq!(
         unresolved(refused).to_string(),

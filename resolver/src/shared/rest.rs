@@ -79,11 +79,12 @@ impl Rest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ConnectFailure;
 
     fn refused() -> Failure {
         Failure::ConnectionFailed {
             host: "registry.example.com:443".into(),
-            detail: "refused".into(),
+            cause: ConnectFailure::Broken("refused".into()),
         }
     }
 

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use resolver::{Endpoint, Failure, Keyring, Reference, Request, ResolveError, Resolved, Resolver};
+use resolver::{ConnectFailure, Endpoint, Failure, Keyring, Reference, Request};
+use resolver::{ResolveError, Resolved, Resolver};
 use tempfile::TempDir;
 
 use crate::support::certificates::{self, Authority, Pair, tls};
@@ -158,7 +159,9 @@ async fn a_server_that_wants_a_clients_certificate_is_told_with_where_to_name_on
     let error = ask_for(&resolver, IMAGE, &Keyring::new()).await;
     let expected = Failure::ConnectionFailed {
         host: key(&server.address).to_owned(),
-        detail: "it wants a client's certificate, of an authority that it knows, and was shown none that it takes (CertificateRequired): name one by `client` in the registry's hosts.toml".to_owned(),
+        cause: ConnectFailure::ClientCertificateRequired {
+            alert: "CertificateRequired".to_owned(),
+        },
     };
     assert_eq!(error.unwrap_err().failure, expected);
     assert_eq!(server.lines(), [] as [&str; 0]);

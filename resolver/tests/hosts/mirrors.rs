@@ -1,6 +1,6 @@
 //! Which hosts are asked, in which order, and with what.
 
-use resolver::{Asked, Digest, Endpoint, Failure, Keyring, Options, Resolver};
+use resolver::{Asked, ConnectFailure, Digest, Endpoint, Failure, Keyring, Options, Resolver};
 use tokio::net::TcpListener;
 
 use crate::support::certificates::{self, Authority, tls};
@@ -78,7 +78,10 @@ async fn the_most_telling_refusal_is_told_with_all_who_were_asked() {
     };
     let refused = Failure::ConnectionFailed {
         host: key(&deaf).to_owned(),
-        detail: format!("Connection refused (os error 111) (at {})", key(&deaf)),
+        cause: ConnectFailure::Unreachable {
+            address: key(&deaf).parse().unwrap(),
+            detail: "Connection refused (os error 111)".to_owned(),
+        },
     };
     assert_eq!(error.endpoint, Endpoint::parse(&failing.address).ok());
     assert_eq!(error.failure, answered(&failing, 500));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use resolver::{Asked, Endpoint, Failure, Keyring, Options, Resolver};
+use resolver::{Asked, ConnectFailure, Endpoint, Failure, Keyring, Options, Resolver};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -98,7 +98,7 @@ async fn a_connection_may_take_as_long_as_is_written() {
         .unwrap_err();
     let failure = Failure::ConnectionFailed {
         host: at.to_string(),
-        detail: "no connection within 0.25s".to_owned(),
+        cause: ConnectFailure::DialTimeout(Duration::from_millis(250)),
     };
     let endpoint = Endpoint::parse(&address).unwrap();
     assert_eq!(error.also_asked, [Asked { endpoint, failure }]);

@@ -1,6 +1,6 @@
 //! What goes through a proxy, and what is checked then.
 
-use resolver::{Failure, Keyring, Options, OptionsError, Proxies, Resolver, Roots};
+use resolver::{ConnectFailure, Failure, Keyring, Options, OptionsError, Proxies, Resolver, Roots};
 
 use crate::support::certificates::{self, Authority, tls};
 use crate::support::proxy::Tunnels;
@@ -125,23 +125,23 @@ async fn a_proxy_that_does_not_lead_there_is_told_without_its_login() {
         .await
         .unwrap_err();
     let host = "registry.example.com:443".to_owned();
-    let detail = format!("the proxy http://{at} does not lead there: tunnel error: unsuccessful");
-    assert_eq!(
-        error.failure,
-        Failure::ConnectionFailed {
-            host: host.clone(),
-            detail
-        }
-    );
+    let failed = |at: &str, detail: &str| Failure::ConnectionFailed {
+        host: host.clone(),
+        cause: ConnectFailure::Proxy {
+            proxy: format!("http://{at}"),
+            detail: detail.to_owned(),
+        },
+    };
+    assert_eq!(error.failure, failed(&at, "tunnel error: unsuccessful"));
     let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = deaf.local_addr().unwrap().to_string();
     drop(deaf);
     let missing = resolver("", &format!("http://bob:hunter2@{at}"), "", None);
     let error = ask_for(&missing, IMAGE, &Keyring::new()).await.unwrap_err();
     let detail = format!(
-        "the proxy http://{at} does not lead there: tunnel error: failed to create underlying connection: cannot connect to {at}: Connection refused (os error 111)"
+        "tunnel error: failed to create underlying connection: cannot connect to {at}: Connection refused (os error 111)"
     );
-    assert_eq!(error.failure, Failure::ConnectionFailed { host, detail });
+    assert_eq!(error.failure, failed(&at, &detail));
 }
 
 #[test]

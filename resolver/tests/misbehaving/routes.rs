@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use resolver::address::Forbidden;
-use resolver::{Failure, Keyring, Options, Resolver};
+use resolver::{ConnectFailure, Failure, Keyring, Options, Resolver};
 
 use crate::support::server::{Answer, Server, header, reply};
 use crate::support::{ask, failure, key, keyring, options};
@@ -82,7 +82,7 @@ async fn a_connection_that_breaks_is_told() {
         failure(&server.address).await,
         Failure::ConnectionFailed {
             host,
-            detail: "connection closed before message completed".to_owned()
+            cause: ConnectFailure::Broken("connection closed before message completed".to_owned())
         }
     );
 }
@@ -214,7 +214,10 @@ async fn nobody_there_and_no_such_name_are_told_apart() {
         failure(&format!("http://{free}")).await,
         Failure::ConnectionFailed {
             host: free.to_string(),
-            detail: format!("Connection refused (os error 111) (at {free})")
+            cause: ConnectFailure::Unreachable {
+                address: free,
+                detail: "Connection refused (os error 111)".to_owned()
+            }
         }
     );
     let found = failure("http://no-such-host.invalid").await;

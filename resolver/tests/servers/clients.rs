@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use resolver::{Digest, Failure, Keyring, ResolveError, Resolved};
+use resolver::{ConnectFailure, Digest, Failure, Keyring, ResolveError, Resolved};
 use tempfile::TempDir;
 
 use crate::support::certificates::{Authority, Pair};
@@ -104,9 +104,9 @@ pub async fn one_without_a_certificate_that_it_takes_is_told_where_to_name_one(p
         let error = guarded.ask(client).await.unwrap_err();
         let expected = Failure::ConnectionFailed {
             host: guarded.registry.host.clone(),
-            detail: format!(
-                "it wants a client's certificate, of an authority that it knows, and was shown none that it takes ({alert}): name one by `client` in the registry's hosts.toml"
-            ),
+            cause: ConnectFailure::ClientCertificateRequired {
+                alert: alert.to_owned(),
+            },
         };
         assert_eq!(error.failure, expected);
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
-use resolver::{Digest, Failure, Keyring, Options, Resolver, Roots};
+use resolver::{ConnectFailure, Digest, Failure, Keyring, Options, Resolver, Roots};
 use tempfile::TempDir;
 
 use crate::support::certificates::{Authority, Pair};
@@ -150,10 +150,9 @@ pub async fn the_wrong_scheme_is_told_with_the_right_one(program: Program) {
         .failure;
     let expected = Failure::ConnectionFailed {
         host: open.host.clone(),
-        detail: format!(
-            "it does not speak TLS; if it speaks plain HTTP, and is meant to, say so by the endpoint `http://{}`",
-            open.host
-        ),
+        cause: ConnectFailure::NotTls {
+            authority: open.host.clone(),
+        },
     };
     assert_eq!(spoken_tls, expected);
 }
