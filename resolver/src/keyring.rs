@@ -135,6 +135,27 @@ impl fmt::Debug for Credential {
     }
 }
 
+/// The login that a registry was asked with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialUsed {
+    /// Its source: the name of the Secret.
+    pub source: String,
+    /// Its key there.
+    pub key: String,
+    /// Its username.
+    pub username: String,
+}
+
+impl From<&Credential> for CredentialUsed {
+    fn from(credential: &Credential) -> CredentialUsed {
+        CredentialUsed {
+            source: credential.source.clone(),
+            key: credential.key.clone(),
+            username: credential.username.clone(),
+        }
+    }
+}
+
 /// An entry that was left out, and why; the others of its Secret serve.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the entry `{key}` of {source_name} is skipped: {problem}")]

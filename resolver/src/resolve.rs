@@ -20,7 +20,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Asked, Failure, ResolveError};
 use crate::exchange::Deadline;
 use crate::hosts::API_PATH;
-use crate::keyring::{Credential, Keyring};
+use crate::keyring::{Credential, CredentialUsed, Keyring};
 use crate::login::Authorizations;
 use crate::names::{Digest, Reference};
 use crate::observer::{Asking, Observer};
@@ -133,17 +133,6 @@ struct Given {
     credential: Option<CredentialUsed>,
     plugins: Vec<PluginFailure>,
     got: Got,
-}
-
-/// Which login was used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CredentialUsed {
-    /// Where it comes from: the name of the Secret.
-    pub source: String,
-    /// The key it stands under there.
-    pub key: String,
-    /// The name it logs in with.
-    pub username: String,
 }
 
 /// Resolves references. Cheap to clone; clones share connections and tokens.

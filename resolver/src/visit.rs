@@ -5,10 +5,9 @@ use crate::attempt::{Attempt, Got, Wanted};
 use crate::endpoint::Endpoint;
 use crate::error::{ConnectFailure, Failure};
 use crate::exchange::Deadline;
-use crate::keyring::{Credential, Keyring};
+use crate::keyring::{Credential, CredentialUsed, Keyring};
 use crate::login::Authorizations;
 use crate::names::Reference;
-use crate::resolve::CredentialUsed;
 use crate::target::Target;
 
 /// An image that a host is asked for.
@@ -83,7 +82,7 @@ impl Visit<'_> {
         let credential = attempt
             .credential
             .filter(|_| attempt.sent.is_some())
-            .map(CredentialUsed::of);
+            .map(CredentialUsed::from);
         let sources = logins.iter().map(|login| login.source().to_owned());
         let tried = sources.take(tried).collect();
         Told {
@@ -119,16 +118,6 @@ fn weight(failure: &Failure) -> Option<u8> {
         Failure::NotFoundOrNoAccess { .. } => Some(1),
         Failure::RateLimited { .. } => Some(2),
         _ => None,
-    }
-}
-
-impl CredentialUsed {
-    fn of(credential: &Credential) -> CredentialUsed {
-        CredentialUsed {
-            source: credential.source().to_owned(),
-            key: credential.key().to_owned(),
-            username: credential.username().to_owned(),
-        }
     }
 }
 
