@@ -18,7 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use resolver::{Asking, Observer};
+use resolver::{HostReport, Observer};
 
 use crate::error::Error;
 use bounded::Bounded;
@@ -313,7 +313,7 @@ impl Metrics {
 }
 
 impl Observer for Metrics {
-    fn asked(&self, asking: &Asking<'_>) {
+    fn host_queried(&self, asking: &HostReport<'_>) {
         let host = self.hosts.name(&asking.host.authority());
         let result = match asking.failure {
             None => Cow::Borrowed("ok"),
@@ -330,7 +330,7 @@ impl Observer for Metrics {
         }
     }
 
-    fn shared(&self) {
+    fn result_shared(&self) {
         self.cache_hits.inc();
     }
 }

@@ -112,7 +112,7 @@ async fn a_plugin_s_login_opens_its_registry() {
 }
 
 #[tokio::test]
-async fn a_plugin_s_login_goes_neither_to_a_chosen_endpoint_nor_under_a_given_authority() {
+async fn plugin_login_is_not_sent_to_a_user_endpoint_or_authority() {
     let registry = registry().await;
     let folder = folder(&registry).await;
     let resolver = resolver(folder.path(), &knows(&registry));
@@ -133,7 +133,7 @@ async fn a_plugin_s_login_goes_neither_to_a_chosen_endpoint_nor_under_a_given_au
 }
 
 #[tokio::test]
-async fn where_no_login_is_accepted_a_plugin_that_failed_is_the_reason() {
+async fn failed_plugin_is_the_reason_if_no_login_is_accepted() {
     let registry = registry().await;
     let folder = folder(&registry).await;
     let resolver = resolver(folder.path(), "echo no network >&2; exit 1");

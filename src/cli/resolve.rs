@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use futures::{Stream, StreamExt as _, stream};
-use resolver::{Credential, NameError, Reference, Remaining, Request, Resolved, Resolver};
+use resolver::{Credential, NameError, Reference, Request, Resolved, Resolver};
 use serde::Serialize;
 
 use super::asking::{Asker, Asking, explained, tell_of_plugins};
@@ -142,8 +142,8 @@ impl fmt::Display for Login {
     }
 }
 
-impl From<Remaining> for RateLimit {
-    fn from(remaining: Remaining) -> Self {
+impl From<resolver::RateLimit> for RateLimit {
+    fn from(remaining: resolver::RateLimit) -> Self {
         Self {
             remaining: remaining.remaining,
             limit: remaining.limit,
@@ -254,7 +254,7 @@ async fn line(input: Result<String, CliError>, asker: &Asker) -> Result<Line, Cl
 
 /// For which platforms there is an image; none where that can't be read, or would cost one of few pulls.
 async fn platforms(resolver: &Resolver, request: &Request<'_>, resolved: &Resolved) -> Vec<String> {
-    if resolved.remaining.is_some_and(|left| left.are_few()) {
+    if resolved.remaining.is_some_and(|left| left.is_low()) {
         return Vec::new();
     }
     let pinned = resolved.reference.with_digest(&resolved.digest);

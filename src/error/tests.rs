@@ -229,14 +229,14 @@ fn of_what_a_registry_says_only_what_stays_as_it_is_waits_for_a_person() {
         (
             Failure::AuthenticationFailed {
                 by: by.clone(),
-                said: said.clone(),
+                server_message: said.clone(),
             },
             Until::Mended,
         ),
         (
             Failure::NotFoundOrNoAccess {
                 status: 404,
-                said: said.clone(),
+                server_message: said.clone(),
             },
             Until::Mended,
         ),
@@ -244,7 +244,7 @@ fn of_what_a_registry_says_only_what_stays_as_it_is_waits_for_a_person() {
             Failure::RateLimited {
                 by: by.clone(),
                 retry_after: None,
-                said: said.clone(),
+                server_message: said.clone(),
             },
             Until::TriedAgain,
         ),
@@ -253,7 +253,7 @@ fn of_what_a_registry_says_only_what_stays_as_it_is_waits_for_a_person() {
                 by: by.clone(),
                 status: 500,
                 retry_after: None,
-                said,
+                server_message: said,
             },
             Until::TriedAgain,
         ),
@@ -319,7 +319,7 @@ fn an_address_in_a_network_that_is_denied_comes_with_the_flag_that_denies_it() {
     assert!(error.needs_a_person());
     assert_eq!(
         error.to_string(),
-        "rng: registry.example.com/rng:v9: `registry.example.com:443` is at 10.1.2.3, in the network 10.0.0.0/8: no connection is made there, since an administrator has denied that network to registries. The operator's flag for that is --deny-registry-network 10.0.0.0/8"
+        "rng: registry.example.com/rng:v9: `registry.example.com:443` is at 10.1.2.3, in the network 10.0.0.0/8: connections to it are not allowed: an administrator denied that network. The operator's flag for that is --deny-registry-network 10.0.0.0/8"
     );
 }
 

@@ -21,7 +21,7 @@ fn error(failure: Failure) -> Arc<ResolveError> {
 fn missing() -> Arc<ResolveError> {
     error(Failure::NotFoundOrNoAccess {
         status: 404,
-        said: String::new(),
+        server_message: String::new(),
     })
 }
 

@@ -73,7 +73,7 @@ async fn an_authority_counts_for_its_host_only() {
 }
 
 #[tokio::test]
-async fn an_authority_that_changes_is_read_again() {
+async fn changed_authority_file_is_read_again() {
     let (old, new) = (Authority::new("old"), Authority::new("new"));
     let server = serve(&new, None).await;
     let folder = TempDir::new().unwrap();
@@ -97,7 +97,7 @@ async fn an_authority_that_changes_is_read_again() {
         error.unwrap_err().failure,
         Failure::RegistryConfigInvalid {
             detail: format!(
-                "{}: it holds no usable certificate: write certificates of authorities in PEM",
+                "{}: it contains no usable certificate: write CA certificates in PEM",
                 file.display()
             )
         }
@@ -109,7 +109,7 @@ async fn an_authority_that_changes_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_client_is_let_in_by_the_certificate_that_the_server_knows() {
+async fn client_certificate_of_a_known_authority_is_accepted() {
     let authority = Authority::new("private");
     let (known, unknown) = (Authority::new("known"), Authority::new("unknown"));
     let server = serve(&authority, Some(&known)).await;
@@ -148,7 +148,7 @@ async fn a_client_is_let_in_by_the_certificate_that_the_server_knows() {
 }
 
 #[tokio::test]
-async fn a_server_that_wants_a_clients_certificate_is_told_with_where_to_name_one() {
+async fn missing_client_certificate_is_a_cause_of_its_own() {
     let authority = Authority::new("private");
     let server = serve(&authority, Some(&Authority::new("known"))).await;
     let folder = TempDir::new().unwrap();
@@ -168,7 +168,7 @@ async fn a_server_that_wants_a_clients_certificate_is_told_with_where_to_name_on
 }
 
 #[tokio::test]
-async fn a_folder_with_certificates_alone_is_read_as_dockers() {
+async fn certificate_folder_is_read_as_dockers() {
     let authority = Authority::new("private");
     let known = Authority::new("known");
     let server = serve(&authority, Some(&known)).await;
@@ -190,7 +190,7 @@ async fn a_folder_with_certificates_alone_is_read_as_dockers() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_not_looked_at_where_that_is_written() {
+async fn skip_verify_accepts_any_certificate() {
     let pair = Authority::new("nobody's").sign(&["elsewhere.example.com"]);
     let server = certificates::start(tls(&pair, None), manifest).await;
     let folder = TempDir::new().unwrap();
@@ -208,7 +208,7 @@ async fn a_certificate_is_not_looked_at_where_that_is_written() {
 }
 
 #[tokio::test]
-async fn an_authority_of_a_request_counts_for_the_registry_and_not_for_mirrors() {
+async fn request_authority_does_not_apply_to_mirrors() {
     let authority = Authority::new("private");
     let (mirror, own) = (serve(&authority, None).await, serve(&authority, None).await);
     let resolver = Resolver::new(options()).unwrap();
@@ -238,7 +238,7 @@ async fn an_authority_of_a_request_counts_for_the_registry_and_not_for_mirrors()
 }
 
 #[tokio::test]
-async fn a_token_made_under_one_trust_is_not_shown_under_another() {
+async fn token_is_not_reused_under_another_trust() {
     let authority = Authority::new("private");
     let pair = authority.sign(&["127.0.0.1"]);
     let server = certificates::start(tls(&pair, None), |request| {

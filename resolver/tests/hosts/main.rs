@@ -6,8 +6,8 @@ mod support;
 mod certificates;
 mod folders;
 mod mirrors;
-mod patience;
 mod proxies;
+mod timeouts;
 
 use resolver::Digest;
 use support::configure;

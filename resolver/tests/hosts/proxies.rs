@@ -29,7 +29,7 @@ async fn registry(authority: &Authority) -> Server {
 }
 
 #[tokio::test]
-async fn tls_goes_through_a_tunnel_that_the_proxy_opens() {
+async fn tls_uses_a_tunnel_of_the_proxy() {
     let authority = Authority::new("private");
     let server = registry(&authority).await;
     let names = [("registry.example.com:443", key(&server.address))];
@@ -47,7 +47,7 @@ async fn tls_goes_through_a_tunnel_that_the_proxy_opens() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_spoken_to_by_tls_where_its_address_says_so() {
+async fn https_proxy_address_uses_tls() {
     let authority = Authority::new("private");
     let server = registry(&authority).await;
     let names = [("registry.example.com:443", key(&server.address))];
@@ -61,7 +61,7 @@ async fn a_proxy_is_spoken_to_by_tls_where_its_address_says_so() {
 }
 
 #[tokio::test]
-async fn plain_http_is_handed_to_the_proxy_whole() {
+async fn plain_http_is_forwarded_by_the_proxy() {
     let proxy = Server::start(manifest).await;
     let address = proxy.address.replace("http://", "http://bob:hunter2@");
     let resolver = resolver(&address, "", "", None);
@@ -82,7 +82,7 @@ async fn plain_http_is_handed_to_the_proxy_whole() {
 }
 
 #[tokio::test]
-async fn an_address_is_checked_though_a_proxy_would_dial_it() {
+async fn ip_literals_are_checked_behind_a_proxy() {
     let proxy = Server::start(manifest).await;
     let resolver = resolver(&proxy.address, &proxy.address, "", None);
     for endpoint in [
@@ -105,7 +105,7 @@ async fn an_address_is_checked_though_a_proxy_would_dial_it() {
 }
 
 #[tokio::test]
-async fn this_machine_and_what_is_exempt_go_without() {
+async fn loopback_and_no_proxy_hosts_are_direct() {
     let server = Server::start(manifest).await;
     let proxy = Server::start(manifest).await;
     let resolver = resolver(&proxy.address, &proxy.address, "10.255.0.0/16", None);
@@ -117,7 +117,7 @@ async fn this_machine_and_what_is_exempt_go_without() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_does_not_lead_there_is_told_without_its_login() {
+async fn failed_proxy_is_reported_without_its_login() {
     let proxy = Tunnels::start(&[], None).await;
     let at = proxy.host.clone();
     let refusing = resolver("", &format!("http://bob:hunter2@{at}"), "", None);
@@ -145,14 +145,14 @@ async fn a_proxy_that_does_not_lead_there_is_told_without_its_login() {
 }
 
 #[test]
-fn what_is_no_proxy_is_refused_when_it_is_written() {
+fn invalid_proxy_is_refused() {
     let error = Proxies::new("", "socks5://bob:hunter2@proxy", "").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "HTTPS_PROXY is no address of a proxy: only proxies by http:// and https:// are spoken to"
+        "HTTPS_PROXY is not a proxy's address: only http:// and https:// proxies are supported"
     );
     assert_eq!(
         OptionsError::Proxies(error).to_string(),
-        "the environment's proxies cannot be used"
+        "invalid proxy in the environment"
     );
 }

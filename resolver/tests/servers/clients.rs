@@ -86,7 +86,7 @@ pub async fn one_is_let_in_by_the_certificate_that_is_named_for_it(program: Prog
     );
 }
 
-pub async fn one_without_a_certificate_that_it_takes_is_told_where_to_name_one(program: Program) {
+pub async fn missing_client_certificate_is_reported_with_its_fix(program: Program) {
     let guarded = start(program).await;
     // The Go that the older one was built with calls each of them a bad one.
     let [missing, ended] = match program {

@@ -78,7 +78,7 @@ pub async fn a_certificate_counts_only_if_its_authority_and_its_name_do(program:
     let unknown = ask(&resolver(), &at, &none).await.unwrap_err().failure;
     let expected = Failure::CertificateNotTrusted {
         host: registry.host.clone(),
-        detail: "it is signed by none of the certificate authorities known here; a private one has to be added to them".to_owned(),
+        detail: "no trusted certificate authority signed it: add the private one to the trusted authorities".to_owned(),
     };
     assert_eq!(unknown, expected);
 
@@ -123,12 +123,12 @@ pub async fn an_authoritys_own_certificate_is_told_apart(program: Program) {
         .unwrap_err();
     let expected = Failure::CertificateNotTrusted {
         host: registry.host.clone(),
-        detail: "it is an authority's own certificate (CA:TRUE), which no server may use; give the registry one that the authority signed".to_owned(),
+        detail: "it is a CA certificate (CA:TRUE): configure the registry with a server certificate signed by that CA".to_owned(),
     };
     assert_eq!(error.failure, expected);
 }
 
-pub async fn the_wrong_scheme_is_told_with_the_right_one(program: Program) {
+pub async fn wrong_scheme_is_reported_with_the_right_one(program: Program) {
     let (folder, open) = start_open(program).await;
     let (registry, _) = start_beside(program, &folder).await;
     let none = Keyring::new();
@@ -140,7 +140,7 @@ pub async fn the_wrong_scheme_is_told_with_the_right_one(program: Program) {
         by: plain(&registry),
         status: 400,
         retry_after: None,
-        said: format!("if it speaks TLS, write {}", secure(&registry)),
+        server_message: format!("if it speaks TLS, write {}", secure(&registry)),
     };
     assert_eq!(spoken_plain, expected);
 
@@ -178,7 +178,7 @@ pub async fn a_redirect_to_it_is_followed(program: Program) {
 }
 
 /// The server behind a front that keeps back what its HEAD tells.
-pub async fn a_head_that_says_too_little_is_followed_by_a_get_that_is_hashed(program: Program) {
+pub async fn get_follows_a_head_with_missing_headers(program: Program) {
     let (_folder, digest, registry, authority) = start_with_image(program).await;
     let location = format!("{}/v2/team/app/manifests/v1", secure(&registry));
     let front = Server::start(move |request| match request.starts_with("HEAD ") {

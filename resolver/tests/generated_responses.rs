@@ -112,7 +112,7 @@ impl Script {
 }
 
 #[test]
-fn no_answer_upsets_the_resolver_or_brings_a_credential_into_its_error() {
+fn no_response_panics_or_leaks_a_credential() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

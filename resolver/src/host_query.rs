@@ -1,81 +1,82 @@
-//! One host: each login that matches is tried in turn, and none only where none matches, as the
-//! kubelet does.
+//! The query of one host: every matching credential in turn, as the kubelet does; anonymous only if
+//! none matches.
 
-use crate::attempt::{Attempt, Got, Wanted};
+use crate::attempt::{Attempt, Content, Query};
+use crate::authorizer::AuthorizationCache;
 use crate::endpoint::Endpoint;
 use crate::error::{ConnectFailure, Failure};
-use crate::exchange::Deadline;
+use crate::http::Deadline;
 use crate::keyring::{Credential, CredentialUsed, Keyring};
-use crate::login::Authorizations;
 use crate::names::Reference;
 use crate::target::Target;
 
-/// An image that a host is asked for.
+/// The query of one host for one image.
 #[derive(Clone, Copy)]
-pub(crate) struct Visit<'a> {
-    pub(crate) authorizations: &'a Authorizations,
+pub(crate) struct HostQuery<'a> {
+    pub(crate) authorizations: &'a AuthorizationCache,
     pub(crate) reference: &'a Reference,
     pub(crate) keyring: &'a Keyring,
-    /// More logins, for the registry itself and none of its mirrors.
-    pub(crate) provided: &'a [Credential],
-    pub(crate) wanted: Wanted,
+    /// Credentials of plugins, for the registry itself and not for mirrors.
+    pub(crate) plugin_credentials: &'a [Credential],
+    pub(crate) query: Query,
     pub(crate) deadline: Deadline,
 }
 
-/// What came of it.
-pub(crate) struct Told {
+/// The result of a query.
+pub(crate) struct HostResult {
     pub(crate) target: Target,
-    pub(crate) outcome: Result<Got, Failure>,
-    /// The login that was used last.
+    pub(crate) content: Result<Content, Failure>,
+    /// The credential that was sent last.
     pub(crate) credential: Option<CredentialUsed>,
-    /// The sources of the logins that were tried.
+    /// The sources of the credentials that were tried.
     pub(crate) tried: Vec<String>,
 }
 
-impl Visit<'_> {
-    /// Asks the host, by plain HTTP too where it may be and there is no TLS to be had.
-    pub(crate) async fn pay(self, target: Target) -> Told {
-        if !target.or_http {
-            return self.pay_once(target).await;
+impl HostQuery<'_> {
+    /// Queries the host; falls back to plain HTTP if [`Target::http_fallback`] is set and the host
+    /// lacks TLS.
+    pub(crate) async fn run(self, target: Target) -> HostResult {
+        if !target.http_fallback {
+            return self.run_once(target).await;
         }
-        let by_tls = Visit {
+        let with_tls = HostQuery {
             deadline: self.deadline.half(),
             ..self
         };
-        let told = by_tls.pay_once(target).await;
-        match &told.outcome {
-            Err(failure) if lacks_tls(&told.target.endpoint, failure) => {
-                self.pay_once(told.target.by_http()).await
+        let result = with_tls.run_once(target).await;
+        match &result.content {
+            Err(failure) if lacks_tls(&result.target.endpoint, failure) => {
+                self.run_once(result.target.with_http()).await
             }
-            _ => told,
+            _ => result,
         }
     }
 
-    async fn pay_once(self, target: Target) -> Told {
-        let mut logins = self
+    async fn run_once(self, target: Target) -> HostResult {
+        let mut credentials = self
             .keyring
             .lookup(&target.login_target(self.reference.repository()));
-        if target.mirrors.is_none() {
-            logins.extend(self.provided);
+        if target.mirror_of.is_none() {
+            credentials.extend(self.plugin_credentials);
         }
         let mut attempt = Attempt {
             authorizations: self.authorizations,
             reference: self.reference,
             target: &target,
-            credential: logins.first().copied(),
+            credential: credentials.first().copied(),
             deadline: self.deadline,
             number: 1,
             sent: None,
         };
-        let mut outcome = attempt.get(self.wanted).await;
+        let mut content = attempt.get(self.query).await;
         let mut tried = 1;
-        for login in logins.iter().copied().skip(1) {
-            let Err(failure) = &outcome else { break };
-            let Some(told) = weight(failure) else { break };
+        for login in credentials.iter().copied().skip(1) {
+            let Err(failure) = &content else { break };
+            let Some(result) = rank(failure) else { break };
             (attempt.credential, attempt.sent, tried) = (Some(login), None, tried + 1);
             attempt.number = tried;
-            outcome = match attempt.get(self.wanted).await {
-                Err(failure) if weight(&failure).is_some_and(|weight| weight <= told) => outcome,
+            content = match attempt.get(self.query).await {
+                Err(failure) if rank(&failure).is_some_and(|rank| rank <= result) => content,
                 better_or_final => better_or_final,
             };
         }
@@ -83,27 +84,27 @@ impl Visit<'_> {
             .credential
             .filter(|_| attempt.sent.is_some())
             .map(CredentialUsed::from);
-        let sources = logins.iter().map(|login| login.source().to_owned());
+        let sources = credentials.iter().map(|login| login.source().to_owned());
         let tried = sources.take(tried).collect();
-        Told {
+        HostResult {
             target,
-            outcome,
+            content,
             credential,
             tried,
         }
     }
 }
 
-/// Whether a failure comes of the server's not speaking TLS: it answers with something else or not
-/// at all, or nobody is there, at a port that nobody wrote. What is wrong with its TLS is its own.
+/// Whether a failure means that the host does not speak TLS: another protocol, a timeout, or no
+/// connection to a port that is only the default. Other TLS failures do not count.
 fn lacks_tls(server: &Endpoint, failure: &Failure) -> bool {
     match failure {
         Failure::ConnectionFailed { host, cause } => {
-            *host == server.dialled()
+            *host == server.host_port()
                 && match cause {
                     ConnectFailure::NotTls { .. } => true,
                     ConnectFailure::ClientCertificateRequired { .. } => false,
-                    _ => server.written_port().is_none(),
+                    _ => server.explicit_port().is_none(),
                 }
         }
         Failure::Timeout { by, .. } => *by == server.to_string(),
@@ -111,8 +112,9 @@ fn lacks_tls(server: &Endpoint, failure: &Failure) -> bool {
     }
 }
 
-/// How much a failure says that another login may not meet; `None` where none would help.
-fn weight(failure: &Failure) -> Option<u8> {
+/// How informative a failure is among those that another credential may avoid; `None` if none
+/// would.
+fn rank(failure: &Failure) -> Option<u8> {
     match failure {
         Failure::AuthenticationFailed { .. } => Some(0),
         Failure::NotFoundOrNoAccess { .. } => Some(1),
@@ -126,10 +128,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_asks_for_a_certificate_does_not_lack_tls() {
+    fn server_requiring_a_certificate_does_not_lack_tls() {
         let lacks = |server: &str, cause: ConnectFailure| {
             let server = Endpoint::parse(server).unwrap();
-            let host = server.dialled();
+            let host = server.host_port();
             lacks_tls(&server, &Failure::ConnectionFailed { host, cause })
         };
         let (unwritten, written) = ("https://mirror", "https://mirror:5000");
