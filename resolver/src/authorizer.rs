@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -22,6 +22,7 @@ use crate::endpoint::{Endpoint, Scheme, query_encoded};
 use crate::error::Failure;
 use crate::http::{Deadline, HttpRequest};
 use crate::keyring::{Credential, Proof};
+use crate::lock::lock;
 use crate::response;
 use crate::target::Target;
 use crate::trust::TrustId;
@@ -93,7 +94,7 @@ pub(crate) struct AuthorizationCache {
 
 impl AuthorizationCache {
     pub(crate) fn get(&self, key: &CacheKey) -> Option<Authorization> {
-        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let cache = lock(&self.cache);
         cache
             .get(key)
             .filter(|(_, end)| Instant::now() < *end)
@@ -101,15 +102,12 @@ impl AuthorizationCache {
     }
 
     pub(crate) fn remove(&self, key: &CacheKey) {
-        self.cache
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(key);
+        lock(&self.cache).remove(key);
     }
 
     fn insert(&self, key: &CacheKey, authorization: &Authorization, ttl: Duration) {
         let now = Instant::now();
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = lock(&self.cache);
         if cache.len() >= ENTRIES_MAX {
             cache.retain(|_, (_, end)| now < *end);
         }

@@ -1,7 +1,7 @@
 //! HTTP clients by trust and dial timeout, so that connections are never shared between trusts.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::address::Networks;
 use crate::connect::Connector;
 use crate::http::HttpClient;
+use crate::lock::lock;
 use crate::proxy::Proxies;
 use crate::trust::{Tls, Trust, TrustId};
 
@@ -51,7 +52,7 @@ impl ClientPool {
     pub(crate) fn get(&self, trust: &Trust, dial_timeout: Option<Duration>) -> HttpClient {
         let key = (trust.id(), dial_timeout);
         let now = Instant::now();
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = lock(&self.clients);
         if let Some((client, used)) = clients.get_mut(&key) {
             *used = now;
             return client.clone();

@@ -166,7 +166,7 @@ pub struct Skipped {
 
 /// An invalid document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{source_name} has no registry logins: {problem}")]
+#[error("{source_name} holds no registry logins: {problem}")]
 pub struct KeyringError {
     /// Its source, as given to [`Keyring::add`].
     pub source_name: String,

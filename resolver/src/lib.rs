@@ -31,6 +31,7 @@
 //! - [`address`]: which IP addresses may be connected to;
 //! - [`challenge`]: the `WWW-Authenticate` header;
 //! - `response`, `server_message`, `platforms`: the meaning of a response;
+//! - `lock`: locking of mutexes;
 //! - `duration`: durations in Go's syntax;
 //! - [`Observer`]: callbacks for metrics.
 //!
@@ -57,6 +58,7 @@ mod host_query;
 pub mod hosts;
 mod http;
 pub mod keyring;
+mod lock;
 pub mod names;
 mod observer;
 mod platforms;

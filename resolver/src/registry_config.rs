@@ -8,10 +8,11 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::endpoint::Endpoint;
 use crate::hosts::{self, Host};
+use crate::lock::lock;
 use crate::trust::Trust;
 
 /// The most cached registries.
@@ -66,7 +67,7 @@ impl RegistryConfig {
 
     /// The hosts of a registry; `own` is its own endpoint.
     pub(crate) fn hosts(&self, registry: &str, own: &Endpoint) -> HostsResult {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = lock(&self.cache);
         if let Some(cached) = cache.get(registry)
             && cached
                 .seen

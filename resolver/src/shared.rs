@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -25,6 +25,7 @@ use tracing::Instrument as _;
 use crate::endpoint::Endpoint;
 use crate::error::{Failure, ResolveError};
 use crate::keyring::{Credential, Keyring};
+use crate::lock::lock;
 use crate::names::Reference;
 use crate::resolve::{Request, Resolved, Resolver};
 use circuit_breaker::CircuitBreaker;
@@ -330,10 +331,6 @@ fn fingerprint<'a>(logins: impl IntoIterator<Item = &'a Credential>) -> [u8; 32]
         }
     }
     hash.finalize().into()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Shared {

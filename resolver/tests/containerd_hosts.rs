@@ -1,4 +1,4 @@
-//! The hosts of a `hosts.toml` against what containerd makes of it: see `judges/README.md`.
+//! Compares the hosts of a `hosts.toml` with containerd's: see `judges/README.md`.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use resolver::hosts::{self, Host};
 use resolver::{Endpoint, Reference};
 use serde_json::{Value, json};
 
-/// The host in the judge's words.
+/// The host in the format of the recorded cases.
 fn as_judged(host: &Host) -> Value {
     let settings = &host.settings;
     let mut headers = serde_json::Map::new();

@@ -1,4 +1,4 @@
-//! The resolver against a mirror of Debian's `docker-registry`, which fetches what it is asked for.
+//! Resolves through Debian's `docker-registry` as a pull-through cache.
 
 mod support;
 

@@ -1,11 +1,11 @@
-//! What holds for every text, however odd.
+//! Invariants of the parsers for arbitrary text.
 
 use std::path::Path;
 
 use proptest::prelude::*;
 use resolver::{Digest, Endpoint, Format, Keyring, Prefix, Proxies, Reference, challenge, hosts};
 
-/// Texts that come near a name: pieces of the grammar in any order, with other letters between.
+/// Text close to a name: pieces of the grammar in any order, with other letters between.
 fn near_names() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => "[a-z0-9]{1,4}",
@@ -21,7 +21,7 @@ fn near_names() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
 
-/// Texts that come near a `hosts.toml`.
+/// Text close to a `hosts.toml`.
 fn near_hosts() -> impl Strategy<Value = String> {
     let line = prop_oneof![
         Just("[host.\"https://a.example\"]".to_owned()),

@@ -1,4 +1,4 @@
-//! One question for many askers: who shares an answer, and when a registry is left alone.
+//! Shared results and circuit breakers.
 
 mod support;
 
@@ -20,7 +20,7 @@ fn digest() -> String {
     format!("sha256:{}", "a".repeat(64))
 }
 
-/// A registry that has every image.
+/// A registry with every image.
 async fn registry() -> Server {
     Server::start(|request| {
         let digest = digest();
@@ -44,7 +44,7 @@ fn keyring(server: &Server, secret: &str, password: &str) -> Keyring {
     keyring
 }
 
-/// Asks for an image at a server, and gives what came of it: the digest, or the reason.
+/// Resolves an image at a server into its digest or reason.
 async fn ask(
     shared: &Shared,
     server: &str,
@@ -81,7 +81,7 @@ async fn hundred_equal_requests_share_one_query() {
     assert_eq!(registry.lines().len(), 2);
 }
 
-/// Writes down what it is told.
+/// Records its calls.
 #[derive(Debug, Default)]
 struct Book(Mutex<Vec<String>>);
 

@@ -54,7 +54,7 @@ async fn a_registry_that_answers_too_slowly_is_given_up_in_time() {
     let host = address.trim_start_matches("http://");
     let first = format!(
         "hasher: {host}/team/hasher:v0.1 at {address}: {address} did not answer in time: \
-         the whole exchange may take 3s. The same goes for redis, rng, webui, worker. "
+         the deadline for all requests is 3s. The same goes for redis, rng, webui, worker. "
     );
     assert!(told.starts_with(&first), "{told}");
 }

@@ -128,11 +128,11 @@ fn errors_name_file_table_key_and_fix() {
         ),
         (
             "[host.\"https://a?x=y\"]",
-            "[host.\"https://a?x=y\"]: the path has the character '?': write letters, digits and -._~!$&'()*+,;=:@/".to_owned(),
+            "[host.\"https://a?x=y\"]: the path has the character '?': write only letters, digits and -._~!$&'()*+,;=:@/".to_owned(),
         ),
         (
             "[host.\"https://a/%2e\"]",
-            "[host.\"https://a/%2e\"]: the path has the character '%': write letters, digits and -._~!$&'()*+,;=:@/".to_owned(),
+            "[host.\"https://a/%2e\"]: the path has the character '%': write only letters, digits and -._~!$&'()*+,;=:@/".to_owned(),
         ),
         ("server = \"https://\"", format!("server: {host}")),
         ("server = \"https://a:0\"", format!("server: {host}")),

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -17,6 +17,7 @@ use super::cache::{self, Key, LoginCache, Logins};
 use super::config;
 use super::response;
 use super::run::{self, Program};
+use crate::lock::lock;
 
 /// The most concurrent runs of one plugin.
 const RUNS_MAX: usize = 8;
@@ -55,7 +56,7 @@ impl Provider {
     /// The credentials for an image; a run may take until `deadline`.
     pub(super) async fn logins(self: &Arc<Self>, image: &str, deadline: Duration) -> LoginsResult {
         let run = {
-            let mut state = self.state();
+            let mut state = lock(&self.state);
             if let Some(logins) = state.cache.get(image, Instant::now()) {
                 return Ok(logins);
             }
@@ -89,7 +90,7 @@ impl Provider {
     async fn ask(&self, image: &str, deadline: Duration) -> LoginsResult {
         // The semaphore is never closed.
         let _permit = self.runs.acquire().await;
-        if let Some(logins) = self.state().cache.get(image, Instant::now()) {
+        if let Some(logins) = lock(&self.state).cache.get(image, Instant::now()) {
             return Ok(logins);
         }
         let program = Program {
@@ -106,14 +107,10 @@ impl Provider {
             .and_then(|ttl| now.checked_add(ttl));
         if let Some(end) = end {
             let key = Key::of(response.scope, image);
-            self.state()
+            lock(&self.state)
                 .cache
                 .insert(key, Arc::clone(&logins), now, end);
         }
         Ok(logins)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

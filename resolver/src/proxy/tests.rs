@@ -53,7 +53,7 @@ fn proxy_login_is_sent_and_never_shown() {
     assert_eq!(proxy.authorization().unwrap(), "Basic YkBiOmh1bnRlcjoy");
     assert_eq!(
         format!("{proxies:?}"),
-        "Proxies { http: None, https: Some(http://proxy:3128), exempt: [] }"
+        "Proxies { http: None, https: Some(http://proxy:3128), no_proxy: [] }"
     );
 }
 

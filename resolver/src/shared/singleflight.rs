@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{Shared, WeakShared};
 use tokio::time::Instant;
+
+use crate::lock::lock;
 
 /// The most entries.
 const ENTRIES_MAX: usize = 4096;
@@ -69,7 +71,7 @@ where
             }
         };
         let answer = call.await;
-        let mut entries = self.lock();
+        let mut entries = lock(&self.entries);
         if let Some(entries) = entries.get_mut(&key).filter(|entries| entries.at == at) {
             entries.answer = Some((answer.clone(), Instant::now()));
         }
@@ -77,7 +79,7 @@ where
     }
 
     fn lookup(&self, key: &K, not_before: Instant) -> Lookup<V> {
-        let entries = self.lock();
+        let entries = lock(&self.entries);
         let Some(entries) = entries.get(key).filter(|entries| entries.at >= not_before) else {
             return Lookup::Absent;
         };
@@ -95,7 +97,7 @@ where
         let Some(call) = call.downgrade() else {
             return;
         };
-        let mut entries = self.lock();
+        let mut entries = lock(&self.entries);
         if entries.len() >= ENTRIES_MAX {
             entries.retain(|_, entries| at.duration_since(entries.at) < ENTRY_TTL);
         }
@@ -104,10 +106,6 @@ where
         }
         let answer = None;
         entries.insert(key, Entry { at, call, answer });
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<K, Entry<V>>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

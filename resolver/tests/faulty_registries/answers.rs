@@ -1,4 +1,4 @@
-//! Answers that are odd, too long, too slow, or none.
+//! Invalid, oversized, slow and missing responses.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Identity tokens: what is sent to whom, and what comes of it.
+//! Identity tokens: their exchange, caching and errors.
 
 use resolver::Failure;
 
@@ -7,10 +7,10 @@ use crate::support::{ask, key, resolver, with_identity_token};
 use crate::{digest, invalid, manifest, unauthorized};
 
 const TOKEN: &str = "hunter2+/= &x";
-/// As it stands in a form.
+/// Encoded for a form.
 const ENCODED: &str = "hunter2%2B%2F%3D%20%26x";
 
-/// A registry that asks for tokens, with a token server at `/token` that answers so to what is sent there.
+/// A registry with a token server at `/token` that answers exchanges like this.
 async fn with_exchange(status: &'static str, body: &'static str) -> Server {
     Server::start(move |request| match header(request, "authorization") {
         _ if request.starts_with("POST /token") => reply(request, status, &[], body),
@@ -25,7 +25,7 @@ async fn with_exchange(status: &'static str, body: &'static str) -> Server {
     .await
 }
 
-/// Why a registry with this token server gives nothing.
+/// The failure with this token server.
 async fn refused(server: &Server) -> Failure {
     let logins = with_identity_token(key(&server.address), TOKEN);
     let error = ask(&resolver(), &server.address, &logins)

@@ -1,4 +1,4 @@
-//! What a registry says of its limits.
+//! Rate limits that a registry reports.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use crate::{INDEX, digest};
 
 const BODY: &str = r#"{"manifests":[{"platform":{"os":"linux","architecture":"amd64"}}]}"#;
 
-/// A registry that has so many pulls left, and whose index names a platform.
+/// A registry with this many remaining pulls, whose index names a platform.
 async fn start(left: Arc<AtomicU64>) -> Server {
     let digest = resolver::Digest::of(BODY.as_bytes()).to_string();
     Server::start(move |request| {

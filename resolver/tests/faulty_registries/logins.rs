@@ -1,4 +1,4 @@
-//! Logins: which are shown to whom, and what comes of it.
+//! Which servers receive which credentials.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Where a connection is made, and where not.
+//! Redirects, forbidden addresses and failed connections.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Whose certificates are trusted by host, and which are shown.
+//! Certificate authorities and client certificates per host.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::support::server::{Server, header, reply};
 use crate::support::{ask, ask_for, configure, key, options, resolver_of};
 use crate::{IMAGE, REGISTRY, digest, manifest};
 
-/// A server by TLS with a certificate of this authority, that lets in whom `clients` signed.
+/// A TLS server with a certificate of this authority, which requires one of `clients`.
 async fn serve(authority: &Authority, clients: Option<&Authority>) -> Server {
     let pair = authority.sign(&["127.0.0.1"]);
     certificates::start(tls(&pair, clients), manifest).await
@@ -39,7 +39,7 @@ async fn reason(resolver: &Resolver) -> Result<(), &'static str> {
     }
 }
 
-/// Asks at an address, trusting an authority too.
+/// Resolves at an address with an additional authority.
 async fn ask_trusting(
     resolver: &Resolver,
     address: &str,

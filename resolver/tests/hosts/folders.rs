@@ -1,4 +1,4 @@
-//! The folder with what is written about hosts, as it changes and where it is wrong.
+//! Changes and faults of the `certs.d` folder.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Which hosts are asked, in which order, and with what.
+//! The order and the requests of hosts.
 
 use resolver::{
     ConnectFailure, Digest, Endpoint, Failure, HostFailure, Keyring, Options, Resolver,
@@ -10,7 +10,7 @@ use crate::support::server::{Answer, Server, header, reply};
 use crate::support::{ask, ask_for, key, keyring, resolver_of};
 use crate::{IMAGE, MANIFEST, MIRRORED, REGISTRY, digest, folder, manifest, nothing};
 
-/// An address of this machine where nobody listens.
+/// A local address without a listener.
 async fn nowhere() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())

@@ -1,4 +1,4 @@
-//! What goes through a proxy, and what is checked then.
+//! Requests through proxies, and their address checks.
 
 use resolver::{ConnectFailure, Failure, Keyring, Options, OptionsError, Proxies, Resolver, Roots};
 
@@ -22,7 +22,7 @@ fn resolver(http: &str, https: &str, no: &str, authority: Option<&Authority>) ->
     .unwrap()
 }
 
-/// A registry by TLS with a name that only a proxy knows.
+/// A TLS registry whose name only the proxy resolves.
 async fn registry(authority: &Authority) -> Server {
     let pair = authority.sign(&["registry.example.com"]);
     certificates::start(tls(&pair, None), manifest).await

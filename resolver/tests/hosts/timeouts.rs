@@ -1,4 +1,4 @@
-//! How long a host is waited for, and when plain HTTP is spoken after TLS.
+//! Timeouts of hosts, and the fallback to plain HTTP.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! With TLS on both sides: it lets in whose certificate is of an authority that it knows.
+//! Mutual TLS.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ struct Guarded {
     config: TempDir,
     registry: Registry,
     digest: Digest,
-    /// Whose clients it lets in.
+    /// The authority of its clients.
     clients: Authority,
 }
 
@@ -63,7 +63,7 @@ impl Guarded {
         format!("https://{}", self.registry.host)
     }
 
-    /// Asks with this certificate, or with none.
+    /// Resolves with this client certificate, or with none.
     async fn ask(&self, client: Option<&Pair>) -> Result<Resolved, ResolveError> {
         let mut text = format!("server = \"{}\"\nca = \"ca.crt\"\n", self.at());
         if let Some(pair) = client {

@@ -1,4 +1,4 @@
-//! As a mirror that pulls through from another registry: its origin is of the other generation.
+//! A pull-through cache of a registry of the other generation.
 
 use resolver::{Failure, Keyring, Reference, Request};
 use tempfile::TempDir;

@@ -1,4 +1,4 @@
-//! Open to all, by plain HTTP.
+//! Anonymous access by plain HTTP.
 
 use hyper::StatusCode;
 use resolver::{Digest, Endpoint, Failure, Keyring, Reference, Request, Resolved};
@@ -96,7 +96,7 @@ pub async fn all_four_types_of_manifest_are_resolved(program: Program) {
     }
 }
 
-/// Only a GET brings the words: an answer to HEAD has none.
+/// Only a `GET` has a message: `HEAD` has no body.
 pub async fn what_is_not_there_is_told_in_its_words(program: Program) {
     let (_folder, registry) = start_open(program).await;
     registry.push("team/app", "v1", "x").await;
@@ -140,7 +140,7 @@ pub async fn what_is_not_there_is_told_in_its_words(program: Program) {
     }
 }
 
-/// Asks for an image where its name says.
+/// Resolves an image at its own registry.
 async fn resolve(image: &str) -> Result<Resolved, resolver::ResolveError> {
     let request = Request {
         reference: &Reference::parse(image).unwrap(),

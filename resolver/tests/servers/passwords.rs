@@ -1,4 +1,4 @@
-//! With passwords (htpasswd): the login itself is shown.
+//! Basic authentication (htpasswd).
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::{answer, plain, start_open, used};
 /// alice:secret, by bcrypt at its lowest cost, as `htpasswd -nbB -C 4` writes it.
 const HTPASSWD: &str = "alice:$2y$04$uRxQXzlyO7ZIuKj9tiR1tOnS.a47sqIgT5IC9sQaIzzUoyW59XJsS\n";
 
-/// The settings of a registry that lets alice in.
+/// The configuration of a registry with the user alice.
 fn passwords(folder: &Path) -> String {
     let path = folder.join("htpasswd");
     fs::write(&path, HTPASSWD).unwrap();

@@ -1,4 +1,4 @@
-//! With TLS, by an authority of our own.
+//! TLS with a private certificate authority.
 
 use std::fs;
 use std::path::Path;
@@ -29,7 +29,7 @@ fn in_files(folder: &Path, pair: &Pair) -> Certificate {
     files
 }
 
-/// A resolver that trusts this authority and no other.
+/// A resolver that trusts only this authority.
 pub fn trusting(authority: &Authority) -> Resolver {
     with_roots(&authority.pem)
 }
@@ -47,14 +47,14 @@ async fn start(program: Program, folder: &Path, certificate: &Certificate) -> Re
     Registry::start(program, folder, settings).await
 }
 
-/// The registry that is open on these images, once more with a certificate of an authority.
+/// A registry on the same images, with a certificate.
 async fn start_beside(program: Program, folder: &TempDir) -> (Registry, Authority) {
     let authority = Authority::new("tls");
     let certificate = certificate(&authority, folder.path());
     (start(program, folder.path(), &certificate).await, authority)
 }
 
-/// A registry with a certificate, and the digest of an image that it has.
+/// A registry with a certificate, and the digest of its image.
 async fn start_with_image(program: Program) -> (TempDir, Digest, Registry, Authority) {
     let (folder, open) = start_open(program).await;
     let digest = open.push("team/app", "v1", "x").await;
@@ -177,7 +177,7 @@ pub async fn a_redirect_to_it_is_followed(program: Program) {
     );
 }
 
-/// The server behind a front that keeps back what its HEAD tells.
+/// The server behind a proxy that removes the headers of `HEAD` responses.
 pub async fn get_follows_a_head_with_missing_headers(program: Program) {
     let (_folder, digest, registry, authority) = start_with_image(program).await;
     let location = format!("{}/v2/team/app/manifests/v1", secure(&registry));

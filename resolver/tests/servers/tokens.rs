@@ -1,4 +1,4 @@
-//! With a token server: the registry sees a token, and the login only who grants it.
+//! Token authentication.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::support::token::{TokenServer, identity_token};
 use crate::support::{ask, keyring, resolver, with_identity_token};
 use crate::{answer, plain, start_open, used};
 
-/// Who may pull what; whoever comes without a name may pull what is under the empty one.
+/// The permissions; the empty name is anonymous.
 const USERS: [(&str, &str, &str); 3] = [
     ("", "", "public/app"),
     ("alice", "secret", "team/app"),

@@ -94,7 +94,7 @@ fn invalid_file_is_reported_without_quoting() {
 }
 
 #[test]
-fn missing_image_is_reported() {
+fn missing_files_are_reported() {
     let folder = Folder::with_plugin("");
     let told = |config: &str, bin: &str| {
         let error = Plugins::open(&folder.path(config), &folder.path(bin)).unwrap_err();
@@ -121,8 +121,8 @@ fn missing_image_is_reported() {
     assert_eq!(
         told("files", "bin"),
         "the credential providers cannot be used: \
-         /files/a.json: providers[0].name: its program /bin/missing is not there; put it in the folder of plugins, or remove the provider; \
-         /files/b.json: providers[0].name: its program /bin/b may not be executed; make it executable; \
+         /files/a.json: providers[0].name: its program /bin/missing does not exist: install it in the plugin folder, or remove the provider; \
+         /files/b.json: providers[0].name: its program /bin/b is not executable: make it executable; \
          /files/c.json: providers[0].name: its program /bin/c is not a file"
     );
 }

@@ -274,7 +274,7 @@ async fn failed_plugin_does_not_affect_others() {
         told,
         [
             "the credential provider a failed for r.io/a: it failed (exit status: 1) without a message on stderr: run it by hand with the same arguments and variables",
-            "the credential provider b failed for r.io/a: a login of its answer is skipped: its key's path has an invalid `%` escape: write the path unescaped",
+            "the credential provider b failed for r.io/a: an entry of its answer is skipped: its key's path has an invalid `%` escape: write the path unescaped",
         ]
     );
 }
