@@ -42,7 +42,8 @@ fn source() -> PathBuf {
 fn files(module: &str) -> Vec<PathBuf> {
     let mut files = vec![source().join(format!("{module}.rs"))];
     if let Ok(folder) = fs::read_dir(source().join(module)) {
-        files.extend(folder.map(|entry| entry.unwrap().path()));
+        let paths = folder.map(|entry| entry.unwrap().path());
+        files.extend(paths.filter(|path| path.is_file()));
     }
     files
 }

@@ -86,7 +86,7 @@ async fn changed_authority_file_is_read_again() {
         error.unwrap_err().failure,
         Failure::RegistryConfigInvalid {
             detail: format!(
-                "{}: it can't be read: No such file or directory (os error 2)",
+                "{}: it cannot be read: No such file or directory (os error 2)",
                 file.display()
             )
         }

@@ -48,7 +48,7 @@ async fn edit_is_noticed_and_invalid_file_fails_its_registry_only() {
     fs::write(folder.path().join(REGISTRY), "").unwrap();
     let error = ask_for(&resolver, IMAGE, &none).await.unwrap_err();
     let detail = format!(
-        "{}: it can't be read: Not a directory (os error 20)",
+        "{}: it cannot be read: Not a directory (os error 20)",
         file.display()
     );
     assert_eq!(error.failure, Failure::RegistryConfigInvalid { detail });

@@ -101,7 +101,7 @@ async fn most_specific_failure_is_reported_with_all_hosts() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{IMAGE} at {failing}: {failing} answered HTTP 500; {deaf} was asked too: the connection to `{address}` failed: Connection refused (os error 111) (at {address}); {missing} was asked too: not found, or no access (HTTP 404); {failing_too} was asked too: {failing_too} answered HTTP 502"
+            "{IMAGE} at {failing}: {failing} answered HTTP 500; also tried {deaf}: the connection to `{address}` failed: Connection refused (os error 111) (at {address}); also tried {missing}: not found, or no access (HTTP 404); also tried {failing_too}: {failing_too} answered HTTP 502"
         )
     );
 }
