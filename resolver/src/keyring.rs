@@ -131,7 +131,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// The login that a registry was asked with.
+/// The credential that a registry received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialUsed {
     /// Its source: the name of the Secret.

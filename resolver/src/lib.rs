@@ -1,5 +1,5 @@
-//! Resolves container image tags to digests: named as Docker names them, logged in as the kubelet
-//! logs in, and connected only to where a registry may be.
+//! Resolves container image tags to digests, with Docker's names, the kubelet's credentials, and
+//! connections to allowed addresses only.
 //!
 //! ```no_run
 //! use resolver::{Format, Keyring, Options, Reference, Request, Resolver};

@@ -1,8 +1,8 @@
-//! The resolver against registry servers that others wrote, in every setting that each has.
+//! The resolver against real registry servers, in every setting that each has.
 //!
-//! A setting is a file here with its facts. The lists below make each fact a test of each server
-//! that has the setting, under a name such as `registry3::tokens::a_token_serves_until_it_ends`;
-//! the table at the end says which server has which.
+//! Each setting is a file with its facts. The lists below make each fact a test of each server with
+//! that setting, such as `registry3::tokens::a_token_serves_until_it_ends`; the table at the end
+//! assigns the settings.
 
 #[path = "../support/mod.rs"]
 mod support;

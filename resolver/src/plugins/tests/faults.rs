@@ -1,4 +1,4 @@
-//! What is wrong is told whole, by file and field.
+//! Faults are reported with file and field.
 
 use super::*;
 
