@@ -14,13 +14,13 @@ use std::time::Duration;
 use resolver::{Endpoint, Keyring, Options, Reference, Request, Resolver};
 use server::{Answer, Server, header, reply};
 
-/// How many images are asked for at once where it is many.
+/// The number of concurrent images of the large case.
 const MANY: usize = 32;
 
-/// The time for one image: short, so that the drips end.
+/// The deadline of one image: short, so that slow bodies end.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// The most that may be resident, in KiB, with one image and with many.
+/// The largest permitted resident set in KiB, with one image and with many.
 const AIMS: [u64; 2] = [12 << 10, 160 << 10];
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -70,7 +70,7 @@ fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime")
 }
 
-/// The peak of a process that asks for so many images at once, in KiB, and what came of one.
+/// The peak of a process with this many concurrent images in KiB, and the result of one.
 fn peak(address: &str, images: usize) -> (u64, String) {
     let program = std::env::current_exe().expect("this program has a path");
     let output = Command::new(program)
@@ -85,7 +85,7 @@ fn peak(address: &str, images: usize) -> (u64, String) {
     (kib.parse().expect("a number"), outcome.to_owned())
 }
 
-/// Asks for images, and prints this process's peak and what came of the last.
+/// Resolves images, and prints this process's peak and the last result.
 fn suffer(address: &str, images: usize) {
     let options = Options {
         allow: vec!["127.0.0.0/8".parse().expect("a network")],
@@ -223,12 +223,12 @@ fn attacks() -> Vec<(&'static str, Attack)> {
     ]
 }
 
-/// A manifest whose digest is not told, so that it is fetched.
+/// A manifest without a digest header, so that it is fetched.
 fn manifest(request: &str, body: &str) -> Answer {
     reply(request, "200 OK", &[("Content-Type", INDEX)], body)
 }
 
-/// An index of so many images.
+/// An index of this many images.
 fn index(entries: usize) -> String {
     let entry = format!(
         r#"{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:{}","size":500,"platform":{{"architecture":"amd64","os":"linux"}}}}"#,
@@ -238,7 +238,7 @@ fn index(entries: usize) -> String {
     format!(r#"{{"schemaVersion":2,"manifests":[{entries}]}}"#)
 }
 
-/// A registry that asks for a token of its own server.
+/// A registry with its own token server.
 fn with_token(request: &str, token: impl Fn() -> Answer) -> Answer {
     if request.starts_with("GET /token") {
         return token();

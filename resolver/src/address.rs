@@ -1,45 +1,41 @@
-//! Which addresses may be connected to.
+//! Which IP addresses may be connected to.
 //!
-//! Who may write a resource names hosts, and a host's name can lead anywhere. Registries live on
-//! public and on private networks, so both are open. What never holds a registry that a stranger
-//! should reach is closed, unless an administrator opens it by its network: loopback, link-local
-//! addresses and clouds' metadata services, unspecified, multicast and broadcast addresses. And an
-//! administrator may close any network, which counts more than what opens it.
+//! Users name hosts, and DNS names may lead anywhere. Public and private networks are allowed.
+//! Loopback, link-local, metadata, unspecified, multicast and reserved addresses are forbidden
+//! unless an administrator allows their network. Denied networks take precedence.
 //!
-//! An address is judged as the network will take it: one form inside another (an IPv4 address
-//! mapped into IPv6, or behind a NAT64 or 6to4 prefix) is judged by what it holds. How it was
-//! written does not matter, since the address checked is the one that is dialled.
+//! Embedded IPv4 addresses (mapped, NAT64, 6to4) are checked as such.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-/// What an administrator has said of networks.
+/// The administrator's networks.
 #[derive(Clone, Debug, Default)]
 pub struct Networks {
-    /// Those that are open, whatever kind their addresses are of.
+    /// Allowed networks, whatever the kind of address.
     pub allow: Vec<IpNet>,
-    /// Those that are closed, also where one that is open has them within.
+    /// Denied networks; they take precedence.
     pub deny: Vec<IpNet>,
 }
 
-/// Why an address may not be connected to.
+/// Why an address is forbidden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forbidden {
-    /// This machine itself.
+    /// A loopback address.
     Loopback,
     /// 169.254.0.0/16 and fe80::/10.
     LinkLocal,
-    /// Where a cloud tells a machine its secrets.
+    /// A cloud's metadata service.
     Metadata,
-    /// 0.0.0.0/8 and ::, which many systems take for this machine.
+    /// 0.0.0.0/8 and ::, which many systems treat as loopback.
     Unspecified,
-    /// Many machines at once.
+    /// A multicast address.
     Multicast,
     /// Reserved: 240.0.0.0/4, with the broadcast address.
     Reserved,
-    /// In this network, which an administrator has closed.
+    /// In this denied network.
     Denied(IpNet),
 }
 
@@ -58,8 +54,8 @@ impl fmt::Display for Forbidden {
     }
 }
 
-/// Metadata services that are not on link-local addresses: Alibaba Cloud's, Azure's platform
-/// address, Oracle's old one, and those on IPv6 of Amazon and Google.
+/// Metadata services outside link-local networks: Alibaba Cloud, Azure, Oracle's old one, and the
+/// IPv6 ones of Amazon and Google.
 const METADATA: [IpAddr; 5] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
@@ -68,13 +64,13 @@ const METADATA: [IpAddr; 5] = [
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
-/// Whether this address may be connected to, given what an administrator has said of networks.
+/// Checks an address.
 ///
 /// # Errors
-/// The kind of address that it is, or the network that is closed, where it may not.
+/// The reason why it is forbidden.
 pub fn check(address: IpAddr, networks: &Networks) -> Result<(), Forbidden> {
     let inner = innermost(address);
-    // A network may be written in either family, as its addresses may.
+    // Networks and addresses may be in either family.
     let mapped = match inner {
         IpAddr::V4(v4) => IpAddr::V6(v4.to_ipv6_mapped()),
         IpAddr::V6(_) => inner,
@@ -90,15 +86,14 @@ pub fn check(address: IpAddr, networks: &Networks) -> Result<(), Forbidden> {
     if networks.allow.iter().any(|network| holds(&network)) {
         return Ok(());
     }
-    match judge(inner) {
+    match classify(inner) {
         Some(forbidden) => Err(forbidden),
         None => Ok(()),
     }
 }
 
-/// The address that a host's name is by itself, in every spelling that systems take for one:
-/// `127.0.0.1`, `::1`, `127.1`, `0x7f.1`, `0177.0.0.1`, `2130706433`. For where somebody else
-/// looks the name up; `None` where it is a name.
+/// The IP address of a literal in every spelling that systems accept: `127.0.0.1`, `::1`, `127.1`,
+/// `0x7f.1`, `0177.0.0.1`, `2130706433`. `None` for a DNS name.
 pub fn literal(host: &str) -> Option<IpAddr> {
     if let Ok(address) = host.trim_matches(['[', ']']).parse() {
         return Some(address);
@@ -115,7 +110,7 @@ pub fn literal(host: &str) -> Option<IpAddr> {
     Some(IpAddr::V4(Ipv4Addr::from_bits(bits)))
 }
 
-/// A number in C's notation: decimal, octal with a leading `0`, hexadecimal with `0x`.
+/// Parses a number in C's notation: decimal, octal or hexadecimal.
 fn number(text: &str) -> Option<u64> {
     let (digits, radix) = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
         Some(digits) => (digits, 16),
@@ -129,7 +124,7 @@ fn number(text: &str) -> Option<u64> {
     u64::from_str_radix(digits, radix).ok()
 }
 
-fn judge(address: IpAddr) -> Option<Forbidden> {
+fn classify(address: IpAddr) -> Option<Forbidden> {
     if METADATA.contains(&address) || address == IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)) {
         return Some(Forbidden::Metadata);
     }
@@ -143,7 +138,7 @@ fn judge(address: IpAddr) -> Option<Forbidden> {
         IpAddr::V6(address) if address.is_loopback() => Some(Forbidden::Loopback),
         IpAddr::V6(address) if address.is_unspecified() => Some(Forbidden::Unspecified),
         IpAddr::V6(address) if address.is_multicast() => Some(Forbidden::Multicast),
-        // fe80::/10, and fec0::/10, its site-local neighbour that was given up.
+        // fe80::/10, and the deprecated site-local fec0::/10.
         IpAddr::V6(address) if address.segments()[0] & 0xff80 == 0xfe80 => {
             Some(Forbidden::LinkLocal)
         }
@@ -151,7 +146,7 @@ fn judge(address: IpAddr) -> Option<Forbidden> {
     }
 }
 
-/// The IPv4 address that an IPv6 address stands for, where it stands for one.
+/// The embedded IPv4 address of an IPv6 address, or the address itself.
 fn innermost(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else {
         return address;
@@ -161,7 +156,7 @@ fn innermost(address: IpAddr) -> IpAddr {
         IpAddr::V4(Ipv4Addr::new(a, b, c, d))
     };
     match v6.segments() {
-        // ::1 and :: are IPv6's own; the rest of ::/96 are IPv4-compatible addresses.
+        // Of ::/96, all but ::1 and :: are IPv4-compatible addresses.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => address,
         [0, 0, 0, 0, 0, 0, high, low] => v4(high, low),
         [0, 0, 0, 0, 0, 0xffff, high, low] => v4(high, low),
@@ -194,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn public_and_private_addresses_are_open() {
+    fn public_and_private_addresses_are_allowed() {
         for address in [
             "8.8.8.8",
             "10.0.0.1",
@@ -210,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_hold_no_registry_are_closed() {
+    fn special_addresses_are_forbidden() {
         let cases = [
             ("127.0.0.1", Forbidden::Loopback),
             ("127.255.0.9", Forbidden::Loopback),
@@ -238,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_inside_another_is_judged_by_itself() {
+    fn embedded_ipv4_address_is_checked() {
         let cases = [
             ("::ffff:127.0.0.1", Forbidden::Loopback),
             ("::ffff:169.254.169.254", Forbidden::Metadata),
@@ -255,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_administrator_opens_networks_and_no_others() {
+    fn allowed_networks_are_allowed() {
         assert_eq!(checked("127.0.0.1", &["127.0.0.0/8"]), Ok(()));
         assert_eq!(checked("::ffff:127.0.0.1", &["127.0.0.0/8"]), Ok(()));
         assert_eq!(checked("::1", &["127.0.0.0/8"]), Err(Forbidden::Loopback));
@@ -267,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_administrator_closes_networks_whatever_opens_them() {
+    fn denied_networks_win_over_allowed_ones() {
         let denied = |network: &str| Err(Forbidden::Denied(network.parse().unwrap()));
         let deny = ["192.168.0.0/16", "10.0.0.0/8", "fd00::/8"];
         let cases = [
@@ -296,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_known_in_every_spelling() {
+    fn ip_literals_are_parsed_in_every_spelling() {
         let loopback = [
             "127.0.0.1",
             "127.1",

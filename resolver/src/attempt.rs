@@ -1,195 +1,208 @@
-//! One try: the manifest is asked for with one login, or without.
+//! One attempt to read a manifest, with one credential or anonymously.
 //!
-//! `HEAD` costs the registry little and counts as no pull; where it says too little, or refuses, a
-//! `GET` brings the manifest or the registry's explanation.
+//! `HEAD` is cheap and does not count as a pull. If it says too little or fails, a `GET` returns
+//! the manifest or the registry's error.
 
 use hyper::header::{LOCATION, WWW_AUTHENTICATE};
 use hyper::{Method, StatusCode, Uri};
 
+use crate::authorizer::{
+    AuthScheme, Authorization, AuthorizationCache, Authorizer, CacheKey, secrets,
+};
 use crate::challenge::{self, Challenge};
 use crate::endpoint::{Endpoint, Scheme};
 use crate::error::Failure;
-use crate::exchange::{Answer, Ask, Deadline};
+use crate::http::{Deadline, HttpRequest, HttpResponse};
 use crate::keyring::Credential;
-use crate::login::{Authorization, Authorizations, Kind, Login, Whom, secrets};
 use crate::names::Reference;
-use crate::outcome::{self, Manifest};
 use crate::platforms::{self, Platforms};
+use crate::response::{self, Manifest};
 use crate::target::Target;
 
-/// The most bytes of a manifest: what registries take by the distribution specification.
+/// The largest accepted manifest, in bytes: the limit of the distribution specification.
 const MANIFEST_MAX: usize = 4 << 20;
 
-/// The most redirects that are followed for one request.
+/// The most redirects per request.
 const REDIRECTS_MAX: usize = 5;
 
-/// One try with one login, or without.
+/// One attempt, with one credential or anonymously.
 pub(crate) struct Attempt<'a> {
-    pub(crate) authorizations: &'a Authorizations,
+    pub(crate) authorizations: &'a AuthorizationCache,
     pub(crate) reference: &'a Reference,
     pub(crate) target: &'a Target,
     pub(crate) credential: Option<&'a Credential>,
     pub(crate) deadline: Deadline,
-    /// The how manyth try it is, from 1.
+    /// The number of the attempt, from 1.
     pub(crate) number: usize,
-    /// What was last shown to the registry.
+    /// The authorization that was sent last.
     pub(crate) sent: Option<Authorization>,
 }
 
-/// An answer, and the server that gave it: a redirect may have led to another than was asked.
-struct Answered {
+/// A response and its server, which a redirect may have changed.
+struct ServerResponse {
     server: Endpoint,
-    answer: Answer,
+    response: HttpResponse,
 }
 
-/// What is wanted of a registry.
+/// The content that is queried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum Query {
     /// The digest of a reference.
     Digest,
-    /// The platforms for which there is an image under a reference, which has a digest.
+    /// The platforms of an image, whose reference has a digest.
     Platforms,
 }
 
-/// What came of it.
-pub(crate) enum Got {
+/// The content that was found.
+pub(crate) enum Content {
     Digest(Manifest),
     Platforms(Vec<String>),
 }
 
 impl Attempt<'_> {
-    pub(crate) async fn get(&mut self, wanted: Wanted) -> Result<Got, Failure> {
-        match wanted {
-            Wanted::Digest => self.manifest().await.map(Got::Digest),
-            Wanted::Platforms => self.platforms().await.map(Got::Platforms),
+    pub(crate) async fn get(&mut self, query: Query) -> Result<Content, Failure> {
+        match query {
+            Query::Digest => self.manifest().await.map(Content::Digest),
+            Query::Platforms => self.platforms().await.map(Content::Platforms),
         }
     }
 
-    /// Reads the manifest, and the image's configuration where only that knows. Both must hash to their digests.
+    /// Reads the platforms from the manifest, or from the image's config. Both must match their
+    /// digests.
     async fn platforms(&mut self) -> Result<Vec<String>, Failure> {
-        let got = self.ask(Method::GET).await?;
-        if got.answer.status != StatusCode::OK {
-            return Err(self.refused(&got));
+        let received = self.send(Method::GET).await?;
+        if received.response.status != StatusCode::OK {
+            return Err(self.refused(&received));
         }
-        let asked = self.reference.digest();
-        outcome::of_get(&got.server, &got.answer, asked, &self.secrets())?;
-        let config = match platforms::of_manifest(&got.answer.body) {
+        let digest = self.reference.digest();
+        response::from_get(
+            &received.server,
+            &received.response,
+            digest,
+            &self.secrets(),
+        )?;
+        let config = match platforms::from_manifest(&received.response.body) {
             Platforms::Listed(platforms) => return Ok(platforms),
             Platforms::Unknown => return Ok(Vec::new()),
             Platforms::InConfig(config) => config,
         };
         let repository = self.reference.repository();
-        let blob = self.address(&format!("{repository}/blobs/{config}"))?;
-        let got = self.follow_to(Method::GET, blob, "config").await?;
-        if got.answer.status != StatusCode::OK {
-            return Err(self.refused(&got));
+        let blob = self.uri(&format!("{repository}/blobs/{config}"))?;
+        let received = self.follow_to(Method::GET, blob, "config").await?;
+        if received.response.status != StatusCode::OK {
+            return Err(self.refused(&received));
         }
-        if !config.verify(&got.answer.body) {
-            let by = got.server.to_string();
+        if !config.verify(&received.response.body) {
+            let by = received.server.to_string();
             let detail = format!("the image's configuration does not hash to its digest {config}");
             return Err(Failure::InvalidAnswer { by, detail });
         }
-        Ok(platforms::of_config(&got.answer.body))
+        Ok(platforms::from_config(&received.response.body))
     }
 
     async fn manifest(&mut self) -> Result<Manifest, Failure> {
-        let asked = self.reference.digest();
-        let head = self.ask(Method::HEAD).await?;
-        match head.answer.status {
+        let digest = self.reference.digest();
+        let head = self.send(Method::HEAD).await?;
+        match head.response.status {
             StatusCode::OK => {
                 if let Some(manifest) =
-                    outcome::of_head(&head.server, &head.answer, &self.secrets())?
+                    response::from_head(&head.server, &head.response, &self.secrets())?
                 {
-                    return outcome::check_asked(&head.server, asked, manifest);
+                    return response::check_digest(&head.server, digest, manifest);
                 }
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {}
             _ => return Err(self.refused(&head)),
         }
-        let refused = head.answer.status != StatusCode::OK;
-        // What was refused has had its login; what comes of it now is only the explanation, or the
-        // manifest after all, from a registry that knows no HEAD.
-        let got = match refused {
+        let refused = head.response.status != StatusCode::OK;
+        // After an error the `GET` only fetches its explanation, or the manifest from a registry
+        // without `HEAD`.
+        let received = match refused {
             true => self
                 .follow(Method::GET)
                 .await
                 .map_err(|_| self.refused(&head))?,
-            false => self.ask(Method::GET).await?,
+            false => self.send(Method::GET).await?,
         };
-        match got.answer.status {
+        match received.response.status {
             StatusCode::OK => {
-                let manifest = outcome::of_get(&got.server, &got.answer, asked, &self.secrets())?;
-                outcome::check_asked(&got.server, asked, manifest)
+                let manifest = response::from_get(
+                    &received.server,
+                    &received.response,
+                    digest,
+                    &self.secrets(),
+                )?;
+                response::check_digest(&received.server, digest, manifest)
             }
-            status if refused && status != head.answer.status => Err(self.refused(&head)),
-            _ => Err(self.refused(&got)),
+            status if refused && status != head.response.status => Err(self.refused(&head)),
+            _ => Err(self.refused(&received)),
         }
     }
 
-    fn refused(&self, from: &Answered) -> Failure {
-        if from.answer.status == StatusCode::UNAUTHORIZED
+    fn refused(&self, from: &ServerResponse) -> Failure {
+        if from.response.status == StatusCode::UNAUTHORIZED
             && !from.server.same_as(&self.target.endpoint)
         {
-            let said = format!(
-                "it was reached by a redirect of {}, and logins are not sent along",
+            let server_message = format!(
+                "{} redirected to it, and credentials are not forwarded",
                 self.target.endpoint
             );
             return Failure::AuthenticationFailed {
                 by: from.server.to_string(),
-                said,
+                server_message,
             };
         }
-        let showed_login = self
+        let sent_password = self
             .sent
             .as_ref()
-            .is_some_and(|sent| sent.kind == Kind::Basic);
-        outcome::refused(&from.server, &from.answer, showed_login, &self.secrets())
+            .is_some_and(|sent| sent.scheme == AuthScheme::Basic);
+        response::registry_error(&from.server, &from.response, sent_password, &self.secrets())
     }
 
-    /// All that must not be shown of what was sent.
+    /// The sent values that must not appear in messages.
     fn secrets(&self) -> Vec<String> {
         secrets(self.target, self.credential, self.sent.as_ref())
     }
 
-    /// Asks with what the registry took before, or with nothing; where it wants a login, logs in
-    /// and asks again, once.
-    async fn ask(&mut self, method: Method) -> Result<Answered, Failure> {
-        let whom = Whom::new(self.target, self.reference.repository(), self.credential);
-        let kept = self.authorizations;
-        let took_it_before = self.sent.is_some();
-        self.sent = self.sent.take().or_else(|| kept.get(&whom));
+    /// Sends a request with the cached authorization, if any; on a challenge authorizes and repeats
+    /// it once.
+    async fn send(&mut self, method: Method) -> Result<ServerResponse, Failure> {
+        let key = CacheKey::new(self.target, self.reference.repository(), self.credential);
+        let cache = self.authorizations;
+        let was_authorized = self.sent.is_some();
+        self.sent = self.sent.take().or_else(|| cache.get(&key));
         let first = self.follow(method.clone()).await?;
-        if first.answer.status == StatusCode::UNAUTHORIZED {
-            kept.forget(&whom);
+        if first.response.status == StatusCode::UNAUTHORIZED {
+            cache.remove(&key);
         }
-        if took_it_before || !self.wants_login(&first) {
+        if was_authorized || !self.needs_authorization(&first) {
             return Ok(first);
         }
-        let challenges = self.challenges(&first.answer).await?;
-        if challenges.is_empty() && first.answer.status != StatusCode::UNAUTHORIZED {
+        let challenges = self.challenges(&first.response).await?;
+        if challenges.is_empty() && first.response.status != StatusCode::UNAUTHORIZED {
             return Ok(first);
         }
-        let login = Login {
-            kept,
+        let authorizer = Authorizer {
+            cache,
             target: self.target,
             repository: self.reference.repository(),
             credential: self.credential,
             deadline: self.deadline,
             attempt: self.number,
         };
-        self.sent = Some(login.meet(&challenges).await?);
+        self.sent = Some(authorizer.authorize(&challenges).await?);
         let second = self.follow(method).await?;
-        if second.answer.status == StatusCode::UNAUTHORIZED {
-            kept.forget(&whom);
+        if second.response.status == StatusCode::UNAUTHORIZED {
+            cache.remove(&key);
         }
         Ok(second)
     }
 
-    /// Whether a login may change the answer. Registries that also serve the nameless hide from
-    /// them what they may not see, and do not ask for a login then.
-    fn wants_login(&self, first: &Answered) -> bool {
+    /// Whether an authorization may change the response. Registries with anonymous access answer
+    /// 403 or 404 without a challenge for private images.
+    fn needs_authorization(&self, first: &ServerResponse) -> bool {
         let is_own = first.server.same_as(&self.target.endpoint);
-        match first.answer.status {
+        match first.response.status {
             StatusCode::UNAUTHORIZED => is_own,
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
                 is_own && self.credential.is_some() && self.sent.is_none()
@@ -198,85 +211,85 @@ impl Attempt<'_> {
         }
     }
 
-    /// The ways to log in that the answer offers, or else the registry's front door does.
-    async fn challenges(&self, answer: &Answer) -> Result<Vec<Challenge>, Failure> {
-        let of = |answer: &Answer| {
-            let headers = answer.headers.get_all(WWW_AUTHENTICATE);
+    /// The challenges of the response, or else those of `/v2/`.
+    async fn challenges(&self, response: &HttpResponse) -> Result<Vec<Challenge>, Failure> {
+        let of = |response: &HttpResponse| {
+            let headers = response.headers.get_all(WWW_AUTHENTICATE);
             challenge::parse(headers.iter().filter_map(|value| value.to_str().ok()))
         };
-        let offered = of(answer);
-        if !offered.is_empty() || answer.status == StatusCode::UNAUTHORIZED {
+        let offered = of(response);
+        if !offered.is_empty() || response.status == StatusCode::UNAUTHORIZED {
             return Ok(offered);
         }
-        let ask = Ask {
+        let request = HttpRequest {
             method: Method::GET,
             server: &self.target.endpoint,
-            uri: self.address("")?,
+            uri: self.uri("")?,
             accept: "application/json",
             authorization: None,
             headers: &self.target.headers,
             form: None,
             body_max: MANIFEST_MAX,
-            asked_for: "challenge",
+            purpose: "challenge",
             attempt: self.number,
         };
-        Ok(of(&self.target.exchange.ask(ask, self.deadline).await?))
+        Ok(of(&self.target.client.send(request, self.deadline).await?))
     }
 
-    /// Asks, and follows redirects: within the same server with the login, to another one without
-    /// it and only to HTTPS.
-    async fn follow(&self, method: Method) -> Result<Answered, Failure> {
-        self.follow_to(method, self.manifest_address()?, "manifest")
+    /// Sends a request and follows redirects. Only redirects to the same server keep the
+    /// authorization; others must use HTTPS.
+    async fn follow(&self, method: Method) -> Result<ServerResponse, Failure> {
+        self.follow_to(method, self.manifest_uri()?, "manifest")
             .await
     }
 
     async fn follow_to(
         &self,
         method: Method,
-        address: Uri,
-        asked_for: &'static str,
-    ) -> Result<Answered, Failure> {
+        mut uri: Uri,
+        purpose: &'static str,
+    ) -> Result<ServerResponse, Failure> {
         let mut server = self.target.endpoint.clone();
-        let mut uri = address;
         let mut headers = self.target.headers.as_slice();
         let mut authorization = self.sent.as_ref().map(|sent| sent.header.clone());
         for _ in 0..=REDIRECTS_MAX {
-            let ask = Ask {
+            let request = HttpRequest {
                 method: method.clone(),
                 server: &server,
                 uri: uri.clone(),
-                accept: outcome::ACCEPT_MANIFESTS,
+                accept: response::ACCEPT_MANIFESTS,
                 authorization: authorization.clone(),
                 headers,
                 form: None,
                 body_max: MANIFEST_MAX,
-                asked_for,
+                purpose,
                 attempt: self.number,
             };
-            let answer = self.target.exchange.ask(ask, self.deadline).await?;
-            if !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok(Answered { server, answer });
+            let response = self.target.client.send(request, self.deadline).await?;
+            if !matches!(response.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(ServerResponse { server, response });
             }
             let unusable = |why: &str| Failure::InvalidAnswer {
                 by: server.to_string(),
                 detail: format!("it redirects {why}"),
             };
-            let location = answer
+            let location = response
                 .headers
                 .get(LOCATION)
                 .and_then(|value| value.to_str().ok())
                 .unwrap_or_default();
-            let (next, address) = follow_location(&server, location)
-                .ok_or_else(|| unusable("to what is no address by https:// or http://"))?;
+            let (next, next_uri) = resolve_location(&server, location).ok_or_else(|| {
+                unusable("to an invalid address: `Location` must be an https:// or http:// URL")
+            })?;
             if !next.same_as(&server) {
                 if next.scheme() != Scheme::Https {
                     return Err(unusable(&format!(
-                        "to {next}, which is another server and by plain HTTP"
+                        "to {next}, another server, by plain HTTP"
                     )));
                 }
                 (authorization, headers) = (None, &[]);
             }
-            (server, uri) = (next, address);
+            (server, uri) = (next, next_uri);
         }
         let detail = format!("it redirects more than {REDIRECTS_MAX} times");
         Err(Failure::InvalidAnswer {
@@ -285,35 +298,39 @@ impl Attempt<'_> {
         })
     }
 
-    fn manifest_address(&self) -> Result<Uri, Failure> {
+    fn manifest_uri(&self) -> Result<Uri, Failure> {
         let repository = self.reference.repository();
         match (self.reference.digest(), self.reference.tag()) {
-            (Some(digest), _) => self.address(&format!("{repository}/manifests/{digest}")),
-            (None, tag) => self.address(&format!(
+            (Some(digest), _) => self.uri(&format!("{repository}/manifests/{digest}")),
+            (None, tag) => self.uri(&format!(
                 "{repository}/manifests/{}",
                 tag.unwrap_or("latest")
             )),
         }
     }
 
-    fn address(&self, below: &str) -> Result<Uri, Failure> {
-        // Host, path, tag and digest follow their grammars, which need no encoding.
+    fn uri(&self, path: &str) -> Result<Uri, Failure> {
+        // Host, path, tag and digest need no encoding: their grammars exclude reserved characters.
         let unusable = |_| Failure::InvalidReference {
             host: self.reference.host().to_owned(),
         };
-        format!("{}{}", self.target.endpoint, self.target.below(below))
-            .parse()
-            .map_err(unusable)
+        format!(
+            "{}{}",
+            self.target.endpoint,
+            self.target.path_and_query(path)
+        )
+        .parse()
+        .map_err(unusable)
     }
 }
 
-/// Where a `Location` leads: an address, or a path on the same server.
-fn follow_location(server: &Endpoint, location: &str) -> Option<(Endpoint, Uri)> {
+/// The server and address of a `Location`: a URL, or a path on the same server.
+fn resolve_location(server: &Endpoint, location: &str) -> Option<(Endpoint, Uri)> {
     match location.strip_prefix('/') {
         Some(rest) if rest.starts_with('/') => {
-            Endpoint::of_address(&format!("{}:{location}", server.scheme().name()))
+            Endpoint::from_uri(&format!("{}:{location}", server.scheme().name()))
         }
-        Some(_) => Endpoint::of_address(&format!("{server}{location}")),
-        None => Endpoint::of_address(location),
+        Some(_) => Endpoint::from_uri(&format!("{server}{location}")),
+        None => Endpoint::from_uri(location),
     }
 }

@@ -1,30 +1,30 @@
-//! What a registry asks for when it answers 401: the `WWW-Authenticate` header.
+//! The `WWW-Authenticate` header.
 //!
-//! One header may hold several challenges, and there may be several headers (RFC 9110, 11.6.1).
-//! What can't be read ends the reading of its header; what was read before it holds.
+//! A header may contain several challenges, and there may be several headers (RFC 9110, 11.6.1). A
+//! syntax error ends one header; the challenges before it count.
 
-/// One way to log in that a server offers.
+/// A supported challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Challenge {
-    /// Name and password with each request.
+    /// Username and password.
     Basic,
-    /// A token, fetched from elsewhere.
+    /// A token from a token server.
     Bearer(Bearer),
 }
 
-/// Where a token is had, and what for.
+/// The parameters of a Bearer challenge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bearer {
-    /// The address of the token server, as the registry wrote it.
+    /// The URL of the token server.
     pub realm: String,
-    /// What the registry calls itself there.
+    /// The registry's name at the token server.
     pub service: Option<String>,
-    /// What the token must allow, such as `repository:library/redis:pull`.
+    /// The requested scope, such as `repository:library/redis:pull`.
     pub scope: Option<String>,
 }
 
-/// Reads the values of a response's `WWW-Authenticate` headers. Schemes other than Basic and
-/// Bearer are passed over, and so is a Bearer that names no realm.
+/// Parses the values of `WWW-Authenticate` headers. Other schemes, and Bearer without realm, are
+/// skipped.
 pub fn parse<'a>(headers: impl IntoIterator<Item = &'a str>) -> Vec<Challenge> {
     headers.into_iter().flat_map(parse_header).collect()
 }
@@ -55,17 +55,17 @@ fn parse_header(header: &str) -> Vec<Challenge> {
     challenges
 }
 
-/// What is left to read of a header.
+/// A parser's rest of a header.
 struct Text<'a> {
     rest: &'a str,
 }
 
 impl<'a> Text<'a> {
-    /// The scheme that starts the next challenge.
+    /// The scheme of the next challenge.
     fn next_scheme(&mut self) -> Option<&'a str> {
         self.skip(|letter| letter == ',' || is_space(letter));
         let scheme = self.token()?;
-        // A challenge without parameters may hold one text without a name (`token68`) instead.
+        // Skips a `token68` after the scheme.
         let before = self.rest;
         self.skip(is_space);
         let blob = self.take(|letter| is_token(letter) || matches!(letter, '/' | '=' | ':'));
@@ -77,7 +77,7 @@ impl<'a> Text<'a> {
         Some(scheme)
     }
 
-    /// The next `name=value` of the same challenge; nothing is consumed if there is none.
+    /// The next parameter of the same challenge; consumes nothing if there is none.
     fn next_parameter(&mut self) -> Option<(&'a str, String)> {
         let before = self.rest;
         let parameter = self.parameter();
@@ -98,7 +98,7 @@ impl<'a> Text<'a> {
                 self.rest = rest;
                 self.quoted().map(|value| (name, value))
             }
-            // Some servers leave out the quotes where the standard wants them.
+            // Some servers omit the required quotes.
             None => {
                 let value = self.take(|letter| letter != ',' && letter != '"' && !is_space(letter));
                 (!value.is_empty()).then(|| (name, value.to_owned()))
@@ -106,7 +106,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// What stands up to the closing quote, with `\x` read as `x`.
+    /// The text up to the closing quote, unescaped.
     fn quoted(&mut self) -> Option<String> {
         let mut value = String::new();
         let mut letters = self.rest.char_indices();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_spaces_and_case_are_read_as_the_standard_has_them() {
+    fn quotes_spaces_and_case_follow_the_rfc() {
         assert_eq!(
             parse([
                 "bEaReR\t REALM = \"https://r/\\\"t\\\\\" ,, Service=plain , service=\"second\""
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_passed_over() {
+    fn invalid_challenges_are_skipped() {
         for header in [
             "",
             ",",

@@ -1,13 +1,11 @@
-//! How a connection is made: every address is checked where it is dialled.
+//! Connects to hosts: every IP address is checked where it is dialled.
 //!
-//! The check stands between looking a host up and connecting to what was found, in one place for
-//! registries, token servers and the targets of redirects alike. So a name that leads to a
-//! forbidden address, one that changes between two looks, and an address in an odd spelling
-//! (`0x7f.1`, `2130706433`) all meet it.
+//! The check is between the DNS lookup and the connection, for registries, token servers and
+//! redirects alike. So it covers DNS names of forbidden addresses, DNS rebinding, and odd spellings
+//! (`0x7f.1`, `2130706433`).
 //!
-//! What goes through a proxy is looked up and dialled there, so only an address that stands in
-//! the request itself can be checked here. Where the proxy is, the administrator has written:
-//! nothing checks that.
+//! A proxy does its own lookup, so behind one only IP literals can be checked. The proxy's own
+//! address is the administrator's and is not checked.
 
 use std::error::Error;
 use std::io;
@@ -29,10 +27,10 @@ use tower_service::Service;
 use crate::address::{self, Forbidden, Networks};
 use crate::proxy::{Proxies, Proxy};
 
-/// How long one address has to answer while others are left to try.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The timeout of one address while others remain.
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Why no connection came about.
+/// Why a connection was not established.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
     #[error("the host has no address")]
@@ -42,24 +40,24 @@ pub(crate) enum ConnectError {
     #[error("cannot connect to {0}")]
     Unreachable(SocketAddr, #[source] io::Error),
     #[error("no connection within {}s", .0.as_secs_f32())]
-    TooSlow(Duration),
-    #[error("the proxy {proxy} does not lead there: {detail}")]
+    DialTimeout(Duration),
+    #[error("the proxy {proxy} opened no connection: {detail}")]
     Proxy { proxy: String, detail: String },
 }
 
-type Dialled = TokioIo<TcpStream>;
-type ToProxy = MaybeHttpsStream<Dialled>;
+type TcpIo = TokioIo<TcpStream>;
+type ProxyStream = MaybeHttpsStream<TcpIo>;
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, ConnectError>> + Send>>;
 
-/// Dials hosts, at those of their addresses that may be connected to.
+/// Dials the allowed addresses of a host.
 #[derive(Clone)]
-struct Dialler {
-    /// What is said of networks; `None` where nothing is checked.
+struct Dialer {
+    /// The allowed and denied networks; `None` disables the check.
     networks: Option<Arc<Networks>>,
     timeout: Option<Duration>,
 }
 
-impl Dialler {
+impl Dialer {
     fn check(&self, address: SocketAddr) -> Result<(), ConnectError> {
         match &self.networks {
             Some(networks) => address::check(address.ip(), networks)
@@ -68,14 +66,14 @@ impl Dialler {
         }
     }
 
-    async fn connect(self, host: String, port: u16) -> Result<Dialled, ConnectError> {
+    async fn connect(self, host: String, port: u16) -> Result<TcpIo, ConnectError> {
         let stream = match self.timeout {
             Some(timeout) => tokio::time::timeout(timeout, self.connect_in_time(&host, port))
                 .await
-                .unwrap_or(Err(ConnectError::TooSlow(timeout))),
+                .unwrap_or(Err(ConnectError::DialTimeout(timeout))),
             None => self.connect_in_time(&host, port).await,
         }?;
-        // Requests are small and each waits for its answer: nothing is gained by collecting.
+        // Requests are small, and each waits for its response.
         stream.set_nodelay(true).ok();
         Ok(TokioIo::new(stream))
     }
@@ -85,18 +83,18 @@ impl Dialler {
             .await
             .map_err(ConnectError::NameNotResolved)?
             .collect();
-        let nothing = || ConnectError::NameNotResolved(io::Error::other("the answer is empty"));
+        let no_address = || ConnectError::NameNotResolved(io::Error::other("the answer is empty"));
         let forbidden = found.iter().find_map(|found| self.check(*found).err());
-        let mut open: Vec<_> = found
+        let mut allowed: Vec<_> = found
             .into_iter()
             .filter(|found| self.check(*found).is_ok())
             .collect();
-        let Some(last) = open.pop() else {
-            return Err(forbidden.unwrap_or_else(nothing));
+        let Some(last) = allowed.pop() else {
+            return Err(forbidden.unwrap_or_else(no_address));
         };
-        for candidate in open {
+        for candidate in allowed {
             if let Ok(Ok(stream)) =
-                tokio::time::timeout(PATIENCE, TcpStream::connect(candidate)).await
+                tokio::time::timeout(ADDRESS_TIMEOUT, TcpStream::connect(candidate)).await
             {
                 return Ok(stream);
             }
@@ -107,10 +105,10 @@ impl Dialler {
     }
 }
 
-impl Service<Uri> for Dialler {
-    type Response = Dialled;
+impl Service<Uri> for Dialer {
+    type Response = TcpIo;
     type Error = ConnectError;
-    type Future = Connecting<Dialled>;
+    type Future = Connecting<TcpIo>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         Poll::Ready(Ok(()))
@@ -122,33 +120,37 @@ impl Service<Uri> for Dialler {
     }
 }
 
-/// Connects to hosts, by themselves or through their proxy.
+/// Connects to hosts directly or through their proxy.
 #[derive(Clone)]
 pub(crate) struct Connector {
     networks: Arc<Networks>,
     proxies: Arc<Proxies>,
-    direct: Dialler,
-    to_proxy: HttpsConnector<Dialler>,
+    direct: Dialer,
+    to_proxy: HttpsConnector<Dialer>,
 }
 
 impl Connector {
-    /// One that dials where `networks` let it, within `timeout`. `tls` is for proxies.
+    /// Creates a connector. `tls` is for connections to proxies.
     pub(crate) fn new(
         networks: Arc<Networks>,
         proxies: Arc<Proxies>,
         tls: Arc<rustls::ClientConfig>,
         timeout: Option<Duration>,
     ) -> Connector {
-        let dialler = |networks| Dialler { networks, timeout };
+        let dialer = |networks| Dialer { networks, timeout };
         Connector {
-            direct: dialler(Some(networks.clone())),
-            to_proxy: (dialler(None), tls).into(),
+            direct: dialer(Some(networks.clone())),
+            to_proxy: (dialer(None), tls).into(),
             networks,
             proxies,
         }
     }
 
-    async fn through(mut self, proxy: Proxy, target: Uri) -> Result<Way, ConnectError> {
+    async fn connect_through(
+        mut self,
+        proxy: Proxy,
+        target: Uri,
+    ) -> Result<HostStream, ConnectError> {
         let (host, port) = host_and_port(&target);
         if let Some(ip) = address::literal(&host) {
             address::check(ip, &self.networks)
@@ -161,7 +163,7 @@ impl Connector {
         if target.scheme_str() != Some("https") {
             let connecting = self.to_proxy.call(proxy.uri().clone());
             let stream = connecting.await.map_err(|error| failed(error.as_ref()))?;
-            return Ok(Way {
+            return Ok(HostStream {
                 stream,
                 forwards: true,
             });
@@ -171,7 +173,7 @@ impl Connector {
             tunnel = tunnel.with_auth(authorization.clone());
         }
         let stream = tunnel.call(target).await.map_err(|error| failed(&error))?;
-        Ok(Way {
+        Ok(HostStream {
             stream,
             forwards: false,
         })
@@ -179,21 +181,21 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = Way;
+    type Response = HostStream;
     type Error = ConnectError;
-    type Future = Connecting<Way>;
+    type Future = Connecting<HostStream>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        if let Some(proxy) = self.proxies.of(&uri).cloned() {
-            return Box::pin(self.clone().through(proxy, uri));
+        if let Some(proxy) = self.proxies.proxy_for(&uri).cloned() {
+            return Box::pin(self.clone().connect_through(proxy, uri));
         }
         let connecting = self.direct.call(uri);
         Box::pin(async move {
-            Ok(Way {
+            Ok(HostStream {
                 stream: MaybeHttpsStream::Http(connecting.await?),
                 forwards: false,
             })
@@ -210,7 +212,7 @@ fn host_and_port(uri: &Uri) -> (String, u16) {
     (host.to_owned(), uri.port_u16().unwrap_or(default_port))
 }
 
-/// An error and what it comes of, in one line; what was said already is not said again.
+/// An error and its sources in one line, without repetitions.
 fn with_sources(error: &(dyn Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut source = error.source();
@@ -226,19 +228,19 @@ fn with_sources(error: &(dyn Error + 'static)) -> String {
 }
 
 /// A connection to a host or its proxy, before TLS with the host.
-pub(crate) struct Way {
-    stream: ToProxy,
-    /// Whether a proxy reads each request, and wants to know where it goes.
+pub(crate) struct HostStream {
+    stream: ProxyStream,
+    /// Whether the peer is an HTTP proxy, which needs absolute request URIs.
     forwards: bool,
 }
 
-impl Connection for Way {
+impl Connection for HostStream {
     fn connected(&self) -> Connected {
         Connected::new().proxy(self.forwards)
     }
 }
 
-impl Read for Way {
+impl Read for HostStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -248,7 +250,7 @@ impl Read for Way {
     }
 }
 
-impl Write for Way {
+impl Write for HostStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

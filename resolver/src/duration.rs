@@ -1,7 +1,6 @@
-//! Durations as Kubernetes and containerd write them: the texts of Go's `time.ParseDuration`,
-//! which is the judge of every rule here. Pure.
+//! Durations in the syntax of Go's `time.ParseDuration`.
 
-/// The units and their nanoseconds. Both of Unicode's micro signs stand for one.
+/// The units in nanoseconds. Unicode has two micro signs.
 const UNITS: [(&str, u64); 8] = [
     ("ns", 1),
     ("us", 1_000),
@@ -13,11 +12,10 @@ const UNITS: [(&str, u64); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// The most nanoseconds, below zero: Go counts them in 64 bits with a sign.
+/// The most nanoseconds of a negative duration: Go counts them in an `int64`.
 const NANOS_MAX: u64 = 1 << 63;
 
-/// Reads `12h`, `1h30m`, `1.5s`, `-5m` or `0` as nanoseconds. `None` where it is none of those,
-/// or more than about 292 years.
+/// Parses `12h`, `1h30m`, `1.5s`, `-5m` or `0` into nanoseconds; `None` if invalid or out of range.
 pub(crate) fn parse(text: &str) -> Option<i64> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -41,7 +39,7 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
     }
 }
 
-/// Reads one number with its unit, and gives what stands after them.
+/// Parses one number with its unit; returns the rest.
 fn parse_part(text: &str) -> Option<(u64, &str)> {
     let (whole, rest) = split_digits(text);
     let (fraction, rest) = match rest.strip_prefix('.') {
@@ -60,7 +58,7 @@ fn parse_part(text: &str) -> Option<(u64, &str)> {
         "" => 0,
         digits => digits.parse::<u64>().ok()?.checked_mul(*unit)?,
     };
-    // Go drops what a fraction has beyond 63 bits, which is beyond a nanosecond of any unit.
+    // Like Go, digits beyond 63 bits are ignored.
     let (fraction, scale) = fraction
         .bytes()
         .take(18)

@@ -1,4 +1,4 @@
-//! Where a registry is asked.
+//! The address of a registry.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -9,13 +9,13 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::names::{DOCKER_HUB, Reference, is_host, split_port};
 
-/// The most characters of a host that a server gives: what DNS allows (RFC 1035, 2.3.4).
+/// The longest host that a server may name: DNS's limit (RFC 1035, 2.3.4).
 const HOST_MAX: usize = 253;
 
-/// The host that serves Docker Hub's images.
+/// The host of Docker Hub's registry.
 const DOCKER_HUB_SERVER: &str = "registry-1.docker.io";
 
-/// Where a registry is asked: HTTPS or plain HTTP, a host and a port.
+/// A registry's scheme, host and port.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoint {
     scheme: Scheme,
@@ -23,54 +23,52 @@ pub struct Endpoint {
     port: Option<u16>,
 }
 
-/// How an endpoint is spoken to.
+/// HTTPS or plain HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scheme {
-    /// TLS, with the server's certificate checked.
+    /// HTTP over TLS.
     Https,
-    /// Plain HTTP: only where someone wrote `http://`, or on a loopback host.
+    /// Plain HTTP: only if written as `http://`, or on a loopback host.
     Http,
 }
 
-/// Why a text is not an endpoint.
+/// Why an endpoint is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// Nothing was written.
+    /// It is empty.
     #[error(
         "the endpoint is empty: write an address such as `https://registry.example.com`, or leave it out"
     )]
     Empty,
     /// Its scheme is neither `https` nor `http`.
-    #[error(
-        "the endpoint `{text}` has the scheme `{scheme}`: only https:// and http:// are spoken"
-    )]
+    #[error("the endpoint `{text}` has the unsupported scheme `{scheme}`: use https:// or http://")]
     Scheme {
         /// The endpoint as written.
         text: String,
         /// Its scheme.
         scheme: String,
     },
-    /// There is a login in it.
+    /// It contains a login.
     #[error(
-        "the endpoint has a login in it: write `{without}`, and keep the login in a pull secret"
+        "the endpoint contains a login: write `{without}`, and keep the login in a pull secret"
     )]
     Login {
-        /// The endpoint without it; the login itself is not kept.
+        /// The endpoint without the login.
         without: String,
     },
-    /// There is a path, a query or a fragment in it.
+    /// It has a path, a query or a fragment.
     #[error(
-        "the endpoint `{text}` has more than an address: write `{without}`; a path belongs in the registry prefix"
+        "the endpoint `{text}` is more than scheme, host and port: write `{without}`; a path belongs in the registry prefix"
     )]
     Rest {
         /// The endpoint as written.
         text: String,
-        /// The same without it.
+        /// The endpoint without it.
         without: String,
     },
-    /// What it names is no host.
+    /// Its host or port is invalid.
     #[error(
-        "the endpoint `{text}` names no host: write a DNS name or an IP address (IPv6 in brackets), and a port from 1 to 65535 if there is one, such as `http://registry:5000`"
+        "the endpoint `{text}` has an invalid host: write a DNS name or an IP address (IPv6 in brackets), and a port from 1 to 65535 if there is one, such as `http://registry:5000`"
     )]
     Host {
         /// The endpoint as written.
@@ -79,11 +77,11 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// Reads `https://host[:port]`, `http://host[:port]`, or `host[:port]`, which is HTTPS. A
-    /// single trailing slash is dropped.
+    /// Parses `https://host[:port]`, `http://host[:port]`, or `host[:port]` as HTTPS, each with an
+    /// optional trailing slash.
     ///
     /// # Errors
-    /// An [`EndpointError`] that says what to write instead.
+    /// An [`EndpointError`] that names the fix.
     pub fn parse(text: &str) -> Result<Endpoint, EndpointError> {
         let (scheme, rest) = match text.split_once("://") {
             None => (Scheme::Https, text),
@@ -117,11 +115,10 @@ impl Endpoint {
         })
     }
 
-    /// Where the images of this reference's host are asked: the host itself, by HTTPS. Docker
-    /// Hub is asked at the host that serves it, and a loopback host by plain HTTP where it has a
-    /// port other than 443, as containerd does.
+    /// The endpoint of a reference's registry: its host by HTTPS; for Docker Hub, its registry
+    /// host; for a loopback host with a port other than 443, plain HTTP, as in containerd.
     ///
-    /// `None` where the host has a port that cannot be, which the grammar of names lets through.
+    /// `None` if the port is invalid, which the grammar of references permits.
     pub fn of(reference: &Reference) -> Option<Endpoint> {
         let host = reference.host();
         if host == DOCKER_HUB {
@@ -135,7 +132,7 @@ impl Endpoint {
         Some(Endpoint { scheme, ..endpoint })
     }
 
-    /// The endpoint at `host[:port]`; `None` where that is none.
+    /// Parses `host[:port]`.
     pub(crate) fn from_authority(scheme: Scheme, authority: &str) -> Option<Endpoint> {
         if !is_host(authority) {
             return None;
@@ -152,10 +149,9 @@ impl Endpoint {
         })
     }
 
-    /// The server of an absolute address that a server gave, beside the address itself. `None`
-    /// where it is no address by HTTPS or HTTP, has a login in it, or a host that is too long to
-    /// be one.
-    pub(crate) fn of_address(address: &str) -> Option<(Endpoint, Uri)> {
+    /// The server of a URL that a server named, and the URL itself. `None` if it is not HTTPS or
+    /// HTTP, contains a login, or its host is too long.
+    pub(crate) fn from_uri(address: &str) -> Option<(Endpoint, Uri)> {
         let uri: Uri = address.parse().ok()?;
         let scheme = match uri.scheme_str()? {
             "https" => Scheme::Https,
@@ -166,7 +162,7 @@ impl Endpoint {
         (endpoint.host.len() <= HOST_MAX).then_some((endpoint, uri))
     }
 
-    /// Whether both are the same server, however their port is written.
+    /// Whether both are the same server, with default ports.
     pub(crate) fn same_as(&self, other: &Endpoint) -> bool {
         (self.scheme, &self.host, self.port()) == (other.scheme, &other.host, other.port())
     }
@@ -185,46 +181,46 @@ impl Endpoint {
         self.scheme
     }
 
-    /// The host without its port; an IPv6 address stands in brackets.
+    /// The host without its port; IPv6 in brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port that is dialled.
+    /// The port, or the scheme's default.
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(self.scheme.port())
     }
 
-    /// The port that was written, if one was.
-    pub(crate) fn written_port(&self) -> Option<u16> {
+    /// The explicit port.
+    pub(crate) fn explicit_port(&self) -> Option<u16> {
         self.port
     }
 
-    /// The same host and port as written, by another scheme.
-    pub(crate) fn by(&self, scheme: Scheme) -> Endpoint {
+    /// The same host and port with another scheme.
+    pub(crate) fn with_scheme(&self, scheme: Scheme) -> Endpoint {
         Endpoint {
             scheme,
             ..self.clone()
         }
     }
 
-    /// Whether its host is this machine, as it is written; nothing is looked up.
+    /// Whether its host is a loopback literal or `localhost`.
     pub(crate) fn is_loopback(&self) -> bool {
         is_loopback(&self.host)
     }
 
-    /// Whether this is a registry's own host, rather than another that is asked about it.
-    pub(crate) fn is_own_of(&self, registry: &str) -> bool {
+    /// Whether this is the registry's own host rather than a mirror.
+    pub(crate) fn is_registry_of(&self, registry: &str) -> bool {
         self.authority().eq_ignore_ascii_case(registry)
             || (registry == DOCKER_HUB && self.authority() == DOCKER_HUB_SERVER)
     }
 
-    /// Host and port as they are dialled, for messages.
-    pub(crate) fn dialled(&self) -> String {
+    /// Host and port, for messages.
+    pub(crate) fn host_port(&self) -> String {
         format!("{}:{}", self.host, self.port())
     }
 
-    /// Host and port as written, for an address below this one; the scheme's port is not written.
+    /// Host and explicit port.
     pub fn authority(&self) -> String {
         match self.port {
             Some(port) => format!("{}:{port}", self.host),
@@ -232,11 +228,11 @@ impl Endpoint {
         }
     }
 
-    /// What the keyring is asked for when a repository is asked here: **the address asked, never
-    /// the reference's host**, or whoever may write an endpoint could send a login anywhere.
+    /// The keyring's lookup target: **the queried address, never the reference's host**, or a
+    /// user-defined endpoint could receive any credential.
     ///
-    /// Docker Hub's hosts go by its canonical name. A login that names no port is for HTTPS, so
-    /// plain HTTP at its own port asks for `host:80`.
+    /// Docker Hub's hosts use its canonical name. A key without a port is for HTTPS, so plain HTTP
+    /// looks up `host:80`.
     pub fn login_target(&self, repository: &str) -> String {
         let host = &self.host;
         match (self.scheme, self.port) {
@@ -249,23 +245,23 @@ impl Endpoint {
     }
 }
 
-/// What is encoded in a value of an address's query: all but what RFC 3986 calls unreserved.
-const NOT_PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+/// All but the unreserved characters of RFC 3986.
+const QUERY_RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// A value as it stands in an address's query.
-pub(crate) fn encoded(value: &str) -> String {
-    utf8_percent_encode(value, NOT_PLAIN).to_string()
+/// Encodes a value for a query.
+pub(crate) fn query_encoded(value: &str) -> String {
+    utf8_percent_encode(value, QUERY_RESERVED).to_string()
 }
 
 fn is_docker_hub(host: &str) -> bool {
     matches!(host, DOCKER_HUB_SERVER | DOCKER_HUB | "index.docker.io")
 }
 
-/// `localhost`, 127.0.0.0/8 and ::1, as they are written; nothing is looked up.
+/// `localhost`, 127.0.0.0/8 and ::1, without a DNS lookup.
 fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host == "[::1]"
@@ -319,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_is_asked_by_https_at_its_own_address() {
+    fn registry_endpoint_is_its_host_by_https() {
         let cases = [
             ("redis", Some("https://registry-1.docker.io")),
             ("quay.io/a", Some("https://quay.io")),
@@ -336,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_spoken_unasked_on_loopback_ports_only() {
+    fn plain_http_is_the_default_on_loopback_ports_only() {
         let cases = [
             ("localhost:5000/a", "http://localhost:5000"),
             ("127.0.0.1:5000/a", "http://127.0.0.1:5000"),
@@ -379,13 +375,13 @@ mod tests {
     #[test]
     fn a_host_that_a_server_gives_is_no_longer_than_dns_allows() {
         let address = |length: usize| format!("https://{}/x", "a.".repeat(length / 2) + "b");
-        let given = |length| Endpoint::of_address(&address(length)).map(|(server, _)| server);
+        let given = |length| Endpoint::from_uri(&address(length)).map(|(server, _)| server);
         assert_eq!(given(253).map(|server| server.host().len()), Some(253));
         assert_eq!(given(255), None);
     }
 
     #[test]
-    fn endpoints_with_more_or_less_than_an_address_are_refused() {
+    fn endpoints_other_than_host_and_port_are_refused() {
         let rest = |text: &str, without: &str| EndpointError::Rest {
             text: text.to_owned(),
             without: without.to_owned(),

@@ -1,7 +1,7 @@
-//! Why an image could not be resolved, in words that lead to the fix.
+//! Errors of a resolution, with texts that name the fix.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::address::Forbidden;
@@ -9,178 +9,223 @@ use crate::endpoint::Endpoint;
 use crate::names::Reference;
 use crate::plugins::PluginFailure;
 
-/// An image that was not resolved: which, where it was asked, and what happened.
+/// The error of a resolution: the image, the endpoint and the failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolveError {
-    /// The image as it was asked for.
+    /// The requested image.
     pub image: Reference,
-    /// Where it was asked; `None` where the name gives no address to ask.
+    /// The endpoint that was queried; `None` if the reference has no valid one.
     pub endpoint: Option<Endpoint>,
-    /// The sources of the logins that were tried, in order; none where none matched.
+    /// The sources of the credentials that were tried, in order.
     pub tried: Vec<String>,
-    /// What happened.
+    /// The failure.
     pub failure: Failure,
-    /// The other hosts that were asked for it, in order: mirrors that a registry's configuration
-    /// names, or the registry behind them.
-    pub also_asked: Vec<Asked>,
-    /// The credential provider plugins that could not say which logins there are.
+    /// The other hosts that were queried, in order: mirrors, or the registry behind them.
+    pub also_asked: Vec<HostFailure>,
+    /// The credential provider plugins that failed.
     pub plugins: Vec<PluginFailure>,
-    /// How long the registry is left alone yet, because this happened lately: it was not asked again.
-    pub rests: Option<Duration>,
+    /// How long the circuit breaker still blocks requests to the registry, if it blocked this one.
+    pub circuit_open_for: Option<Duration>,
 }
 
-/// A host that was asked in vain.
+/// A host whose query failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// Where.
+pub struct HostFailure {
+    /// The host.
     pub endpoint: Endpoint,
-    /// What happened.
+    /// The failure.
     pub failure: Failure,
 }
 
-/// What happened when an image was asked for.
+/// The cause of a failed resolution.
 ///
-/// Texts of the registry's own (`said`) are bounded, on one line, without control characters, and
-/// without the credentials that were sent.
+/// A `server_message` is bounded, on one line, without control characters and without the
+/// credentials that were sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The name has a host that can't be asked.
-    #[error("`{host}` has a port that cannot be: write one from 1 to 65535")]
+    /// The reference's host has an invalid port.
+    #[error("`{host}` has an invalid port: write one from 1 to 65535")]
     InvalidReference {
-        /// The host with its port, as it stands in the name.
+        /// The host with its port, as in the reference.
         host: String,
     },
-    /// The host's name is not known.
+    /// DNS has no address for the host.
     #[error(
-        "the host `{host}` has no address ({detail}): check its spelling, and that the cluster's DNS knows it"
+        "the host `{host}` has no address ({detail}): check the spelling and the cluster's DNS"
     )]
     NameNotResolved {
         /// The host.
         host: String,
-        /// What the resolver of names said.
+        /// The error of the DNS lookup.
         detail: String,
     },
-    /// No connection came about, or it broke.
-    #[error("the connection to `{host}` failed: {detail}")]
+    /// The connection was not established, or it broke.
+    #[error("the connection to `{host}` failed: {cause}")]
     ConnectionFailed {
         /// The host and port that were dialled.
         host: String,
-        /// What happened.
-        detail: String,
+        /// The cause.
+        cause: ConnectFailure,
     },
     /// The server's certificate was not accepted.
     #[error("the certificate of `{host}` is not trusted: {detail}")]
     CertificateNotTrusted {
         /// The host and port that were dialled.
         host: String,
-        /// What is wrong with the certificate, and what helps.
+        /// The certificate's fault and its fix.
         detail: String,
     },
-    /// The host's addresses are not ones that may be connected to.
+    /// The host resolves to an address that may not be connected to.
     #[error(
-        "`{host}` is at {address}, {forbidden}: no connection is made there{}", unless(.forbidden)
+        "`{host}` is at {address}, {forbidden}: connections to it are not allowed{}", network_hint(.forbidden)
     )]
     AddressNotAllowed {
-        /// The host and port that were asked.
+        /// The host and port that were dialled.
         host: String,
-        /// The address it has, the first where it has several.
+        /// The first of its addresses.
         address: IpAddr,
-        /// What kind of address that is, or which network closes it.
+        /// The kind of address, or the denied network that contains it.
         forbidden: Forbidden,
     },
-    /// No login was accepted, or none could be sent.
-    #[error("{by} accepted no login{}", quoted(.said))]
+    /// No credential was accepted, or none could be sent.
+    #[error("{by} rejected the login{}", quoted(.server_message))]
     AuthenticationFailed {
-        /// The server that refused.
+        /// The server that rejected it.
         by: String,
-        /// What it said, or why no login was sent.
-        said: String,
+        /// The server's message, or why no credential was sent.
+        server_message: String,
     },
-    /// There is no such image, or whoever asks may not see it: registries tell neither apart.
-    #[error("not found, or no access (HTTP {status}){}", quoted(.said))]
+    /// The image does not exist, or the credential may not read it: registries do not distinguish.
+    #[error("not found, or no access (HTTP {status}){}", quoted(.server_message))]
     NotFoundOrNoAccess {
         /// The HTTP status: 401, 403 or 404.
         status: u16,
-        /// What the registry said.
-        said: String,
+        /// The registry's message.
+        server_message: String,
     },
-    /// Too many requests.
-    #[error("{by} allows no more requests for now{}{}", quoted(.said), wait(.retry_after))]
+    /// The server's rate limit is exceeded.
+    #[error("{by} is limiting the rate of requests{}{}", quoted(.server_message), retry_hint(.retry_after))]
     RateLimited {
-        /// The server that said so.
+        /// The server.
         by: String,
-        /// How long it asks to be left alone.
+        /// The value of `Retry-After`.
         retry_after: Option<Duration>,
-        /// What it said.
-        said: String,
+        /// The server's message.
+        server_message: String,
     },
-    /// The server failed, or answered with a status that has no meaning here.
-    #[error("{by} answered HTTP {status}{}{}", quoted(.said), wait(.retry_after))]
+    /// The server failed, or its status is unexpected.
+    #[error("{by} answered HTTP {status}{}{}", quoted(.server_message), retry_hint(.retry_after))]
     RegistryError {
         /// The server that answered.
         by: String,
         /// The HTTP status.
         status: u16,
-        /// How long it asks to be left alone.
+        /// The value of `Retry-After`.
         retry_after: Option<Duration>,
-        /// What it said.
-        said: String,
+        /// The server's message.
+        server_message: String,
     },
-    /// The answer is not one that can be believed.
+    /// The response is invalid.
     #[error("the answer of {by} cannot be used: {detail}")]
     InvalidAnswer {
         /// The server that answered.
         by: String,
-        /// What is wrong with it.
+        /// The fault.
         detail: String,
     },
-    /// It took too long.
-    #[error("{by} did not answer in time: the whole exchange may take {}s", .deadline.as_secs_f32())]
+    /// The deadline passed.
+    #[error("{by} did not answer in time: the deadline for all requests is {}s", .deadline.as_secs_f32())]
     Timeout {
-        /// The server that was being waited for.
+        /// The server that did not answer.
         by: String,
-        /// The time that all exchanges for one image have together.
+        /// The deadline for all requests of one resolution.
         deadline: Duration,
     },
-    /// What an administrator has written about a registry's hosts can't be followed.
-    #[error("the hosts of this registry are not known: {detail}")]
+    /// The configuration of the registry's hosts is invalid.
+    #[error("invalid configuration of this registry's hosts: {detail}")]
     RegistryConfigInvalid {
-        /// The file, what is wrong with it, and what to write.
+        /// The file, its fault and the fix.
         detail: String,
     },
-    /// The certificates of authorities that came with the request are none.
-    #[error("the certificate authority that was given cannot be used: {detail}")]
+    /// The request's certificate authorities are invalid.
+    #[error("invalid certificate authority: {detail}")]
     CertificateAuthorityInvalid {
-        /// What is wrong with it, and what to write.
+        /// The fault and the fix.
         detail: String,
     },
 }
 
-/// Who keeps a connection from being made, and who may change it.
-fn unless(forbidden: &Forbidden) -> &'static str {
+/// Why a connection was not established, or broke.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectFailure {
+    /// No address of the host accepted a TCP connection.
+    #[error("{detail} (at {address})")]
+    Unreachable {
+        /// The last address that was dialled.
+        address: SocketAddr,
+        /// The error of the system.
+        detail: String,
+    },
+    /// The host's `dial_timeout` of `hosts.toml` passed.
+    #[error("no connection within {}s", .0.as_secs_f32())]
+    DialTimeout(Duration),
+    /// The proxy was not reached, or did not open a tunnel.
+    #[error("the proxy {proxy} opened no connection: {detail}")]
+    Proxy {
+        /// The proxy's address, without its login.
+        proxy: String,
+        /// The error of the connection or the tunnel.
+        detail: String,
+    },
+    /// The server answered the TLS handshake with something else.
+    #[error(
+        "the server does not speak TLS: if plain HTTP is intended, write the endpoint `http://{authority}`"
+    )]
+    NotTls {
+        /// The host and port as written.
+        authority: String,
+    },
+    /// The server requires a client certificate, and rejected what it was sent.
+    #[error(
+        "the server requires a client certificate and accepted none ({alert}): set `client` in the registry's hosts.toml"
+    )]
+    ClientCertificateRequired {
+        /// The name of the TLS alert.
+        alert: String,
+    },
+    /// Another error of TLS.
+    #[error("{0}")]
+    Tls(String),
+    /// The connection broke, or the exchange on it failed below HTTP.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// The part of the message that says how the address can be allowed.
+fn network_hint(forbidden: &Forbidden) -> &'static str {
     match forbidden {
-        Forbidden::Denied(_) => ", since an administrator has denied that network to registries",
-        _ => " unless an administrator allows its network for registries",
+        Forbidden::Denied(_) => ": an administrator denied that network",
+        _ => " unless an administrator allows its network",
     }
 }
 
-fn quoted(said: &str) -> String {
-    if said.is_empty() {
+fn quoted(server_message: &str) -> String {
+    if server_message.is_empty() {
         String::new()
     } else {
-        format!(": {said}")
+        format!(": {server_message}")
     }
 }
 
-fn wait(retry_after: &Option<Duration>) -> String {
+fn retry_hint(retry_after: &Option<Duration>) -> String {
     match retry_after {
-        Some(wait) => format!(" (it asks to wait {}s)", wait.as_secs()),
+        Some(retry_hint) => format!(" (retry after {}s)", retry_hint.as_secs()),
         None => String::new(),
     }
 }
 
 impl Failure {
-    /// The stable word for what happened, for conditions, events and metrics.
+    /// The stable reason, for conditions, events and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
             Failure::InvalidReference { .. } => "InvalidReference",
@@ -199,7 +244,7 @@ impl Failure {
         }
     }
 
-    /// How long the server asks to be left alone, if it says so; at most a day.
+    /// The server's `Retry-After`, at most a day.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Failure::RateLimited { retry_after, .. }
@@ -210,7 +255,7 @@ impl Failure {
 }
 
 impl ResolveError {
-    /// That an image was not resolved, where it was asked, and why; nothing more is known of it.
+    /// An error with these values and nothing else.
     pub fn new(image: Reference, endpoint: Option<Endpoint>, failure: Failure) -> ResolveError {
         ResolveError {
             image,
@@ -219,27 +264,25 @@ impl ResolveError {
             failure,
             also_asked: Vec::new(),
             plugins: Vec::new(),
-            rests: None,
+            circuit_open_for: None,
         }
     }
 
-    fn tell_logins(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn write_credentials(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let was_refused = matches!(self.failure, Failure::AuthenticationFailed { .. });
         let check = match (was_refused, self.tried.len()) {
             (true, 0) => {
-                return out.write_str(
-                    "; no login for this address was at hand: add a pull secret for it",
-                );
+                return out.write_str("; no pull secret matches this address: add one");
             }
             (false, 0) => {
                 return out.write_str(
-                    "; no login for this address was at hand, so it was asked without one: check the name and the tag, or add a pull secret for it",
+                    "; no pull secret matches this address and the request was anonymous: check the name and the tag, or add a pull secret",
                 );
             }
-            (true, 1) => "the user and the password there",
-            (true, _) => "the users and the passwords there",
-            (false, 1) => "the name and the tag, and what that login may read",
-            (false, _) => "the name and the tag, and what those logins may read",
+            (true, 1) => "the username and password there",
+            (true, _) => "the usernames and passwords there",
+            (false, 1) => "the name, the tag, and the permissions of that login",
+            (false, _) => "the name, the tag, and the permissions of those logins",
         };
         let logins = if self.tried.len() == 1 {
             "login"
@@ -247,11 +290,11 @@ impl ResolveError {
             "logins"
         };
         let tried = self.tried.join("`, `");
-        write!(out, "; asked with the {logins} of `{tried}`: check {check}")
+        write!(out, "; tried the {logins} of `{tried}`: check {check}")
     }
 
-    /// The stable word for what happened: [`Failure::reason`], or `CredentialProviderFailed` where a plugin that
-    /// failed may have had the login that was missing.
+    /// [`Failure::reason`], or `CredentialProviderFailed` if a failed plugin may have had the
+    /// credential.
     pub fn reason(&self) -> &'static str {
         match self.failure {
             Failure::AuthenticationFailed { .. } | Failure::NotFoundOrNoAccess { .. }
@@ -263,10 +306,10 @@ impl ResolveError {
         }
     }
 
-    /// How long the server is to be left alone, because it asks for that ([`Failure::retry_after`]) or is being
-    /// left alone already.
+    /// How long to wait before the next attempt: the rest of an open circuit, or
+    /// [`Failure::retry_after`].
     pub fn retry_after(&self) -> Option<Duration> {
-        self.rests.or_else(|| self.failure.retry_after())
+        self.circuit_open_for.or_else(|| self.failure.retry_after())
     }
 }
 
@@ -274,24 +317,24 @@ impl fmt::Display for ResolveError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}", self.image)?;
         if let Some(endpoint) = &self.endpoint {
-            write!(out, ", asked at {endpoint}")?;
+            write!(out, " at {endpoint}")?;
         }
         write!(out, ": {}", self.failure)?;
-        if let Some(rests) = self.rests {
-            let seconds = rests.as_secs() + 1;
+        if let Some(circuit_open_for) = self.circuit_open_for {
+            let seconds = circuit_open_for.as_secs() + 1;
             write!(
                 out,
-                "; it was not asked again, and is not for another {seconds} s"
+                "; requests to this registry are paused for another {seconds} s"
             )?;
         }
         if matches!(
             self.failure,
             Failure::AuthenticationFailed { .. } | Failure::NotFoundOrNoAccess { .. }
         ) {
-            self.tell_logins(out)?;
+            self.write_credentials(out)?;
         }
-        for Asked { endpoint, failure } in &self.also_asked {
-            write!(out, "; {endpoint} was asked too: {failure}")?;
+        for HostFailure { endpoint, failure } in &self.also_asked {
+            write!(out, "; also tried {endpoint}: {failure}")?;
         }
         for failure in &self.plugins {
             write!(out, "; {failure}")?;

@@ -1,19 +1,17 @@
-//! Which hosts are asked for a registry's images, and how: containerd's host configuration.
+//! The hosts of a registry, from containerd's host configuration.
 //!
-//! The judge of every rule is containerd's own `core/remotes/docker/config`, described in its
-//! `docs/hosts.md`. What follows from it and surprises people:
-//! - the registry itself is asked last, even if nobody wrote a `server`;
-//! - a host without `capabilities`, or with none in them, has them all;
-//! - `/v2` is added to a path unless it ends so, or `override_path` is set;
-//! - where there is no `server`, only the settings of TLS, headers and time at the top level hold:
-//!   the registry itself has every capability;
-//! - a host by `http://` that has any setting of TLS is asked by HTTPS first.
+//! The rules are those of containerd's `core/remotes/docker/config`, described in its
+//! `docs/hosts.md`. The less obvious ones:
+//! - the registry itself comes last, even without a `server`;
+//! - a host without `capabilities`, or with an empty list, has all;
+//! - `/v2` is appended to a path that does not end in it, unless `override_path` is set;
+//! - without a `server`, only TLS, header and timeout settings of the top level apply to the
+//!   registry;
+//! - a host by `http://` with any TLS setting is tried by HTTPS first.
 //!
-//! Where containerd leaves out in silence what it does not understand, this refuses the file: a
-//! mirror that was meant to be asked, or a capability that was meant to be missing, matters here.
-//! So unknown keys, hosts that are no tables with a header of their own, addresses with a login, a
-//! query or another scheme, and headers of the connection itself are errors. A host that is named twice is asked once. And an
-//! empty key file in a pair means what containerd's documentation says: that the key is in the
+//! Unlike containerd, what is not understood is an error rather than ignored: unknown keys, hosts
+//! that are not tables with a header, addresses with a login, a query or another scheme, and
+//! connection headers. An empty key file in a pair means, as documented, that the key is in the
 //! certificate's file.
 
 mod address;
@@ -30,74 +28,74 @@ use toml_edit::{DocumentMut, TomlError};
 use crate::endpoint::{Endpoint, Scheme};
 use table::Table;
 
-/// The folder that serves the registries which have none of their own.
+/// The folder for registries without one of their own.
 pub const DEFAULT_FOLDER: &str = "_default";
 
 /// The file in a registry's folder.
 pub const FILE: &str = "hosts.toml";
 
-/// The path below which registries are asked by the distribution specification.
+/// The API's root in the distribution specification.
 pub(crate) const API_PATH: &str = "/v2";
 
-/// A host that is asked for a registry's images.
+/// A host that serves a registry's images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// Where it is asked.
+    /// Its address.
     pub endpoint: Endpoint,
-    /// Whether it is asked by plain HTTP where `endpoint`, by HTTPS, does not speak TLS.
-    pub or_http: bool,
-    /// What stands before an image's name in its address: `/v2`, or nothing.
+    /// Whether to fall back to plain HTTP if `endpoint` does not speak TLS.
+    pub http_fallback: bool,
+    /// The path before the repository: `/v2`, or empty.
     pub path: String,
-    /// What it may be asked for.
+    /// Its capabilities.
     pub capabilities: Capabilities,
-    /// How it is spoken to.
+    /// Its settings.
     pub settings: Settings,
 }
 
-/// What a host may be asked for, as far as resolving goes.
+/// The capabilities of a host that matter for resolving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Images by their digest.
+    /// Serves digests.
     pub pull: bool,
-    /// With `pull`: the digest of a tag.
+    /// Resolves tags, together with `pull`.
     pub resolve: bool,
 }
 
-/// How a host is spoken to.
+/// The connection settings of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Files in PEM with authorities that are trusted beside the system's.
+    /// Files of additional certificate authorities, in PEM.
     pub authorities: Vec<PathBuf>,
-    /// The certificates that may be shown to the host.
+    /// The client certificates.
     pub clients: Vec<ClientPair>,
-    /// Whether the host's certificate is not looked at, nor those of the servers it leads to.
+    /// Whether to skip the verification of certificates, also of servers that it redirects to.
     pub skip_verify: bool,
-    /// Headers that every request to the host has. Their values are taken for secrets.
+    /// Headers of every request to the host. Their values count as secrets.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// How long a connection may take to come about.
+    /// The timeout of a connection.
     pub dial_timeout: Option<Duration>,
 }
 
-/// A certificate of a client's, and its key.
+/// A client certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientPair {
     /// The certificate's file, in PEM.
     pub certificate: PathBuf,
-    /// The key's file; `None` where it stands in the certificate's.
+    /// The key's file; `None` if the certificate's file contains it.
     pub key: Option<PathBuf>,
 }
 
-/// What in a `hosts.toml` can't be followed. It holds no values of headers.
+/// An error in a `hosts.toml`, without header values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {}{}{problem}", .file.display(), part(.table), part(.key))]
 pub struct HostsError {
     /// The file.
     pub file: PathBuf,
-    /// The header of the table in it; `None` at the top level.
+    /// The table's header; `None` at the top level.
     pub table: Option<String>,
-    /// The key there; `None` where the whole table is meant.
+    /// The key; `None` for the whole table.
     pub key: Option<String>,
-    /// What is wrong, and what to write.
+    /// The fault and the fix.
     pub problem: String,
 }
 
@@ -115,14 +113,13 @@ impl Capabilities {
         resolve: true,
     };
 
-    /// Whether a host with these may be asked for an image, by a tag or by a digest.
+    /// Whether such a host can serve a reference by tag or by digest.
     pub fn serve(self, by_digest: bool) -> bool {
         self.pull && (self.resolve || by_digest)
     }
 }
 
-/// The folders in which a registry's configuration may be, the first that is there holds:
-/// `host_port_`, `host:port`, `_default`.
+/// The candidate folders of a registry, in order: `host_port_`, `host:port`, `_default`.
 pub fn folders(registry: &str) -> Vec<String> {
     let mut folders = Vec::new();
     if let Some((host, port)) = registry.rsplit_once(':')
@@ -135,12 +132,11 @@ pub fn folders(registry: &str) -> Vec<String> {
     folders
 }
 
-/// Reads the text of a `hosts.toml`: the hosts to ask, in order. `file` is for messages, and its
-/// folder is what relative paths in it start from; `registry` is where the registry itself is
-/// asked, as [`Endpoint::of`] says.
+/// Parses a `hosts.toml` into hosts in order. Relative paths start at the folder of `file`;
+/// `registry` is the result of [`Endpoint::of`].
 ///
 /// # Errors
-/// A [`HostsError`] that names the table and the key, and says what to write.
+/// A [`HostsError`] with table, key and fix.
 pub fn parse(file: &Path, text: &str, registry: &Endpoint) -> Result<Vec<Host>, HostsError> {
     let document: DocumentMut = text.parse().map_err(|error| syntax(file, text, &error))?;
     let top = Table::top(file, document.as_table())?;
@@ -152,18 +148,17 @@ pub fn parse(file: &Path, text: &str, registry: &Endpoint) -> Result<Vec<Host>, 
     hosts.push(match top.server()? {
         Some(server) => top.host(server, Some("server"))?,
         None => {
-            // What has no meaning here is still looked at, as containerd does.
+            // What is not an expected status is still looked at, as containerd does.
             top.capabilities()?;
-            own(registry, top.settings()?)
+            registry_host(registry, top.settings()?)
         }
     });
     Ok(hosts)
 }
 
-/// Docker's older form, a folder with certificates and without a `hosts.toml`: what ends in `.crt`
-/// is an authority, what ends in `.cert` a client's certificate, with its key beside it in `.key`.
-/// `names` are those of the folder's files.
-pub fn of_certificates(folder: &Path, names: &[String], registry: &Endpoint) -> Host {
+/// Docker's older layout, a folder of certificates without `hosts.toml`: `.crt` is a certificate
+/// authority, `.cert` a client certificate with its key in `.key`. `names` are the folder's files.
+pub fn from_certificates(folder: &Path, names: &[String], registry: &Endpoint) -> Host {
     let mut names: Vec<_> = names.iter().map(String::as_str).collect();
     names.sort_unstable();
     let mut settings = Settings::default();
@@ -179,23 +174,23 @@ pub fn of_certificates(folder: &Path, names: &[String], registry: &Endpoint) -> 
             });
         }
     }
-    own(registry, settings)
+    registry_host(registry, settings)
 }
 
-/// The registry itself. On this machine containerd looks at no certificate, and takes plain HTTP
-/// where there is no TLS.
-fn own(registry: &Endpoint, mut settings: Settings) -> Host {
-    let mut or_http = false;
+/// The registry itself. Like containerd, a loopback registry is not verified and may fall back to
+/// plain HTTP.
+fn registry_host(registry: &Endpoint, mut settings: Settings) -> Host {
+    let mut http_fallback = false;
     if registry.is_loopback() && registry.port() != Scheme::Http.port() {
         settings.skip_verify = true;
-        or_http = registry.scheme() == Scheme::Http;
+        http_fallback = registry.scheme() == Scheme::Http;
     }
     Host {
-        endpoint: match or_http {
-            true => registry.by(Scheme::Https),
+        endpoint: match http_fallback {
+            true => registry.with_scheme(Scheme::Https),
             false => registry.clone(),
         },
-        or_http,
+        http_fallback,
         path: API_PATH.to_owned(),
         capabilities: Capabilities::ALL,
         settings,
@@ -211,7 +206,7 @@ fn syntax(file: &Path, text: &str, error: &TomlError) -> HostsError {
         file: file.to_owned(),
         table: None,
         key: None,
-        // The error's own display would show the line, and with it what may be a secret.
+        // The error's `Display` would quote the line, which may hold a secret.
         problem: format!("{place}it is not TOML: {}", error.message()),
     }
 }

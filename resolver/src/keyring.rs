@@ -1,20 +1,17 @@
-//! Credentials, read from pull secrets and matched as the kubelet does it.
+//! Credentials of pull secrets, matched as the kubelet does.
 //!
-//! The judge of every rule is Kubernetes' own `pkg/credentialprovider`. What follows from it and
-//! surprises people:
-//! - every matching credential is tried, one after the other, the lexically greatest key first;
-//! - a key's host is matched label by label, with globs, and its port must be equal;
-//! - a key's path is a plain string prefix: `quay.io/core` matches `quay.io/coreos/etcd`;
-//! - `https://index.docker.io/v1/` serves Docker Hub only where nothing else matched.
+//! The rules are those of Kubernetes' `pkg/credentialprovider`; `tests/keyring_against_go.rs`
+//! compares. The less obvious ones:
+//! - every matching credential is tried, the lexically greatest key first;
+//! - a host is matched label by label with globs, and its port must be equal;
+//! - a path is a plain string prefix: `quay.io/core` matches `quay.io/coreos/etcd`;
+//! - `https://index.docker.io/v1/` serves Docker Hub only if nothing else matches.
 //!
-//! It is held to that code, answer by answer: `tests/keyring_against_go.rs`.
+//! Identity tokens are read only from a user's own file: the kubelet has none in Secrets.
 //!
-//! Identity tokens, which a user's own file may hold, are read from that alone: the kubelet knows
-//! none in Secrets.
-//!
-//! In two things this keyring is milder. The kubelet rejects every pull secret where one entry of
-//! one of them cannot be read: here that entry is skipped and told. Among keys of one secret that
-//! mean the same, the kubelet's order is left to chance: here they stand in lexical order.
+//! Two rules are more lenient: the kubelet rejects all pull secrets for one unreadable entry, which
+//! is skipped and reported here; and equivalent keys of one Secret, in random order there, are in
+//! lexical order here.
 
 mod config;
 mod location;
@@ -29,27 +26,27 @@ use config::Entry;
 pub(crate) use location::Location;
 use location::is_on_docker_hub;
 
-/// The key under which Docker Hub's login has always been kept.
+/// The traditional key of Docker Hub.
 const DOCKER_HUB_KEY: &[u8] = b"index.docker.io";
 
-/// The forms in which registry logins are kept: two in Secrets of Kubernetes, one in a user's file.
+/// The formats of registry credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `kubernetes.io/dockerconfigjson`: the entries are below `auths`.
     DockerConfigJson,
-    /// `kubernetes.io/dockercfg`, the older one: the entries are the document.
+    /// `kubernetes.io/dockercfg`: the entries are the document.
     DockerCfg,
-    /// A user's own `config.json`, as `docker login` writes it: as the first, and an entry may hold
-    /// an `identitytoken`. An entry that holds nothing is none: its login is kept elsewhere.
+    /// A user's `config.json`, as written by `docker login`: like the first, with `identitytoken`.
+    /// Empty entries, of credential helpers, are ignored.
     DockerConfig,
 }
 
-/// What a login proves itself with. It shows nowhere.
+/// The secret of a credential. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// A password, or what stands for one.
+    /// A password or access token.
     Password(String),
-    /// A token that is exchanged for others by OAuth2, and shown to no registry.
+    /// An OAuth2 refresh token; only token servers receive it.
     IdentityToken(String),
 }
 
@@ -75,7 +72,7 @@ impl fmt::Debug for Proof {
 }
 
 impl Format {
-    /// The format of a Secret by its `type`; `None` where it is not one of registry logins.
+    /// The format of a Secret's `type`; `None` for other types.
     pub fn of_secret_type(secret_type: &str) -> Option<Format> {
         match secret_type {
             "kubernetes.io/dockerconfigjson" => Some(Format::DockerConfigJson),
@@ -84,8 +81,7 @@ impl Format {
         }
     }
 
-    /// The key of the Secret's `data` that holds the logins; the name of the file where it is a
-    /// user's own.
+    /// The key in the Secret's `data`, or the name of a user's file.
     pub fn data_key(self) -> &'static str {
         match self {
             Format::DockerConfigJson => ".dockerconfigjson",
@@ -95,7 +91,7 @@ impl Format {
     }
 }
 
-/// One login that matched.
+/// A credential.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     source: String,
@@ -105,17 +101,17 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// Where it comes from, as it was told to [`Keyring::add`]: the name of the Secret.
+    /// Its source, as given to [`Keyring::add`]: the name of the Secret.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// The key it stands under, normalised: without scheme, and without a `/v1` or `/v2`.
+    /// Its key, normalised: without scheme and `/v1` or `/v2`.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The name it logs in with; may be empty beside an identity token.
+    /// Its username; may be empty with an identity token.
     pub fn username(&self) -> &str {
         &self.username
     }
@@ -135,49 +131,67 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// An entry that was left out, and why; the others of its Secret serve.
+/// The credential that a registry received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialUsed {
+    /// Its source: the name of the Secret.
+    pub source: String,
+    /// Its key there.
+    pub key: String,
+    /// Its username.
+    pub username: String,
+}
+
+impl From<&Credential> for CredentialUsed {
+    fn from(credential: &Credential) -> CredentialUsed {
+        CredentialUsed {
+            source: credential.source.clone(),
+            key: credential.key.clone(),
+            username: credential.username.clone(),
+        }
+    }
+}
+
+/// An invalid entry that was skipped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the entry `{key}` of {source_name} is skipped: {problem}")]
 pub struct Skipped {
-    /// Where it stands, as it was told to [`Keyring::add`].
+    /// Its source, as given to [`Keyring::add`].
     pub source_name: String,
     /// Its key as written.
     pub key: String,
-    /// What is wrong with it, and what it should be. Never holds a value.
+    /// The fault and the fix, without values.
     pub problem: &'static str,
 }
 
-/// A payload that holds no logins at all, because it is not the document it should be.
+/// An invalid document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{source_name} holds no registry logins: {problem}")]
 pub struct KeyringError {
-    /// Where it stands, as it was told to [`Keyring::add`].
+    /// Its source, as given to [`Keyring::add`].
     pub source_name: String,
-    /// What is wrong with it, and what it should be. Never holds a value.
+    /// The fault and the fix, without values.
     pub problem: String,
 }
 
-/// The logins of all pull secrets that may be used for an image.
+/// The credentials that may be used for an image.
 #[derive(Clone, Default)]
 pub struct Keyring {
     by_key: BTreeMap<Vec<u8>, Vec<Credential>>,
 }
 
 impl Keyring {
-    /// A keyring without logins: everything is asked anonymously.
+    /// An empty keyring: all requests are anonymous.
     pub fn new() -> Keyring {
         Keyring::default()
     }
 
-    /// Adds the logins of one Secret. Secrets are added in the order in which they are listed:
-    /// under one key, the earlier is tried first. `source_name` is what [`Credential::source`]
-    /// and the messages name it by.
-    ///
-    /// Gives the entries that were skipped.
+    /// Adds the credentials of one Secret and returns the skipped entries. Under one key, the
+    /// Secret added first is tried first.
     ///
     /// # Errors
-    /// A [`KeyringError`] where the payload is not JSON of the [`Format`]; the keyring is then as
-    /// it was.
+    /// A [`KeyringError`] if the payload is not valid JSON of the [`Format`]; the keyring is
+    /// unchanged.
     pub fn add(
         &mut self,
         source_name: &str,
@@ -204,10 +218,10 @@ impl Keyring {
         Ok(skipped)
     }
 
-    /// Adds one login under its key as written, as one is added that stands in a Secret.
+    /// Adds one credential under its key as written.
     ///
     /// # Errors
-    /// What is wrong with the key, and what it should be.
+    /// The fault of the key and its fix.
     pub fn add_login(
         &mut self,
         source_name: &str,
@@ -226,10 +240,10 @@ impl Keyring {
         Ok(())
     }
 
-    /// The logins for what is asked at `host[:port]/repository`, in the order in which they are
-    /// tried. For Docker Hub the host is `docker.io`, wherever it is asked.
+    /// The credentials for `host[:port]/repository`, in the order of attempts. Docker Hub's host is
+    /// `docker.io`.
     ///
-    /// Empty where none matches; only then may the registry be asked anonymously.
+    /// Only if it is empty may a request be anonymous.
     pub fn lookup(&self, target: &str) -> Vec<&Credential> {
         let location = Location::parse(target.as_bytes());
         let is_for = |key: &[u8]| match (Location::parse(key), &location) {
@@ -254,12 +268,12 @@ impl Keyring {
         matching
     }
 
-    /// All logins in it, in an order that follows from them.
+    /// All credentials in a stable order.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Credential> {
         self.by_key.values().flatten()
     }
 
-    /// Whether there are no logins in it.
+    /// Whether it has no credentials.
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }

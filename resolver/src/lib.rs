@@ -1,5 +1,5 @@
-//! Resolves container image tags to digests: named as Docker names them, logged in as the kubelet
-//! logs in, and connected only to where a registry may be.
+//! Resolves container image tags to digests, with Docker's names, the kubelet's credentials, and
+//! connections to allowed addresses only.
 //!
 //! ```no_run
 //! use resolver::{Format, Keyring, Options, Reference, Request, Resolver};
@@ -21,63 +21,66 @@
 //! # }
 //! ```
 //!
-//! # The rooms
-//! Pure ones decide, and know neither network nor clock:
+//! # Modules
+//! Without I/O:
 //! - [`names`]: references, prefixes and digests;
-//! - [`keyring`]: logins, and which of them are for an address;
-//! - [`endpoint`]: where a registry is asked;
-//! - [`hosts`]: which hosts are asked for it instead and before, by containerd's configuration;
-//! - [`proxy`]: which requests go through a proxy;
-//! - [`address`]: which addresses may be connected to;
-//! - [`challenge`]: how a registry asks for a login;
-//! - `outcome`, `said`, `platforms`: what an answer means, and what it says;
-//! - `duration`: durations as Go writes them;
-//! - `observer`: what those are told who count.
+//! - [`keyring`]: credentials, and the match with an address;
+//! - [`endpoint`]: the address of a registry;
+//! - [`hosts`]: the mirrors of a registry, from containerd's `hosts.toml`;
+//! - [`proxy`]: which requests use a proxy;
+//! - [`address`]: which IP addresses may be connected to;
+//! - [`challenge`]: the `WWW-Authenticate` header;
+//! - `response`, `server_message`, `platforms`: the meaning of a response;
+//! - `lock`: locking of mutexes;
+//! - `duration`: durations in Go's syntax;
+//! - [`Observer`]: callbacks for metrics.
 //!
-//! The others act:
-//! - `registry_config`: the folder that an administrator keeps of registries' hosts;
-//! - `trust`, `connect`, `exchange`: TLS, a checked connection, one bounded request and answer;
-//! - `clients`, `target`: who speaks to a host under which trust, and what belongs to asking it;
-//! - `login`: a login or a token for it;
-//! - [`plugins`]: logins from the kubelet's credential provider plugins;
-//! - `attempt`, `visit`, [`resolve`]: the story, with one login, with one host, and with all;
-//! - [`shared`]: one question for many askers, and registries left alone where they fail.
+//! With I/O:
+//! - `registry_config`: the `certs.d` folder;
+//! - `trust`, `connect`, `http`, `client_pool`: TLS, checked connections, bounded requests;
+//! - `authorizer`: tokens and the `Authorization` header;
+//! - [`plugins`]: the kubelet's credential provider plugins;
+//! - `attempt`, `host_query`, [`resolve`]: a query with one credential, of one host, of all hosts;
+//! - [`shared`]: deduplication of requests, and a circuit breaker per registry.
+//!
+//! No module imports another that imports it: `tests/rooms.rs`.
 
 pub mod address;
 mod attempt;
+mod authorizer;
 pub mod challenge;
-mod clients;
+mod client_pool;
 mod connect;
 mod duration;
 pub mod endpoint;
 pub mod error;
-mod exchange;
+mod host_query;
 pub mod hosts;
+mod http;
 pub mod keyring;
-mod login;
+mod lock;
 pub mod names;
 mod observer;
-mod outcome;
 mod platforms;
 pub mod plugins;
 pub mod proxy;
 mod registry_config;
 pub mod resolve;
-mod said;
+mod response;
+mod server_message;
 pub mod shared;
 mod target;
 mod trust;
-mod visit;
 
 pub use endpoint::{Endpoint, EndpointError, Scheme};
-pub use error::{Asked, Failure, ResolveError};
+pub use error::{ConnectFailure, Failure, HostFailure, ResolveError};
 pub use ipnet::IpNet;
-pub use keyring::{Credential, Format, Keyring, KeyringError, Proof, Skipped};
+pub use keyring::{Credential, CredentialUsed, Format, Keyring, KeyringError, Proof, Skipped};
 pub use names::{DOCKER_HUB, Digest, NameError, Prefix, Reference};
-pub use observer::{Asking, Observer};
-pub use outcome::Remaining;
+pub use observer::{HostReport, Observer};
 pub use plugins::{PluginFailure, Plugins, PluginsError};
 pub use proxy::{Proxies, ProxyError};
-pub use resolve::{CredentialUsed, Options, OptionsError, Request, Resolved, Resolver};
+pub use resolve::{Options, OptionsError, Request, Resolved, Resolver};
+pub use response::RateLimit;
 pub use shared::Shared;
 pub use trust::{Roots, RootsError};

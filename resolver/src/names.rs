@@ -1,13 +1,11 @@
-//! How images are named.
+//! Names of images.
 //!
-//! A [`Reference`] is what people write where an image is wanted, brought into one form as
-//! Docker does it: `alpine` is `docker.io/library/alpine`. A [`Prefix`] is what stands before
-//! the names of several images, and a [`Digest`] is what a tag resolves to.
+//! A [`Reference`] is normalised as in Docker: `alpine` is `docker.io/library/alpine`. A [`Prefix`]
+//! is the common start of several names, and a [`Digest`] is what a tag resolves to.
 //!
-//! The judge of every rule is the Go module `github.com/distribution/reference`
-//! (`ParseNormalizedNamed` and `TagNameOnly`). One thing is refused here that it lets through: a
-//! first element that is not a host and not a Docker Hub path either (`ex_ample.com/foo`), which
-//! it takes for an image without a host.
+//! The rules are those of the Go module `github.com/distribution/reference` (`ParseNormalizedNamed`
+//! and `TagNameOnly`), with one exception: a first element that is neither a host nor a Docker Hub
+//! path (`ex_ample.com/foo`) is an error.
 
 mod digest;
 mod error;
@@ -24,5 +22,5 @@ pub use reference::Reference;
 
 pub(crate) use grammar::{is_host, split_port};
 
-/// The host that stands for Docker Hub in a normalised name.
+/// Docker Hub's host in a normalised name.
 pub const DOCKER_HUB: &str = "docker.io";

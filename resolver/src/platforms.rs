@@ -1,7 +1,7 @@
-//! For which platforms there is an image: what an index, a manifest and an image's configuration say. Pure.
+//! Reads the platforms of an image from an index, a manifest or a config.
 //!
-//! Names are as Docker writes them: `linux/amd64`, `linux/arm/v7`. What no node could run, such as the
-//! attestations that build tools put beside images as `unknown/unknown`, is left out.
+//! Names are as in Docker: `linux/amd64`, `linux/arm/v7`. Attestations (`unknown/unknown`) are
+//! omitted.
 
 use std::collections::BTreeSet;
 
@@ -9,24 +9,24 @@ use serde::Deserialize;
 
 use crate::names::Digest;
 
-/// The most platforms that are believed of one index.
+/// The most platforms of one index.
 const PLATFORMS_MAX: usize = 64;
 
-/// The longest name that is believed, in bytes.
+/// The longest platform name, in bytes.
 const NAME_MAX: usize = 128;
 
-/// What a manifest says of its platforms.
+/// The platforms in a manifest.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Platforms {
-    /// It is an index, and these are what it has images for.
+    /// The platforms of an index.
     Listed(Vec<String>),
-    /// It is one image's, whose configuration says it: the digest of that.
+    /// The digest of the config that names the platform.
     InConfig(Digest),
-    /// It doesn't say.
+    /// Not specified.
     Unknown,
 }
 
-/// An index, or one image's manifest.
+/// An index or a manifest.
 #[derive(Deserialize)]
 struct Manifest {
     #[serde(default)]
@@ -44,7 +44,7 @@ struct Descriptor {
     digest: String,
 }
 
-/// A platform, in an index or as an image's configuration has it.
+/// A platform of an index or a config.
 #[derive(Deserialize)]
 struct Platform {
     os: Option<String>,
@@ -66,8 +66,8 @@ impl Platform {
     }
 }
 
-/// What the body of a manifest says.
-pub(crate) fn of_manifest(body: &[u8]) -> Platforms {
+/// Reads the body of an index or manifest.
+pub(crate) fn from_manifest(body: &[u8]) -> Platforms {
     let Ok(manifest) = serde_json::from_slice::<Manifest>(body) else {
         return Platforms::Unknown;
     };
@@ -87,8 +87,8 @@ pub(crate) fn of_manifest(body: &[u8]) -> Platforms {
     }
 }
 
-/// What the body of an image's configuration says.
-pub(crate) fn of_config(body: &[u8]) -> Vec<String> {
+/// Reads the body of a config.
+pub(crate) fn from_config(body: &[u8]) -> Vec<String> {
     let platform = serde_json::from_slice::<Platform>(body).ok();
     platform
         .and_then(|platform| platform.name())
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_names_its_platforms_once_each_and_attestations_are_none() {
+    fn index_platforms_are_unique_without_attestations() {
         let platform = |os: &str, architecture: &str, variant: Option<&str>| json!({ "digest": "…", "platform": { "os": os, "architecture": architecture, "variant": variant } });
         let index = json!({ "manifests": [
             platform("linux", "arm64", Some("v8")),
@@ -118,28 +118,31 @@ mod tests {
             { "digest": "…" },
         ] });
         assert_eq!(
-            of_manifest(index.to_string().as_bytes()),
+            from_manifest(index.to_string().as_bytes()),
             listed(&["linux/amd64", "linux/arm64/v8", "windows/amd64"])
         );
     }
 
     #[test]
-    fn an_image_s_own_manifest_points_to_its_configuration() {
+    fn manifest_points_to_its_config() {
         let digest = Digest::of(b"config");
         let manifest = json!({ "config": { "digest": digest.to_string() }, "layers": [] });
         assert_eq!(
-            of_manifest(manifest.to_string().as_bytes()),
+            from_manifest(manifest.to_string().as_bytes()),
             Platforms::InConfig(digest)
         );
         let config = json!({ "os": "linux", "architecture": "arm", "variant": "v7", "rootfs": {} });
-        assert_eq!(of_config(config.to_string().as_bytes()), ["linux/arm/v7"]);
+        assert_eq!(from_config(config.to_string().as_bytes()), ["linux/arm/v7"]);
     }
 
     #[test]
-    fn what_is_no_manifest_says_nothing() {
+    fn other_json_has_no_platforms() {
         let odd = json!({ "os": "li nux", "architecture": "amd64" });
-        assert_eq!(of_config(odd.to_string().as_bytes()), Vec::<String>::new());
-        assert_eq!(of_config(b"[]"), Vec::<String>::new());
+        assert_eq!(
+            from_config(odd.to_string().as_bytes()),
+            Vec::<String>::new()
+        );
+        assert_eq!(from_config(b"[]"), Vec::<String>::new());
         for body in [
             "",
             "null",
@@ -148,17 +151,17 @@ mod tests {
             r#"{"manifests":{}}"#,
             r#"{"config":{"digest":"x"}}"#,
         ] {
-            assert_eq!(of_manifest(body.as_bytes()), Platforms::Unknown, "{body}");
+            assert_eq!(from_manifest(body.as_bytes()), Platforms::Unknown, "{body}");
         }
     }
 
     #[test]
-    fn of_ten_thousand_platforms_only_some_are_believed() {
+    fn number_of_platforms_is_bounded() {
         let entries: Vec<_> = (0..10_000)
             .map(|i| json!({ "platform": { "os": "linux", "architecture": format!("a{i}") } }))
             .collect();
         let index = json!({ "manifests": entries });
-        match of_manifest(index.to_string().as_bytes()) {
+        match from_manifest(index.to_string().as_bytes()) {
             Platforms::Listed(platforms) => assert_eq!(platforms.len(), PLATFORMS_MAX),
             other => panic!("{other:?}"),
         }

@@ -1,22 +1,19 @@
-//! Logins from the kubelet's credential provider plugins: programs that are asked for an image
-//! and answer with logins, such as those for ECR, ACR and Artifact Registry.
+//! Credentials from the kubelet's credential provider plugins, such as those for ECR, ACR and
+//! Artifact Registry.
 //!
-//! The judge of every rule is Kubernetes' own `pkg/credentialprovider/plugin`. As there:
-//! - every plugin that one of its `matchImages` names is asked, and all their logins count
-//!   together: the lexically greatest key first, under one key the earlier plugin's first;
-//! - their logins come after those of the pull secrets, also where a secret's matched;
-//! - a plugin that fails takes nothing from the others.
+//! The rules are those of Kubernetes' `pkg/credentialprovider/plugin`:
+//! - every plugin with a matching `matchImages` is run, and their credentials are merged: the
+//!   lexically greatest key first, under one key the earlier plugin's first;
+//! - they come after those of the pull secrets, even if one matched;
+//! - a failed plugin does not affect the others.
 //!
-//! Otherwise than there, they run at the same time, a failure is told to the caller, a service
-//! account's token is never handed out, and a run is bounded in all that it may take.
-//!
-//! `config`, `duration` and `answer` decide; `kept` and `provider` keep answers and share runs;
-//! `run` runs a program.
+//! Unlike in the kubelet, plugins run concurrently, failures are reported to the caller, service
+//! account tokens are not supported, and every run is bounded.
 
-mod answer;
+mod cache;
 mod config;
-mod kept;
 mod provider;
+mod response;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -36,22 +33,21 @@ pub use config::Fault;
 use crate::keyring::{Credential, Keyring, Location, Proof};
 use provider::Provider;
 
-/// How long a plugin may take, as in the kubelet.
+/// The timeout of a run, as in the kubelet.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What the name of a folder's file ends in, to be read.
-const ENDINGS: [&str; 3] = [".json", ".yaml", ".yml"];
+/// The extensions of configuration files in a folder.
+const EXTENSIONS: [&str; 3] = [".json", ".yaml", ".yml"];
 
-/// The plugins of a configuration. Cheap to clone; clones share answers and runs.
-///
-/// It is read once. Who changes it starts again, as with the kubelet.
+/// The plugins of a configuration, which is read once, as in the kubelet. Cheap to clone; clones
+/// share the cache and running plugins.
 #[derive(Clone)]
 pub struct Plugins {
     providers: Arc<[Arc<Provider>]>,
     deadline: Duration,
 }
 
-/// Why the plugins cannot be used: every fault that was found.
+/// All faults of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginsError {
     /// At least one, in the order of files and fields.
@@ -71,33 +67,31 @@ impl fmt::Display for PluginsError {
     }
 }
 
-/// A plugin that was asked and gave no login, or one that cannot be used; the others serve.
+/// A plugin that failed, or an unusable credential of one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the credential provider {plugin} failed for {image}: {what}")]
+#[error("the credential provider {plugin} failed for {image}: {problem}")]
 pub struct PluginFailure {
-    /// Its name in the configuration.
+    /// The plugin's name.
     pub plugin: String,
-    /// What it was asked for: `host/repository`.
+    /// The image: `host/repository`.
     pub image: String,
-    /// What happened, and what to do about it. Never holds an answer; may hold the beginning of
-    /// what the plugin wrote to its standard error.
-    pub what: String,
+    /// The fault and the fix. Never contains an answer; may quote the plugin's standard error.
+    pub problem: String,
 }
 
 impl Plugins {
-    /// Reads a `CredentialProviderConfig` of `kubelet.config.k8s.io`, of a file or of all
-    /// `*.json`, `*.yaml` and `*.yml` files of a folder in the order of their names, and looks
-    /// for the plugins' programs in `bin_dir`. Blocks for as long as that takes.
+    /// Reads a `CredentialProviderConfig` of `kubelet.config.k8s.io` from a file, or from the
+    /// `*.json`, `*.yaml` and `*.yml` files of a folder by name, and checks the programs in
+    /// `bin_dir`. Blocks.
     ///
     /// # Errors
-    /// A [`PluginsError`] with all that is wrong in the files, or else with all programs that
-    /// are missing or may not be executed.
+    /// A [`PluginsError`] with all faults of the files, or else of the programs.
     pub fn open(config: &Path, bin_dir: &Path) -> Result<Plugins, PluginsError> {
         let configured = read_files(config)
             .and_then(|files| config::read(config, &files))
             .map_err(|faults| PluginsError { faults })?;
         if !fs::metadata(bin_dir).is_ok_and(|found| found.is_dir()) {
-            let problem = "it is no folder, and should be that of the plugins' programs";
+            let problem = "it is not a folder: name the folder of the plugins' programs";
             let faults = vec![Fault::new(bin_dir, "", problem)];
             return Err(PluginsError { faults });
         }
@@ -121,19 +115,16 @@ impl Plugins {
         }
     }
 
-    /// The same plugins, with other than a minute for each run.
+    /// Sets the timeout of a run.
     pub fn with_deadline(self, deadline: Duration) -> Plugins {
         Plugins { deadline, ..self }
     }
 
-    /// Asks every plugin that is for `image`, which is what [`Keyring::lookup`] is asked:
-    /// `host[:port]/repository`, without tag and digest. Gives the logins that match it in the
-    /// order in which they are tried, after those of the keyring, and what failed.
+    /// Runs every plugin that matches `image` (`host[:port]/repository`). Returns the matching
+    /// credentials in the order of attempts, and the failures.
     ///
-    /// The [source](Credential::source) of such a login is `credential provider NAME`.
-    ///
-    /// It takes no longer than one run where few ask at once; further runs of one plugin wait
-    /// for their turn. Dropping the future ends what is run for it alone.
+    /// The [source](Credential::source) of a credential is `credential provider NAME`. Dropping the
+    /// future ends runs that nobody else waits for.
     pub async fn lookup(&self, image: &str) -> (Vec<Credential>, Vec<PluginFailure>) {
         let Ok(location) = Location::parse(image.as_bytes()) else {
             return (Vec::new(), Vec::new());
@@ -147,15 +138,15 @@ impl Plugins {
         let mut failures = Vec::new();
         for (provider, outcome) in join_all(asked).await {
             let plugin = &provider.config.name;
-            let failure = |what| PluginFailure {
+            let failure = |problem| PluginFailure {
                 plugin: plugin.clone(),
                 image: image.to_owned(),
-                what,
+                problem,
             };
             let logins = match outcome {
                 Ok(logins) => logins,
-                Err(what) => {
-                    failures.push(failure(what));
+                Err(problem) => {
+                    failures.push(failure(problem));
                     continue;
                 }
             };
@@ -165,7 +156,7 @@ impl Plugins {
                 let added = keyring.add_login(&source, &login.key, login.username.clone(), proof);
                 if let Err(problem) = added {
                     failures.push(failure(format!(
-                        "a login of its answer is skipped: {problem}"
+                        "an entry of its answer is skipped: {problem}"
                     )));
                 }
             }
@@ -182,7 +173,7 @@ impl fmt::Debug for Plugins {
     }
 }
 
-/// The files of a configuration by their paths, with their texts.
+/// The paths and texts of a configuration's files.
 fn read_files(config: &Path) -> Result<Vec<(PathBuf, String)>, Vec<Fault>> {
     let unreadable = |path: &Path, error: &io::Error| {
         Fault::new(path, "", format!("it cannot be read: {error}"))
@@ -192,7 +183,7 @@ fn read_files(config: &Path) -> Result<Vec<(PathBuf, String)>, Vec<Fault>> {
         Err(error) => return Err(vec![unreadable(config, &error)]),
     };
     if paths.is_empty() {
-        let problem = format!("it has no file that ends in {}", ENDINGS.join(", "));
+        let problem = format!("it has no file that ends in {}", EXTENSIONS.join(", "));
         return Err(vec![Fault::new(config, "", problem)]);
     }
     let mut files = Vec::new();
@@ -209,8 +200,8 @@ fn read_files(config: &Path) -> Result<Vec<(PathBuf, String)>, Vec<Fault>> {
     }
 }
 
-/// The file itself, or those of a folder. Folders within it are passed over, but not links, of
-/// which a mounted ConfigMap is made.
+/// The file itself, or the folder's files. Subfolders are skipped; links are not: ConfigMap mounts
+/// consist of them.
 fn files_of(config: &Path) -> io::Result<Vec<PathBuf>> {
     if !fs::metadata(config)?.is_dir() {
         return Ok(vec![config.to_owned()]);
@@ -219,9 +210,9 @@ fn files_of(config: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(config)? {
         let entry = entry?;
         let name = entry.file_name();
-        let is_read = ENDINGS
+        let is_read = EXTENSIONS
             .iter()
-            .any(|ending| name.as_encoded_bytes().ends_with(ending.as_bytes()));
+            .any(|extension| name.as_encoded_bytes().ends_with(extension.as_bytes()));
         if is_read && !entry.file_type()?.is_dir() {
             paths.push(entry.path());
         }
@@ -230,19 +221,19 @@ fn files_of(config: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// What is wrong with a program's file.
+/// The fault of a program's file.
 fn program_problem(program: &Path) -> Option<String> {
     let program_name = program.display();
     match fs::metadata(program) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Some(format!(
-            "its program {program_name} is not there; put it in the folder of plugins, or remove the provider"
+            "its program {program_name} does not exist: install it in the plugin folder, or remove the provider"
         )),
         Err(error) => Some(format!(
-            "its program {program_name} cannot be looked at: {error}"
+            "its program {program_name} cannot be read: {error}"
         )),
         Ok(found) if !found.is_file() => Some(format!("its program {program_name} is not a file")),
         Ok(found) if found.permissions().mode() & 0o111 == 0 => Some(format!(
-            "its program {program_name} may not be executed; make it executable"
+            "its program {program_name} is not executable: make it executable"
         )),
         Ok(_) => None,
     }

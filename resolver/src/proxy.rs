@@ -1,15 +1,12 @@
-//! Which requests go through a proxy: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
+//! Proxies: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
 //!
-//! The rules are those of Go's `golang.org/x/net/http/httpproxy`, since the cluster's own programs
-//! follow them, and an administrator writes these variables once for all. hyper-util's matcher has
-//! others: it knows no ports in `NO_PROXY`, asks this machine through the proxy too, and takes
-//! `.example.com` for `example.com` itself.
+//! The rules are those of Go's `golang.org/x/net/http/httpproxy`, like those of the cluster's own
+//! programs. hyper-util's matcher differs: it has no ports in `NO_PROXY`, uses the proxy for
+//! loopback hosts, and takes `.example.com` for `example.com`.
 //!
-//! In two things this is stricter: an address that is none is refused, where Go would go without
-//! the proxy; and proxies by SOCKS are refused, since they are not spoken here. Names that are not
-//! in ASCII have to be written as they stand in DNS.
+//! Unlike in Go, invalid and SOCKS addresses are errors. Names must be ASCII, as in DNS.
 
-mod exempt;
+mod no_proxy;
 #[cfg(test)]
 mod tests;
 
@@ -21,44 +18,43 @@ use hyper::Uri;
 use hyper::header::HeaderValue;
 use percent_encoding::percent_decode_str;
 
-use exempt::Exempt;
+use no_proxy::NoProxyEntry;
 
-/// The proxies, and what does not go through them.
+/// The proxies and their exceptions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
     http: Option<Proxy>,
     https: Option<Proxy>,
-    exempt: Vec<Exempt>,
+    no_proxy: Vec<NoProxyEntry>,
 }
 
-/// A proxy's address. Its login shows nowhere.
+/// A proxy's address. `Debug` and `Display` hide its login.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Proxy {
     uri: Uri,
     authorization: Option<HeaderValue>,
 }
 
-/// A proxy's address that is none. It is not shown, since there may be a login in it.
+/// An invalid proxy address. The message omits it, since it may contain a login.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{variable} is no address of a proxy: {problem}")]
+#[error("{variable} is not a proxy's address: {problem}")]
 pub struct ProxyError {
-    /// The environment's variable.
+    /// The environment variable.
     pub variable: &'static str,
-    /// What is wrong, and what to write.
+    /// The fault and the fix.
     pub problem: &'static str,
 }
 
 impl Proxies {
-    /// No proxy for anything.
+    /// No proxies.
     pub fn none() -> Proxies {
         Proxies::default()
     }
 
-    /// Those that the environment names. Where both are set, `https_proxy` counts more than
-    /// `HTTPS_PROXY`, and so for the others; what is empty counts as not set.
+    /// Reads the environment. Lowercase variables take precedence; empty ones count as unset.
     ///
     /// # Errors
-    /// A [`ProxyError`] where an address is none.
+    /// A [`ProxyError`] for an invalid address.
     pub fn from_env() -> Result<Proxies, ProxyError> {
         let first = |names: [&str; 2]| {
             let values = names.iter().filter_map(|name| std::env::var(name).ok());
@@ -74,22 +70,21 @@ impl Proxies {
         )
     }
 
-    /// The proxy for what is asked by `http://`, the one for what is asked by `https://`, and the
-    /// list of what goes without, as the environment's variables have them; each may be empty.
+    /// Parses the values of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`; each may be empty.
     ///
     /// # Errors
-    /// A [`ProxyError`] where an address is none.
+    /// A [`ProxyError`] for an invalid address.
     pub fn new(http: &str, https: &str, no: &str) -> Result<Proxies, ProxyError> {
         let named = |variable| move |problem| ProxyError { variable, problem };
         Ok(Proxies {
             http: Proxy::parse(http).map_err(named("HTTP_PROXY"))?,
             https: Proxy::parse(https).map_err(named("HTTPS_PROXY"))?,
-            exempt: exempt::parse(no),
+            no_proxy: no_proxy::parse(no),
         })
     }
 
-    /// The proxy through which an address is asked; `None` where it is asked itself.
-    pub(crate) fn of(&self, target: &Uri) -> Option<&Proxy> {
+    /// The proxy for a request; `None` if it is direct.
+    pub(crate) fn proxy_for(&self, target: &Uri) -> Option<&Proxy> {
         let (proxy, port) = match target.scheme_str()? {
             "https" => (self.https.as_ref()?, 443),
             "http" => (self.http.as_ref()?, 80),
@@ -97,7 +92,7 @@ impl Proxies {
         };
         let host = target.host()?.trim_matches(['[', ']']);
         let port = target.port_u16().unwrap_or(port);
-        (!exempt::goes_without(&self.exempt, host, port)).then_some(proxy)
+        (!no_proxy::is_bypassed(&self.no_proxy, host, port)).then_some(proxy)
     }
 }
 
@@ -110,7 +105,7 @@ impl Proxy {
             None => ("http", text),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => ("http", rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => ("https", rest),
-            Some(_) => return Err("only proxies by http:// and https:// are spoken to"),
+            Some(_) => return Err("only http:// and https:// proxies are supported"),
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let (login, host) = match authority.rsplit_once('@') {
@@ -130,12 +125,12 @@ impl Proxy {
         Ok(Some(Proxy { uri, authorization }))
     }
 
-    /// Where the proxy is.
+    /// The proxy's address.
     pub(crate) fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    /// What is sent to it as `Proxy-Authorization`.
+    /// The `Proxy-Authorization` header.
     pub(crate) fn authorization(&self) -> Option<&HeaderValue> {
         self.authorization.as_ref()
     }
@@ -147,7 +142,7 @@ fn basic(login: &str) -> Result<HeaderValue, &'static str> {
     text.push(b':');
     text.extend(percent_decode_str(password));
     let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(text)))
-        .map_err(|_| "its login can't stand in a header")?;
+        .map_err(|_| "its login has characters that are not allowed in a header")?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -1,51 +1,51 @@
-//! The folder with what an administrator has written about registries' hosts: `certs.d`.
+//! The `certs.d` folder with the configuration of registry hosts.
 //!
-//! It is looked at whenever a registry is asked, and read again when one of the files that matter
-//! has changed, so that an edit needs no restart. What is broken stands in the way of the one
-//! registry that it is about.
+//! It is checked on every query, and read again if a relevant file has changed. A fault affects
+//! only its registry.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::endpoint::Endpoint;
 use crate::hosts::{self, Host};
+use crate::lock::lock;
 use crate::trust::Trust;
 
-/// The most registries whose hosts are kept.
-const KEPT_MAX: usize = 1024;
+/// The most cached registries.
+const REGISTRIES_MAX: usize = 1024;
 
-/// The most bytes of a file.
+/// The largest accepted file, in bytes.
 const FILE_MAX: u64 = 1 << 20;
 
-/// The folder.
+/// The folder, with a cache.
 pub(crate) struct RegistryConfig {
     root: PathBuf,
-    kept: Mutex<HashMap<String, Known>>,
+    cache: Mutex<HashMap<String, CachedHosts>>,
 }
 
-/// A host, and what its files hold.
+/// A host with its TLS files read.
 #[derive(Clone)]
-pub(crate) struct Configured {
+pub(crate) struct ConfiguredHost {
     pub(crate) host: Host,
     pub(crate) trust: Trust,
 }
 
-/// A registry's hosts; `None` where nothing is written about it. The error is for people.
-type Found = Result<Option<Arc<[Configured]>>, String>;
+/// A registry's hosts; `None` if it has no configuration. The error is a message.
+type HostsResult = Result<Option<Arc<[ConfiguredHost]>>, String>;
 
-/// What was found, and how the files were that it was found in.
-struct Known {
-    seen: Vec<(PathBuf, Option<Stamp>)>,
-    found: Found,
+/// The cached hosts, with the versions of the files they come from.
+struct CachedHosts {
+    seen: Vec<(PathBuf, Option<FileVersion>)>,
+    found: HostsResult,
 }
 
-/// What changes when a file does.
+/// Changes whenever the file does.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct FileVersion {
     device: u64,
     node: u64,
     length: u64,
@@ -53,69 +53,73 @@ struct Stamp {
 }
 
 impl RegistryConfig {
-    /// The folder at a path.
+    /// Opens the folder.
     ///
     /// # Errors
-    /// Where it can't be listed.
+    /// If it cannot be listed.
     pub(crate) fn open(root: &Path) -> io::Result<RegistryConfig> {
         fs::read_dir(root)?;
         Ok(RegistryConfig {
             root: root.to_owned(),
-            kept: Mutex::default(),
+            cache: Mutex::default(),
         })
     }
 
-    /// The hosts of a registry, by its name and by where it is asked itself.
-    pub(crate) fn hosts(&self, registry: &str, own: &Endpoint) -> Found {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = kept.get(registry)
-            && known
+    /// The hosts of a registry; `own` is its own endpoint.
+    pub(crate) fn hosts(&self, registry: &str, own: &Endpoint) -> HostsResult {
+        let mut cache = lock(&self.cache);
+        if let Some(cached) = cache.get(registry)
+            && cached
                 .seen
                 .iter()
-                .all(|(path, seen)| stamp(path).is_ok_and(|now| now == *seen))
+                .all(|(path, seen)| file_version(path).is_ok_and(|now| now == *seen))
         {
-            return known.found.clone();
+            return cached.found.clone();
         }
-        let mut look = Look::default();
-        let found = look.hosts(&self.root, registry, own);
-        if kept.len() >= KEPT_MAX {
-            kept.clear();
+        let mut reader = ConfigReader::default();
+        let found = reader.hosts(&self.root, registry, own);
+        if cache.len() >= REGISTRIES_MAX {
+            cache.clear();
         }
-        let known = Known {
-            seen: look.seen,
+        let cached = CachedHosts {
+            seen: reader.seen,
             found: found.clone(),
         };
-        kept.insert(registry.to_owned(), known);
+        cache.insert(registry.to_owned(), cached);
         found
     }
 }
 
-/// One look at the files. What is looked at is noted before it is read, so that a change in
-/// between is seen the next time.
+/// Reads the files. Each version is recorded before its file is read, so that a concurrent change
+/// is noticed the next time.
 #[derive(Default)]
-struct Look {
-    seen: Vec<(PathBuf, Option<Stamp>)>,
+struct ConfigReader {
+    seen: Vec<(PathBuf, Option<FileVersion>)>,
 }
 
-impl Look {
-    fn hosts(&mut self, root: &Path, registry: &str, own: &Endpoint) -> Found {
+impl ConfigReader {
+    fn hosts(&mut self, root: &Path, registry: &str, own: &Endpoint) -> HostsResult {
         for name in hosts::folders(registry) {
             let folder = root.join(name);
-            if self.is_there(&folder)? {
-                return self.of_folder(&folder, own).map(Some);
+            if self.exists(&folder)? {
+                return self.read_folder(&folder, own).map(Some);
             }
         }
         Ok(None)
     }
 
-    fn of_folder(&mut self, folder: &Path, own: &Endpoint) -> Result<Arc<[Configured]>, String> {
+    fn read_folder(
+        &mut self,
+        folder: &Path,
+        own: &Endpoint,
+    ) -> Result<Arc<[ConfiguredHost]>, String> {
         let file = folder.join(hosts::FILE);
-        let text = match self.is_there(&file)? {
+        let text = match self.exists(&file)? {
             true => self.read(&file)?,
             false => Vec::new(),
         };
         let hosts = if text.is_empty() {
-            vec![hosts::of_certificates(folder, &names(folder)?, own)]
+            vec![hosts::from_certificates(folder, &file_names(folder)?, own)]
         } else {
             let text = str::from_utf8(&text)
                 .map_err(|_| format!("{}: it is not text in UTF-8", file.display()))?;
@@ -127,7 +131,7 @@ impl Look {
             .collect()
     }
 
-    fn with_files(&mut self, host: Host) -> Result<Configured, String> {
+    fn with_files(&mut self, host: Host) -> Result<ConfiguredHost, String> {
         let mut trust = Trust::default();
         if host.settings.skip_verify {
             trust.skip_verification();
@@ -149,49 +153,49 @@ impl Look {
                 .add_client(&certificate, &key)
                 .map_err(|problem| format!("{}: {problem}", named.display()))?;
         }
-        Ok(Configured { host, trust })
+        Ok(ConfiguredHost { host, trust })
     }
 
-    fn is_there(&mut self, path: &Path) -> Result<bool, String> {
-        let stamp = stamp(path);
-        // What can't even be looked at is noted as absent: as long as it can't, it is tried again.
-        let seen = stamp.as_ref().ok().copied().flatten();
+    fn exists(&mut self, path: &Path) -> Result<bool, String> {
+        let file_version = file_version(path);
+        // An unreadable file is recorded as absent, and so read again.
+        let seen = file_version.as_ref().ok().copied().flatten();
         self.seen.push((path.to_owned(), seen));
-        let found = stamp.map_err(|error| unreadable(path, &error))?;
+        let found = file_version.map_err(|error| unreadable(path, &error))?;
         Ok(found.is_some())
     }
 
     fn read(&mut self, path: &Path) -> Result<Vec<u8>, String> {
-        self.is_there(path)?;
-        let told = |error| unreadable(path, &error);
-        if fs::metadata(path).map_err(told)?.len() > FILE_MAX {
+        self.exists(path)?;
+        let failed = |error| unreadable(path, &error);
+        if fs::metadata(path).map_err(failed)?.len() > FILE_MAX {
             return Err(format!(
                 "{}: it is longer than {FILE_MAX} bytes",
                 path.display()
             ));
         }
-        fs::read(path).map_err(told)
+        fs::read(path).map_err(failed)
     }
 }
 
-fn names(folder: &Path) -> Result<Vec<String>, String> {
-    let told = |error| unreadable(folder, &error);
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(told)? {
-        let entry = entry.map_err(told)?;
-        // A name that is not UTF-8 has none of the endings that count.
+fn file_names(folder: &Path) -> Result<Vec<String>, String> {
+    let failed = |error| unreadable(folder, &error);
+    let mut file_names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        // Names that are not UTF-8 have none of the known extensions.
         if !entry.path().is_dir()
             && let Ok(name) = entry.file_name().into_string()
         {
-            names.push(name);
+            file_names.push(name);
         }
     }
-    Ok(names)
+    Ok(file_names)
 }
 
-fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
+fn file_version(path: &Path) -> io::Result<Option<FileVersion>> {
     match fs::metadata(path) {
-        Ok(data) => Ok(Some(Stamp {
+        Ok(data) => Ok(Some(FileVersion {
             device: data.dev(),
             node: data.ino(),
             length: data.len(),
@@ -203,5 +207,5 @@ fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> String {
-    format!("{}: it can't be read: {error}", path.display())
+    format!("{}: it cannot be read: {error}", path.display())
 }

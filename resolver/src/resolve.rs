@@ -1,8 +1,7 @@
-//! Reference in, digest out.
+//! Resolves a reference to a digest.
 //!
-//! The hosts that an administrator's configuration names for a registry are asked in turn, the
-//! registry itself last, until one gives the digest, as containerd does. It goes on also after an
-//! answer that can't be believed, where containerd would end.
+//! The hosts that `hosts.toml` names for a registry are queried in turn, the registry last, as
+//! containerd does. Unlike containerd, an invalid response does not end the search.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,51 +13,51 @@ use ipnet::IpNet;
 use tokio::time::Instant;
 
 use crate::address::Networks;
-use crate::attempt::{Got, Wanted};
-use crate::clients::Clients;
+use crate::attempt::{Content, Query};
+use crate::authorizer::AuthorizationCache;
+use crate::client_pool::ClientPool;
 use crate::endpoint::Endpoint;
-use crate::error::{Asked, Failure, ResolveError};
-use crate::exchange::Deadline;
+use crate::error::{Failure, HostFailure, ResolveError};
+use crate::host_query::{HostQuery, HostResult};
 use crate::hosts::API_PATH;
-use crate::keyring::{Credential, Keyring};
-use crate::login::Authorizations;
+use crate::http::Deadline;
+use crate::keyring::{Credential, CredentialUsed, Keyring};
 use crate::names::{Digest, Reference};
-use crate::observer::{Asking, Observer};
-use crate::outcome::{Manifest, Remaining};
+use crate::observer::{HostReport, Observer};
 use crate::plugins::{PluginFailure, Plugins};
 use crate::proxy::{Proxies, ProxyError};
-use crate::registry_config::{Configured, RegistryConfig};
+use crate::registry_config::{ConfiguredHost, RegistryConfig};
+use crate::response::{Manifest, RateLimit};
 use crate::target::Target;
 use crate::trust::{Roots, RootsError, Tls, Trust};
-use crate::visit::{Told, Visit};
 
-/// How a [`Resolver`] behaves.
+/// The options of a [`Resolver`].
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Networks to which connections are allowed although [`crate::address`] would refuse them.
+    /// Networks to which connections are allowed although [`crate::address`] rejects them.
     pub allow: Vec<IpNet>,
-    /// Networks to which no connections are made, also where `allow` has them.
+    /// Networks to which connections are denied; they take precedence over `allow`.
     pub deny: Vec<IpNet>,
-    /// The time that all exchanges for one image have together: every login, redirect and token.
+    /// The deadline for all requests of one resolution, with redirects and tokens.
     pub deadline: Duration,
-    /// What the resolver calls itself to registries.
+    /// The `User-Agent` header.
     pub user_agent: String,
-    /// Whose certificates are trusted.
+    /// The trusted certificate authorities.
     pub roots: Roots,
-    /// The folder with registries' hosts, in the form of containerd's `certs.d`: see
-    /// [`crate::hosts`]. Edits are seen without a restart.
+    /// The folder of registry hosts in the format of containerd's `certs.d`: see [`crate::hosts`].
+    /// Changes need no restart.
     pub registry_config: Option<PathBuf>,
-    /// The proxies to go through; those of the environment, if `None`.
+    /// The proxies; `None` reads the environment.
     pub proxies: Option<Proxies>,
-    /// Plugins that give logins for registries, as the kubelet asks them; after those of the keyring.
+    /// Credential provider plugins, tried after the keyring.
     pub plugins: Option<Plugins>,
-    /// Who is told what came of each question.
+    /// Receives the result of every query.
     pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl Default for Options {
-    /// No networks of its own, 30 seconds, `dockercoins-resolver/VERSION`, the system's authorities,
-    /// no configuration of registries, the environment's proxies, no plugins, no observer.
+    /// No networks, 30 seconds, `dockercoins-resolver/VERSION`, the system's certificate
+    /// authorities, no registry configuration, the environment's proxies, no plugins, no observer.
     fn default() -> Options {
         Options {
             allow: Vec::new(),
@@ -74,85 +73,73 @@ impl Default for Options {
     }
 }
 
-/// Options that no resolver can be made of.
+/// Why options are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum OptionsError {
-    /// The user agent has characters that no header may have.
-    #[error("the user agent {0:?} cannot stand in a header: write printable ASCII")]
+    /// The user agent is not a valid header value.
+    #[error("invalid user agent {0:?}: write printable ASCII")]
     UserAgent(String),
-    /// The certificate authorities can't be read.
+    /// The certificate authorities cannot be read.
     #[error("the certificate authorities cannot be used")]
     Roots(#[source] RootsError),
-    /// The folder with registries' hosts can't be listed.
-    #[error("the folder {} with registries' hosts cannot be listed", .0.display())]
+    /// The folder of registry hosts cannot be listed.
+    #[error("the folder {} of registry hosts cannot be listed", .0.display())]
     RegistryConfig(PathBuf, #[source] std::io::Error),
-    /// The environment names a proxy by what is no address.
-    #[error("the environment's proxies cannot be used")]
+    /// The environment has an invalid proxy address.
+    #[error("invalid proxy in the environment")]
     Proxies(#[source] ProxyError),
 }
 
-/// What is asked for.
+/// A request to resolve an image.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// The image; `latest` where it has neither tag nor digest. One with a digest is asked for by
-    /// it, and the answer is that the registry has it.
+    /// The image; `latest` if it has neither tag nor digest. One with a digest is checked to exist.
     pub reference: &'a Reference,
-    /// Where it is asked, and nowhere else. If `None`, it is asked at the hosts that
-    /// [`Options::registry_config`] names for its registry, or else where [`Endpoint::of`] says.
+    /// The only endpoint to query. `None` uses the hosts that [`Options::registry_config`] names,
+    /// or else [`Endpoint::of`].
     pub endpoint: Option<&'a Endpoint>,
-    /// The logins that may be used. They are matched against the address that is asked.
+    /// The available credentials, matched against the queried address.
     pub keyring: &'a Keyring,
-    /// Authorities in PEM that are trusted beside the common ones, for `endpoint` or the registry
-    /// itself. They are not for mirrors: whom those are trusted by is the administrator's to say.
+    /// Additional certificate authorities in PEM, for `endpoint` or the registry itself. Mirrors do
+    /// not use them: their trust is the administrator's decision.
     pub certificate_authority: Option<&'a [u8]>,
 }
 
-/// What a registry answered.
+/// A resolved image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// What was asked for, with its tag.
+    /// The requested image, with its tag.
     pub reference: Reference,
-    /// The digest of what the tag stands for: of the index, where it is one.
+    /// The digest of the manifest or index.
     pub digest: Digest,
-    /// The media type of what the digest is of.
+    /// The media type of the manifest or index.
     pub media_type: String,
-    /// The login that was used; `None` where the registry asked for none, or none matched.
+    /// The credential that was sent; `None` for an anonymous request.
     pub credential: Option<CredentialUsed>,
-    /// Where it was asked.
+    /// The endpoint that answered.
     pub endpoint: Endpoint,
-    /// How many pulls are left there for this login, where the registry says so.
-    pub remaining: Option<Remaining>,
-    /// The credential provider plugins that could not say which logins there are.
+    /// The rate limit of this credential, if the registry reports one.
+    pub remaining: Option<RateLimit>,
+    /// The credential provider plugins that failed.
     pub plugins: Vec<PluginFailure>,
 }
 
-/// What a host gave, and how it was come by.
-struct Given {
+/// The content of the host that answered, with its context.
+struct Resolution {
     reference: Reference,
     endpoint: Endpoint,
     credential: Option<CredentialUsed>,
     plugins: Vec<PluginFailure>,
-    got: Got,
-}
-
-/// Which login was used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CredentialUsed {
-    /// Where it comes from: the name of the Secret.
-    pub source: String,
-    /// The key it stands under there.
-    pub key: String,
-    /// The name it logs in with.
-    pub username: String,
+    content: Content,
 }
 
 /// Resolves references. Cheap to clone; clones share connections and tokens.
 ///
-/// Dropping the future of a resolution ends it at once and leaves nothing half done.
+/// Dropping the future of a resolution cancels it.
 #[derive(Clone)]
 pub struct Resolver {
-    clients: Arc<Clients>,
-    authorizations: Arc<Authorizations>,
+    clients: Arc<ClientPool>,
+    authorizations: Arc<AuthorizationCache>,
     registry_config: Option<Arc<RegistryConfig>>,
     plugins: Option<Plugins>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
@@ -160,15 +147,15 @@ pub struct Resolver {
 }
 
 impl<'a> Request<'a> {
-    /// The registry itself: where it is asked, unless an administrator's configuration names others. `None` where
-    /// the image's host has a port that cannot be.
+    /// The registry's own endpoint, before any configuration of hosts. `None` if the reference's
+    /// host has an invalid port.
     pub fn registry(&self) -> Option<Endpoint> {
         self.endpoint
             .cloned()
             .or_else(|| Endpoint::of(self.reference))
     }
 
-    /// The logins that are tried there, in order, those of plugins aside; with none, it is asked without one.
+    /// The credentials for it in the order of attempts, without those of plugins.
     pub fn logins(&self) -> Vec<&'a Credential> {
         match self.registry() {
             Some(endpoint) => self
@@ -180,10 +167,10 @@ impl<'a> Request<'a> {
 }
 
 impl Resolver {
-    /// A resolver with these options.
+    /// Creates a resolver.
     ///
     /// # Errors
-    /// An [`OptionsError`] that says which of them can't be used.
+    /// An [`OptionsError`] that names the invalid option.
     pub fn new(options: Options) -> Result<Resolver, OptionsError> {
         let Options {
             allow,
@@ -211,7 +198,7 @@ impl Resolver {
             None => None,
         };
         Ok(Resolver {
-            clients: Arc::new(Clients::new(
+            clients: Arc::new(ClientPool::new(
                 tls,
                 Networks { allow, deny },
                 proxies,
@@ -225,27 +212,26 @@ impl Resolver {
         })
     }
 
-    /// Asks the registry, or the hosts that are asked for it, for the digest of a reference, and
-    /// gives up when [`Options::deadline`] has passed. Nothing is retried: the caller knows better
-    /// when to come back. While others are left to ask, one host may take half of the time.
+    /// Resolves a reference within [`Options::deadline`], without retries. Each host but the last
+    /// may use half of the remaining time.
     ///
     /// # Errors
-    /// A [`ResolveError`]: the most telling one where several logins or hosts were tried.
+    /// A [`ResolveError`]: the most specific one if several credentials or hosts were tried.
     pub async fn resolve(&self, request: &Request<'_>) -> Result<Resolved, ResolveError> {
-        let Given {
+        let Resolution {
             reference,
             endpoint,
             credential,
             plugins,
-            got,
-        } = self.ask(request, Wanted::Digest).await?;
-        let Got::Digest(Manifest {
+            content,
+        } = self.run(request, Query::Digest).await?;
+        let Content::Digest(Manifest {
             digest,
             media_type,
             remaining,
-        }) = got
+        }) = content
         else {
-            unreachable!("a digest was wanted");
+            unreachable!("the query was for a digest");
         };
         Ok(Resolved {
             reference,
@@ -258,19 +244,19 @@ impl Resolver {
         })
     }
 
-    /// Asks for which platforms there is an image under a reference with a digest, such as `linux/amd64`; none
-    /// where the registry doesn't say. It costs one or two `GET`s, which registries that count pulls count as one.
+    /// Reads the platforms of an image, such as `linux/amd64`, by its digest; empty if the registry
+    /// does not name them. Costs one or two `GET`s, which count as one pull.
     ///
     /// # Errors
     /// As [`Resolver::resolve`].
     pub async fn platforms(&self, request: &Request<'_>) -> Result<Vec<String>, ResolveError> {
-        match self.ask(request, Wanted::Platforms).await?.got {
-            Got::Platforms(platforms) => Ok(platforms),
-            Got::Digest(_) => unreachable!("platforms were wanted"),
+        match self.run(request, Query::Platforms).await?.content {
+            Content::Platforms(platforms) => Ok(platforms),
+            Content::Digest(_) => unreachable!("the query was for platforms"),
         }
     }
 
-    async fn ask(&self, request: &Request<'_>, wanted: Wanted) -> Result<Given, ResolveError> {
+    async fn run(&self, request: &Request<'_>, query: Query) -> Result<Resolution, ResolveError> {
         let reference = request.reference.clone().or_latest();
         let targets = match self.targets(request, &reference).await {
             Ok(targets) => targets,
@@ -279,73 +265,74 @@ impl Resolver {
                 return Err(ResolveError::new(reference, endpoint, failure));
             }
         };
-        let (provided, failed) = self.provided(request, &reference).await;
-        // What plugins take is not taken from the registry.
+        let (plugin_credentials, plugin_failures) =
+            self.plugin_credentials(request, &reference).await;
+        // The time of plugins does not count.
         let deadline = Deadline::after(self.deadline);
-        let mut refusals = Vec::new();
-        let mut left = targets.len();
+        let mut failures = Vec::new();
+        let mut remaining_hosts = targets.len();
         for target in targets {
-            left -= 1;
-            let visit = Visit {
+            remaining_hosts -= 1;
+            let query = HostQuery {
                 authorizations: &self.authorizations,
                 reference: &reference,
                 keyring: request.keyring,
-                provided: &provided,
-                wanted,
-                deadline: match left {
+                plugin_credentials: &plugin_credentials,
+                query,
+                deadline: match remaining_hosts {
                     0 => deadline,
                     _ => deadline.half(),
                 },
             };
             let began = Instant::now();
-            let told = visit.pay(target).await;
-            self.observe(&told, began);
-            let Told {
+            let result = query.run(target).await;
+            self.observe(&result, began);
+            let HostResult {
                 target,
-                outcome,
+                content,
                 credential,
                 tried,
-            } = told;
+            } = result;
             let endpoint = target.endpoint;
-            match outcome {
-                Ok(got) => {
-                    return Ok(Given {
+            match content {
+                Ok(content) => {
+                    return Ok(Resolution {
                         reference,
                         endpoint,
                         credential,
-                        plugins: failed,
-                        got,
+                        plugins: plugin_failures,
+                        content,
                     });
                 }
-                Err(failure) => refusals.push((Asked { endpoint, failure }, tried)),
+                Err(failure) => failures.push((HostFailure { endpoint, failure }, tried)),
             }
         }
         Err(ResolveError {
-            plugins: failed,
-            ..most_telling(reference, refusals)
+            plugins: plugin_failures,
+            ..most_specific(reference, failures)
         })
     }
 
-    fn observe(&self, told: &Told, began: Instant) {
+    fn observe(&self, result: &HostResult, began: Instant) {
         let Some(observer) = &self.observer else {
             return;
         };
-        let remaining = match &told.outcome {
-            Ok(Got::Digest(manifest)) => manifest.remaining,
+        let remaining = match &result.content {
+            Ok(Content::Digest(manifest)) => manifest.remaining,
             _ => None,
         };
-        observer.asked(&Asking {
-            host: &told.target.endpoint,
-            failure: told.outcome.as_ref().err(),
+        observer.host_queried(&HostReport {
+            host: &result.target.endpoint,
+            failure: result.content.as_ref().err(),
             took: began.elapsed(),
             remaining,
         });
     }
 
-    /// The logins that plugins have for the registry, and those of them that failed. They are the administrator's,
-    /// so that they are neither for an endpoint that whoever asks has chosen, nor shown to a server that only their
-    /// authority vouches for.
-    async fn provided(
+    /// The credentials of plugins for the registry, and the failed plugins. They are the
+    /// administrator's: neither a user's endpoint nor a user's certificate authority may receive
+    /// them.
+    async fn plugin_credentials(
         &self,
         request: &Request<'_>,
         reference: &Reference,
@@ -358,13 +345,13 @@ impl Resolver {
                 asked.unwrap_or_else(|_| {
                     let plugin = "that was asked last".to_owned();
                     let seconds = self.deadline.as_secs();
-                    let what = format!("it gave no answer within {seconds} s");
+                    let problem = format!("it gave no answer within {seconds} s");
                     (
                         Vec::new(),
                         vec![PluginFailure {
                             plugin,
                             image,
-                            what,
+                            problem,
                         }],
                     )
                 })
@@ -373,15 +360,15 @@ impl Resolver {
         }
     }
 
-    /// The hosts to ask, in order; there is at least one.
+    /// The hosts to query, in order; at least one.
     async fn targets(
         &self,
         request: &Request<'_>,
         reference: &Reference,
     ) -> Result<Vec<Target>, Failure> {
-        let mut given = Trust::default();
+        let mut extra_trust = Trust::default();
         if let Some(text) = request.certificate_authority {
-            given.add_authorities(text).map_err(|problem| {
+            extra_trust.add_authorities(text).map_err(|problem| {
                 Failure::CertificateAuthorityInvalid {
                     detail: problem.to_owned(),
                 }
@@ -399,12 +386,12 @@ impl Resolver {
         let Some(configured) = configured else {
             return Ok(vec![Target {
                 endpoint,
-                or_http: false,
+                http_fallback: false,
                 path: API_PATH.to_owned(),
-                mirrors: None,
+                mirror_of: None,
                 headers: Vec::new(),
-                exchange: self.clients.under(&given, None),
-                mark: given.as_mark(),
+                client: self.clients.get(&extra_trust, None),
+                trust_id: extra_trust.id(),
             }]);
         };
         let by_digest = reference.digest().is_some();
@@ -419,7 +406,7 @@ impl Resolver {
                 false => "\"pull\" and \"resolve\"",
             };
             let detail = format!(
-                "none of the hosts that are configured for {} has the capabilities: give one of them {what}",
+                "no host configured for {} has the capabilities {what}: add them to one",
                 reference.host()
             );
             return Err(Failure::RegistryConfigInvalid { detail });
@@ -431,7 +418,7 @@ impl Resolver {
         &self,
         registry: &str,
         own: &Endpoint,
-    ) -> Result<Option<Arc<[Configured]>>, Failure> {
+    ) -> Result<Option<Arc<[ConfiguredHost]>>, Failure> {
         let Some(config) = self.registry_config.clone() else {
             return Ok(None);
         };
@@ -441,47 +428,44 @@ impl Resolver {
         found.map_err(|detail| Failure::RegistryConfigInvalid { detail })
     }
 
-    fn target(&self, configured: &Configured, registry: &str, request: &Request<'_>) -> Target {
-        let Configured { host, trust } = configured;
-        let is_own = host.endpoint.is_own_of(registry);
+    fn target(&self, configured: &ConfiguredHost, registry: &str, request: &Request<'_>) -> Target {
+        let ConfiguredHost { host, trust } = configured;
+        let is_own = host.endpoint.is_registry_of(registry);
         let mut trust = trust.clone();
         if is_own && let Some(text) = request.certificate_authority {
-            // It was looked at before: what is in it is usable.
+            // `targets` has already validated it.
             trust.add_authorities(text).ok();
         }
         Target {
             endpoint: host.endpoint.clone(),
-            or_http: host.or_http,
+            http_fallback: host.http_fallback,
             path: host.path.clone(),
-            mirrors: (!is_own).then(|| registry.to_owned()),
+            mirror_of: (!is_own).then(|| registry.to_owned()),
             headers: host.settings.headers.clone(),
-            exchange: self.clients.under(&trust, host.settings.dial_timeout),
-            mark: trust.as_mark(),
+            client: self.clients.get(&trust, host.settings.dial_timeout),
+            trust_id: trust.id(),
         }
     }
 }
 
-/// The error of hosts that were all asked in vain: the first of those that say most.
-fn most_telling(image: Reference, mut refusals: Vec<(Asked, Vec<String>)>) -> ResolveError {
-    let most = refusals
+/// The error of hosts that all failed: the first of the most specific ones.
+fn most_specific(image: Reference, mut failures: Vec<(HostFailure, Vec<String>)>) -> ResolveError {
+    let most = failures.iter().map(|(asked, _)| rank(&asked.failure)).max();
+    let place = failures
         .iter()
-        .map(|(asked, _)| weight(&asked.failure))
-        .max();
-    let place = refusals
-        .iter()
-        .position(|(asked, _)| Some(weight(&asked.failure)) == most)
+        .position(|(asked, _)| Some(rank(&asked.failure)) == most)
         .unwrap_or_default();
-    let (Asked { endpoint, failure }, tried) = refusals.remove(place);
+    let (HostFailure { endpoint, failure }, tried) = failures.remove(place);
     ResolveError {
         tried,
-        also_asked: refusals.into_iter().map(|(asked, _)| asked).collect(),
+        also_asked: failures.into_iter().map(|(asked, _)| asked).collect(),
         ..ResolveError::new(image, Some(endpoint), failure)
     }
 }
 
-/// How far asking a host came, as containerd weighs it: no answer to the question says least,
-/// that there is no such image says more, and any other answer most.
-fn weight(failure: &Failure) -> u8 {
+/// How specific a failure is, as in containerd: no response, then not found, then any other
+/// response.
+fn rank(failure: &Failure) -> u8 {
     match failure {
         Failure::NotFoundOrNoAccess { status: 404, .. } => 1,
         Failure::NotFoundOrNoAccess { .. }

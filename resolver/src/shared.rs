@@ -1,21 +1,20 @@
-//! One question for many askers.
+//! Shares resolutions between callers.
 //!
-//! A thousand resources that name the same image are one question to its registry. An answer serves everyone
-//! whose question is no newer than it: [`Shared::resolve`] is told how old an answer may be. Only those who
-//! show the same logins, of the same names, to the same address share one, so that nobody learns by another's
-//! login what their own may not see.
+//! Concurrent and recent requests for the same image are served by one result; the caller of
+//! [`Shared::resolve`] sets its oldest acceptable time. Results are shared only between callers
+//! with the same credentials for the same address.
 //!
-//! Each registry is asked by a few at a time, and one that fails again and again is left alone for a while,
-//! as one is that has had too many requests.
+//! Concurrency per registry is limited, and a circuit breaker pauses requests to a registry that
+//! fails repeatedly or limits the rate.
 
-mod flights;
-mod rest;
+mod circuit_breaker;
+mod singleflight;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -26,73 +25,74 @@ use tracing::Instrument as _;
 use crate::endpoint::Endpoint;
 use crate::error::{Failure, ResolveError};
 use crate::keyring::{Credential, Keyring};
+use crate::lock::lock;
 use crate::names::Reference;
 use crate::resolve::{Request, Resolved, Resolver};
-use flights::Flights;
-use rest::Rest;
+use circuit_breaker::CircuitBreaker;
+use singleflight::Singleflight;
 
-/// How many questions one registry is asked at once.
-const AT_ONCE: usize = 8;
+/// The most concurrent requests to one registry.
+const REQUESTS_PER_REGISTRY: usize = 8;
 
-/// How many questions all of them are asked at once.
-const QUESTIONS_MAX: usize = 256;
+/// The most concurrent requests to all registries.
+const REQUESTS_MAX: usize = 256;
 
-/// How long what was said of platforms serves others: what is under a digest doesn't change.
-const PLATFORMS_KEPT: Duration = Duration::from_secs(300);
+/// How long platforms are shared: a digest's content does not change.
+const PLATFORMS_TTL: Duration = Duration::from_secs(300);
 
-/// The most logins of which something is kept in mind at one registry.
+/// The most sets of credentials with state at one registry.
 const ACCOUNTS_MAX: usize = 4096;
 
-/// The most registries of which something is kept in mind.
+/// The most registries with state.
 const REGISTRIES_MAX: usize = 1024;
 
-/// What a registry answered, for everyone who asked.
+/// A shared result of [`Shared::resolve`].
 pub type Answer = Result<Resolved, Arc<ResolveError>>;
 
-/// For which platforms there are images, for everyone who asked.
+/// A shared result of [`Shared::platforms`].
 pub type Platforms = Result<Vec<String>, Arc<ResolveError>>;
 
-/// A [`Resolver`] that many ask. Cheap to clone; clones share everything.
+/// A [`Resolver`] with shared results. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Shared {
     resolver: Resolver,
-    digests: Arc<Flights<Question, Answer>>,
-    platforms: Arc<Flights<Question, Platforms>>,
+    digests: Arc<Singleflight<RequestKey, Answer>>,
+    platforms: Arc<Singleflight<RequestKey, Platforms>>,
     registries: Arc<Mutex<HashMap<Endpoint, Arc<Registry>>>>,
-    questions: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
 }
 
-/// What makes two questions the same.
+/// Requests with equal keys share a result.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Question {
+struct RequestKey {
     reference: String,
     endpoint: Option<Endpoint>,
     logins: [u8; 32],
     authority: Option<[u8; 32]>,
 }
 
-/// What is kept in mind of one registry.
+/// The state of one registry.
 struct Registry {
-    turns: Semaphore,
-    /// Whether it answers at all, whoever asks.
-    health: Mutex<Rest>,
-    /// Whether it answers those with these logins: limits are an account's.
-    limits: Mutex<HashMap<[u8; 32], Rest>>,
-    /// The logins for which it said last that few pulls are left.
-    scarce: Mutex<HashSet<[u8; 32]>>,
+    slots: Semaphore,
+    /// The circuit breaker for all callers.
+    breaker: Mutex<CircuitBreaker>,
+    /// The circuit breakers by credentials: rate limits belong to accounts.
+    account_breakers: Mutex<HashMap<[u8; 32], CircuitBreaker>>,
+    /// The credentials whose rate limit is nearly used up.
+    low_quota: Mutex<HashSet<[u8; 32]>>,
 }
 
-/// A request that waits for its turn by itself.
-struct Owned {
+/// An owned [`Request`].
+struct OwnedRequest {
     reference: Reference,
     endpoint: Option<Endpoint>,
     keyring: Keyring,
     certificate_authority: Option<Vec<u8>>,
 }
 
-impl Owned {
-    fn of(request: &Request<'_>) -> Owned {
-        Owned {
+impl OwnedRequest {
+    fn of(request: &Request<'_>) -> OwnedRequest {
+        OwnedRequest {
             reference: request.reference.clone(),
             endpoint: request.endpoint.cloned(),
             keyring: request.keyring.clone(),
@@ -110,12 +110,12 @@ impl Owned {
     }
 }
 
-impl Question {
-    fn of(request: &Request<'_>) -> Question {
-        Question {
+impl RequestKey {
+    fn of(request: &Request<'_>) -> RequestKey {
+        RequestKey {
             reference: request.reference.to_string(),
             endpoint: request.endpoint.cloned(),
-            // With mirrors, more logins may be shown than are for the registry itself.
+            // All of them: mirrors may use more than match the registry itself.
             logins: fingerprint(request.keyring.all()),
             authority: request
                 .certificate_authority
@@ -125,131 +125,133 @@ impl Question {
 }
 
 impl Shared {
-    /// Shares what `resolver` answers.
+    /// Shares the results of `resolver`.
     pub fn new(resolver: Resolver) -> Shared {
         Shared {
             resolver,
-            digests: Arc::new(Flights::new(lasts)),
-            platforms: Arc::new(Flights::new(lasts)),
+            digests: Arc::new(Singleflight::new(ttl)),
+            platforms: Arc::new(Singleflight::new(ttl)),
             registries: Arc::default(),
-            questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
+            requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
         }
     }
 
-    /// As [`Resolver::resolve`], with an answer that someone else was given, if it was asked for no earlier than
+    /// Like [`Resolver::resolve`], or the shared result of a request that started no earlier than
     /// `not_before`.
     ///
     /// # Errors
-    /// As [`Resolver::resolve`]. Where the registry is being left alone, it is the failure that made it so.
+    /// As [`Resolver::resolve`]. With an open circuit, the failure that opened it.
     pub async fn resolve(&self, request: &Request<'_>, not_before: Instant) -> Answer {
-        let question = Question::of(request);
+        let key = RequestKey::of(request);
         let logins = fingerprint(request.logins());
-        let (this, owned) = (self.clone(), Owned::of(request));
-        let ask = async move {
+        let (this, owned) = (self.clone(), OwnedRequest::of(request));
+        let call = async move {
             let request = owned.request();
             let answer = this
-                .in_turn(&request, logins, this.resolver.resolve(&request))
+                .with_permits(&request, logins, this.resolver.resolve(&request))
                 .await;
             if let (Ok(resolved), Some(endpoint)) = (&answer, request.registry()) {
-                let is_scarce = resolved.remaining.is_some_and(|left| left.are_few());
-                this.registry(&endpoint).note_scarce(logins, is_scarce);
+                let has_low_quota = resolved.remaining.is_some_and(|open_for| open_for.is_low());
+                this.registry(&endpoint)
+                    .set_low_quota(logins, has_low_quota);
             }
             answer
         };
-        // Whoever carries it on, what is asked belongs to who asked first.
-        let ask = ask.in_current_span();
-        let answer = |ask| self.digests.share(question, not_before, ask);
-        self.observed(ask, answer).await
+        // The trace belongs to the first caller, whichever drives the future.
+        let call = call.in_current_span();
+        let answer = |call| self.digests.share(key, not_before, call);
+        self.observed(call, answer).await
     }
 
-    /// As [`Resolver::platforms`], with an answer that someone else was given a moment ago. It is not asked, and
-    /// the answer is none, where the registry said last that few pulls are left for these logins.
+    /// Like [`Resolver::platforms`], or a recent shared result. Empty without a request if the rate
+    /// limit of these credentials is nearly used up.
     ///
     /// # Errors
     /// As [`Shared::resolve`].
     pub async fn platforms(&self, request: &Request<'_>) -> Platforms {
-        let question = Question::of(request);
+        let key = RequestKey::of(request);
         let logins = fingerprint(request.logins());
-        // Not kept as an answer: there may soon be more left.
+        // Not shared: the limit may soon be reset.
         if let Some(endpoint) = request.registry()
-            && self.registry(&endpoint).is_scarce(&logins)
+            && self.registry(&endpoint).has_low_quota(&logins)
         {
             return Ok(Vec::new());
         }
-        let (this, owned) = (self.clone(), Owned::of(request));
-        let ask = async move {
+        let (this, owned) = (self.clone(), OwnedRequest::of(request));
+        let call = async move {
             let request = owned.request();
-            this.in_turn(&request, logins, this.resolver.platforms(&request))
+            this.with_permits(&request, logins, this.resolver.platforms(&request))
                 .await
         };
         let now = Instant::now();
-        let not_before = now.checked_sub(PLATFORMS_KEPT).unwrap_or(now);
-        let ask = ask.in_current_span();
-        let answer = |ask| self.platforms.share(question, not_before, ask);
-        self.observed(ask, answer).await
+        let not_before = now.checked_sub(PLATFORMS_TTL).unwrap_or(now);
+        let call = call.in_current_span();
+        let answer = |call| self.platforms.share(key, not_before, call);
+        self.observed(call, answer).await
     }
 
-    /// What `share` answers, with the observer told if that did not take this `ask`.
+    /// Runs `share`, and notifies the observer if `call` was not polled.
     async fn observed<V, A: Future<Output = V>>(
         &self,
-        ask: impl Future<Output = V> + Send + 'static,
+        call: impl Future<Output = V> + Send + 'static,
         share: impl FnOnce(Pin<Box<dyn Future<Output = V> + Send>>) -> A,
     ) -> V {
         let is_asked = Arc::new(AtomicBool::new(false));
         let asks = Arc::clone(&is_asked);
         let answer = share(Box::pin(async move {
             asks.store(true, Ordering::Relaxed);
-            ask.await
+            call.await
         }))
         .await;
         if let Some(observer) = &self.resolver.observer
             && !is_asked.load(Ordering::Relaxed)
         {
-            observer.shared();
+            observer.result_shared();
         }
         answer
     }
 
-    /// Asks, when it is this question's turn and unless the registry is left alone.
-    async fn in_turn<T>(
+    /// Runs `call` within the concurrency limits, unless the circuit is open.
+    async fn with_permits<T>(
         &self,
         request: &Request<'_>,
         logins: [u8; 32],
-        ask: impl Future<Output = Result<T, ResolveError>>,
+        call: impl Future<Output = Result<T, ResolveError>>,
     ) -> Result<T, Arc<ResolveError>> {
         let Some(endpoint) = request.registry() else {
-            return ask.await.map_err(Arc::new);
+            return call.await.map_err(Arc::new);
         };
         let registry = self.registry(&endpoint);
-        let _turn = registry.turns.acquire().await.expect("never closed");
-        let _question = self.questions.acquire().await.expect("never closed");
-        if let Some((failure, left)) = registry.rests(&logins, Instant::now()) {
+        let _slot = registry.slots.acquire().await.expect("never closed");
+        let _permit = self.requests.acquire().await.expect("never closed");
+        if let Some((failure, open_for)) = registry.open_circuit(&logins, Instant::now()) {
             let image = request.reference.clone();
             return Err(Arc::new(ResolveError {
-                rests: Some(left),
+                circuit_open_for: Some(open_for),
                 ..ResolveError::new(image, Some(endpoint), failure)
             }));
         }
         let began = Instant::now();
-        let answer = ask.await;
-        registry.learn(logins, answer.as_ref().err(), began, Instant::now());
+        let answer = call.await;
+        registry.record(logins, answer.as_ref().err(), began, Instant::now());
         answer.map_err(Arc::new)
     }
 
     fn registry(&self, endpoint: &Endpoint) -> Arc<Registry> {
         let mut registries = lock(&self.registries);
         if registries.len() >= REGISTRIES_MAX && !registries.contains_key(endpoint) {
-            // Those that are being asked are held by their questions.
+            // Registries in use are referenced by their requests.
             let now = Instant::now();
-            registries
-                .retain(|_, registry| Arc::strong_count(registry) > 1 || registry.has_rest(now));
+            registries.retain(|_, registry| {
+                Arc::strong_count(registry) > 1 || registry.has_open_circuit(now)
+            });
         }
         let registry = registries.entry(endpoint.clone()).or_insert_with(|| {
             Arc::new(Registry {
-                turns: Semaphore::new(AT_ONCE),
-                health: Mutex::default(),
-                limits: Mutex::default(),
-                scarce: Mutex::default(),
+                slots: Semaphore::new(REQUESTS_PER_REGISTRY),
+                breaker: Mutex::default(),
+                account_breakers: Mutex::default(),
+                low_quota: Mutex::default(),
             })
         });
         Arc::clone(registry)
@@ -257,64 +259,67 @@ impl Shared {
 }
 
 impl Registry {
-    /// Why it is not to be asked now by those with these logins.
-    fn rests(&self, logins: &[u8; 32], now: Instant) -> Option<(Failure, Duration)> {
-        let limits = lock(&self.limits);
-        let limit = limits.get(logins).and_then(|limit| limit.left(now));
-        limit.or_else(|| lock(&self.health).left(now))
+    /// The failure that opened a circuit for these credentials, and the remaining time.
+    fn open_circuit(&self, logins: &[u8; 32], now: Instant) -> Option<(Failure, Duration)> {
+        let account_breakers = lock(&self.account_breakers);
+        let breaker = account_breakers
+            .get(logins)
+            .and_then(|breaker| breaker.open_for(now));
+        breaker.or_else(|| lock(&self.breaker).open_for(now))
     }
 
-    fn note_scarce(&self, logins: [u8; 32], is_scarce: bool) {
-        let mut scarce = lock(&self.scarce);
-        match is_scarce {
-            true => scarce.insert(logins),
-            false => scarce.remove(&logins),
+    fn set_low_quota(&self, logins: [u8; 32], has_low_quota: bool) {
+        let mut low_quota = lock(&self.low_quota);
+        match has_low_quota {
+            true => low_quota.insert(logins),
+            false => low_quota.remove(&logins),
         };
     }
 
-    fn is_scarce(&self, logins: &[u8; 32]) -> bool {
-        lock(&self.scarce).contains(logins)
+    fn has_low_quota(&self, logins: &[u8; 32]) -> bool {
+        lock(&self.low_quota).contains(logins)
     }
 
-    fn learn(&self, logins: [u8; 32], error: Option<&ResolveError>, began: Instant, now: Instant) {
+    fn record(&self, logins: [u8; 32], error: Option<&ResolveError>, began: Instant, now: Instant) {
         let failure = error.map(|error| &error.failure);
-        let of_all = failure.filter(|failure| rest::is_of_all(failure));
-        lock(&self.health).learn(of_all, began, now);
-        let of_account = failure.filter(|failure| rest::is_of_account(failure));
-        let mut limits = lock(&self.limits);
-        if of_account.is_none() {
-            limits.remove(&logins);
+        let registry_failure =
+            failure.filter(|failure| circuit_breaker::is_registry_failure(failure));
+        lock(&self.breaker).record(registry_failure, began, now);
+        let account_failure =
+            failure.filter(|failure| circuit_breaker::is_account_failure(failure));
+        let mut account_breakers = lock(&self.account_breakers);
+        if account_failure.is_none() {
+            account_breakers.remove(&logins);
             return;
         }
-        if limits.len() >= ACCOUNTS_MAX {
-            limits.retain(|_, limit| limit.left(now).is_some());
+        if account_breakers.len() >= ACCOUNTS_MAX {
+            account_breakers.retain(|_, breaker| breaker.open_for(now).is_some());
         }
-        if limits.len() < ACCOUNTS_MAX || limits.contains_key(&logins) {
-            limits
+        if account_breakers.len() < ACCOUNTS_MAX || account_breakers.contains_key(&logins) {
+            account_breakers
                 .entry(logins)
                 .or_default()
-                .learn(of_account, began, now);
+                .record(account_failure, began, now);
         }
     }
 
-    fn has_rest(&self, now: Instant) -> bool {
-        lock(&self.health).left(now).is_some()
-            || lock(&self.limits)
+    fn has_open_circuit(&self, now: Instant) -> bool {
+        lock(&self.breaker).open_for(now).is_some()
+            || lock(&self.account_breakers)
                 .values()
-                .any(|limit| limit.left(now).is_some())
+                .any(|breaker| breaker.open_for(now).is_some())
     }
 }
 
-/// How long an answer serves others: a failure hardly longer than those wait who asked with it, since it may have
-/// passed.
-fn lasts<T>(answer: &Result<T, Arc<ResolveError>>) -> Duration {
+/// How long a result is shared. Failures only briefly: they may pass.
+fn ttl<T>(answer: &Result<T, Arc<ResolveError>>) -> Duration {
     match answer {
         Ok(_) => Duration::from_secs(600),
         Err(_) => Duration::from_secs(2),
     }
 }
 
-/// A hash of logins, by their names and values, in order.
+/// A hash of credentials, in order.
 fn fingerprint<'a>(logins: impl IntoIterator<Item = &'a Credential>) -> [u8; 32] {
     let mut hash = Sha256::new();
     for login in logins {
@@ -326,10 +331,6 @@ fn fingerprint<'a>(logins: impl IntoIterator<Item = &'a Credential>) -> [u8; 32]
         }
     }
     hash.finalize().into()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Shared {

@@ -1,44 +1,43 @@
-//! One host that is asked, with all that belongs to asking it.
+//! A host with all that a query of it needs.
 
 use hyper::header::{HeaderName, HeaderValue};
 
-use crate::endpoint::{Endpoint, Scheme, encoded};
-use crate::exchange::Exchange;
-use crate::trust::Mark;
+use crate::endpoint::{Endpoint, Scheme, query_encoded};
+use crate::http::HttpClient;
+use crate::trust::TrustId;
 
-/// The shortest value of a header that is taken for a secret: hiding shorter ones would hide
-/// words of every message.
+/// The shortest header value that counts as a secret: hiding shorter ones would garble messages.
 const SECRET_MIN: usize = 8;
 
-/// One host that is asked.
+/// A host to query.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) endpoint: Endpoint,
-    /// Whether it is asked by plain HTTP where it does not speak TLS.
-    pub(crate) or_http: bool,
-    /// What stands before an image's name in its address.
+    /// Whether to fall back to plain HTTP if it does not speak TLS.
+    pub(crate) http_fallback: bool,
+    /// The path before the repository, such as `/v2`.
     pub(crate) path: String,
-    /// The registry that a mirror is asked about; `None` for the registry itself.
-    pub(crate) mirrors: Option<String>,
-    /// What an administrator has written for it.
+    /// The registry that it mirrors; `None` for the registry itself.
+    pub(crate) mirror_of: Option<String>,
+    /// The headers that `hosts.toml` sets.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    /// Who speaks to it.
-    pub(crate) exchange: Exchange,
-    /// Under which trust that is.
-    pub(crate) mark: Mark,
+    /// The client for it.
+    pub(crate) client: HttpClient,
+    /// The trust of that client.
+    pub(crate) trust_id: TrustId,
 }
 
 impl Target {
-    /// The path and query of what lies below the API's root.
-    pub(crate) fn below(&self, name: &str) -> String {
-        match &self.mirrors {
-            Some(registry) => format!("{}/{name}?ns={}", self.path, encoded(registry)),
+    /// The path and query below the API's root.
+    pub(crate) fn path_and_query(&self, name: &str) -> String {
+        match &self.mirror_of {
+            Some(registry) => format!("{}/{name}?ns={}", self.path, query_encoded(registry)),
             None => format!("{}/{name}", self.path),
         }
     }
 
-    /// What the keyring is asked for: the address asked, and the name that a repository has
-    /// there. Below `/v2/project` that is the project's.
+    /// The keyring's lookup target: the queried address and the repository's name there, which
+    /// below `/v2/project` is the project's.
     pub(crate) fn login_target(&self, repository: &str) -> String {
         match self.path.strip_prefix("/v2/") {
             Some(project) => self
@@ -48,15 +47,15 @@ impl Target {
         }
     }
 
-    /// The same by plain HTTP.
-    pub(crate) fn by_http(&self) -> Target {
+    /// The same target by plain HTTP.
+    pub(crate) fn with_http(&self) -> Target {
         Target {
-            endpoint: self.endpoint.by(Scheme::Http),
+            endpoint: self.endpoint.with_scheme(Scheme::Http),
             ..self.clone()
         }
     }
 
-    /// What of its headers must not be shown.
+    /// The header values that must not appear in messages.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = String> {
         self.headers
             .iter()

@@ -1,4 +1,4 @@
-//! Whose certificates are trusted, and which are shown.
+//! Trusted certificate authorities and client certificates.
 
 mod clients;
 mod unverified;
@@ -17,46 +17,46 @@ use sha2::{Digest as _, Sha256};
 use clients::ClientCertificates;
 use unverified::Unverified;
 
-/// Whose certificates are trusted.
+/// The trusted certificate authorities.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Roots {
-    /// The system's authorities, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    /// The system's, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
     #[default]
     System,
-    /// These and no others: certificates in PEM.
+    /// Only these, in PEM.
     Pem(Vec<u8>),
 }
 
-/// Authorities that can't be used.
+/// Why certificate authorities are unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum RootsError {
-    /// None of the system's could be read, or not all that the environment names.
+    /// None of the system's can be read, or not all that the environment names.
     #[error("{0}; check SSL_CERT_FILE and SSL_CERT_DIR if they are set")]
     System(String),
-    /// The PEM holds something else than certificates, or none.
-    #[error("the PEM text holds no usable certificates: {0}")]
+    /// The PEM text has no certificates, or an invalid one.
+    #[error("the PEM text contains no usable certificates: {0}")]
     Pem(String),
-    /// TLS can't be set up with them.
+    /// TLS cannot be set up with them.
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
 }
 
-/// What one host is trusted by beside the common authorities, and shown.
+/// The TLS settings of one host beside the common trust.
 #[derive(Clone, Default)]
 pub(crate) struct Trust {
     authorities: Vec<CertificateDer<'static>>,
     clients: Vec<Arc<CertifiedKey>>,
     skips_verification: bool,
-    mark: Mark,
+    id: TrustId,
 }
 
-/// Tells one [`Trust`] from another, by all that is in it.
+/// A hash of all settings of a [`Trust`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Mark([u8; 32]);
+pub(crate) struct TrustId([u8; 32]);
 
 impl Trust {
-    /// Trusts the authorities in a PEM text too. Parts of it that are no usable certificates are
-    /// passed over, as long as there is one that is, as Go does. The error says what is wrong.
+    /// Adds the certificate authorities of a PEM text. Unusable parts are skipped if at least one
+    /// certificate is usable, as in Go. The error names the fix.
     pub(crate) fn add_authorities(&mut self, text: &[u8]) -> Result<(), &'static str> {
         let mut usable = RootCertStore::empty();
         let found: Vec<_> = CertificateDer::pem_slice_iter(text)
@@ -64,46 +64,46 @@ impl Trust {
             .filter(|certificate| usable.add(certificate.clone()).is_ok())
             .collect();
         if found.is_empty() {
-            return Err("it holds no usable certificate: write certificates of authorities in PEM");
+            return Err("it contains no usable certificate: write CA certificates in PEM");
         }
         self.authorities.extend(found);
-        self.mark(b"authorities", text);
+        self.mix_in(b"authorities", text);
         Ok(())
     }
 
-    /// Shows this certificate to a server that asks for one. The error says what is wrong.
+    /// Adds a client certificate. The error names the fix.
     pub(crate) fn add_client(&mut self, certificate: &[u8], key: &[u8]) -> Result<(), String> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate)
             .collect::<Result<_, _>>()
-            .map_err(|error| format!("its certificates are no PEM: {error}"))?;
+            .map_err(|error| format!("its certificates are not PEM: {error}"))?;
         if chain.is_empty() {
-            return Err("it holds no certificate: write it in PEM".to_owned());
+            return Err("it contains no certificate: write one in PEM".to_owned());
         }
         let key_der = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
-            "it holds no private key that can be read: write one in PEM, without a password, into it or into a file of its own, as in [[\"client.cert\", \"client.key\"]]".to_owned()
+            "it contains no readable private key: write one in PEM, without a password, into it or into a separate file, as in [[\"client.cert\", \"client.key\"]]".to_owned()
         })?;
         let pair = CertifiedKey::from_der(chain, key_der, &ring::default_provider())
-            .map_err(|error| format!("its certificate and its key can't be used: {error}"))?;
+            .map_err(|error| format!("its certificate and key are not usable: {error}"))?;
         self.clients.push(Arc::new(pair));
-        self.mark(b"certificate", certificate);
-        self.mark(b"key", key);
+        self.mix_in(b"certificate", certificate);
+        self.mix_in(b"key", key);
         Ok(())
     }
 
-    /// Looks at no certificate of the server's.
+    /// Skips the verification of the server's certificate.
     pub(crate) fn skip_verification(&mut self) {
         self.skips_verification = true;
-        self.mark(b"skip", b"");
+        self.mix_in(b"skip", b"");
     }
 
-    pub(crate) fn as_mark(&self) -> Mark {
-        self.mark
+    pub(crate) fn id(&self) -> TrustId {
+        self.id
     }
 
-    fn mark(&mut self, kind: &[u8], text: &[u8]) {
+    fn mix_in(&mut self, kind: &[u8], text: &[u8]) {
         let digest = Sha256::digest(text);
-        self.mark.0 = Sha256::new()
-            .chain_update(self.mark.0)
+        self.id.0 = Sha256::new()
+            .chain_update(self.id.0)
             .chain_update(kind)
             .chain_update(digest)
             .finalize()
@@ -111,7 +111,7 @@ impl Trust {
     }
 }
 
-/// Makes TLS settings, one for each [`Trust`].
+/// Creates TLS configurations, one per [`Trust`].
 #[derive(Clone)]
 pub(crate) struct Tls {
     provider: Arc<CryptoProvider>,
@@ -160,15 +160,17 @@ impl Tls {
     }
 }
 
-/// The system's. What the environment names must be readable, all of it. Otherwise one that can't
-/// be read does not stop the others; a system without any serves registries by plain HTTP, and
-/// the message of a certificate that is not trusted says the rest.
+/// The system's certificate authorities. All that the environment names must be readable; otherwise
+/// unreadable ones are skipped.
 fn system() -> Result<RootCertStore, RootsError> {
     let found = rustls_native_certs::load_native_certs();
-    let are_named = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+    let is_set_by_env = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
         .iter()
         .any(|name| env::var_os(name).is_some());
-    if let (true, Some(error)) = (are_named || found.certs.is_empty(), found.errors.first()) {
+    if let (true, Some(error)) = (
+        is_set_by_env || found.certs.is_empty(),
+        found.errors.first(),
+    ) {
         return Err(RootsError::System(error.to_string()));
     }
     let mut store = RootCertStore::empty();
@@ -185,7 +187,7 @@ fn pem(text: &[u8]) -> Result<RootCertStore, RootsError> {
             .map_err(|error| RootsError::Pem(error.to_string()))?;
     }
     match store.is_empty() {
-        true => Err(RootsError::Pem("there is none in it".to_owned())),
+        true => Err(RootsError::Pem("it is empty".to_owned())),
         false => Ok(store),
     }
 }
@@ -195,21 +197,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_without_certificates_is_refused() {
+    fn pem_without_certificates_is_refused() {
         let refused = |text: &str| match Tls::new(Roots::Pem(text.into())) {
             Ok(_) => panic!("{text:?} is taken"),
             Err(error) => error.to_string(),
         };
         assert_eq!(
             refused(""),
-            "the PEM text holds no usable certificates: there is none in it"
+            "the PEM text contains no usable certificates: it is empty"
         );
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert!(refused(broken).starts_with("the PEM text holds no usable certificates: "));
+        assert!(refused(broken).starts_with("the PEM text contains no usable certificates: "));
     }
 
     #[test]
-    fn marks_tell_one_trust_from_another() {
+    fn trust_ids_differ_by_settings() {
         let authority = |name: &str| {
             let key = rcgen::KeyPair::generate().unwrap();
             let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -221,20 +223,20 @@ mod tests {
             for text in texts {
                 trust.add_authorities(text.as_bytes()).unwrap();
             }
-            trust.as_mark()
+            trust.id()
         };
         let mut careless = Trust::default();
         careless.skip_verification();
-        let marks = [
-            Trust::default().as_mark(),
-            careless.as_mark(),
+        let ids = [
+            Trust::default().id(),
+            careless.id(),
             trusting(&[&one]),
             trusting(&[&other]),
             trusting(&[&one, &other]),
         ];
-        for (place, mark) in marks.iter().enumerate() {
-            assert_eq!(marks.iter().position(|found| found == mark), Some(place));
+        for (place, id) in ids.iter().enumerate() {
+            assert_eq!(ids.iter().position(|found| found == id), Some(place));
         }
-        assert_eq!(trusting(&[&one]), marks[2]);
+        assert_eq!(trusting(&[&one]), ids[2]);
     }
 }

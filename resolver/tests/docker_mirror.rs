@@ -1,4 +1,4 @@
-//! The resolver against a mirror of Debian's `docker-registry`, which fetches what it is asked for.
+//! Resolves through Debian's `docker-registry` as a pull-through cache.
 
 mod support;
 
@@ -12,7 +12,7 @@ const IMAGE: &str = "registry.example.com/team/app:v1";
 
 #[tokio::test]
 #[ignore = "needs docker-registry (Debian package); make test runs it"]
-async fn a_tag_resolves_at_a_mirror_that_fetches_it_or_else_at_the_registry() {
+async fn tag_resolves_at_the_mirror_else_at_the_registry() {
     let (behind, before) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let registry = Registry::start(Program::Registry2, behind.path(), Settings::default()).await;
     let digest = registry.push("team/app", "v1", "x").await;

@@ -1,4 +1,4 @@
-//! Logins of credential provider plugins, where they are used and where not.
+//! Credentials of plugins in resolutions.
 
 mod support;
 
@@ -13,10 +13,10 @@ use support::options;
 use support::server::{Server, header, reply};
 use tempfile::TempDir;
 
-/// `me:word`, as it is shown to a registry.
+/// The `Authorization` header of `me:word`.
 const BASIC: &str = "Basic bWU6d29yZA==";
 
-/// A registry that lets in no one else.
+/// A registry that accepts only this login.
 async fn registry() -> Server {
     Server::start(|request| match header(request, "authorization") {
         Some(BASIC) => {
@@ -38,7 +38,7 @@ async fn registry() -> Server {
     .await
 }
 
-/// A resolver with one plugin for this machine, which is this shell script.
+/// A resolver with one plugin for 127.0.0.1, this shell script.
 fn resolver(folder: &Path, script: &str) -> Resolver {
     let program = folder.join("own");
     // Written by another process: what is open for writing here could be inherited by one that another test begins, and
@@ -66,7 +66,7 @@ fn resolver(folder: &Path, script: &str) -> Resolver {
     .unwrap()
 }
 
-/// What the plugin prints that knows the login.
+/// The output of a plugin with the login.
 fn knows(registry: &Server) -> String {
     let host = registry.address.trim_start_matches("http://");
     let answer = format!(
@@ -112,7 +112,7 @@ async fn a_plugin_s_login_opens_its_registry() {
 }
 
 #[tokio::test]
-async fn a_plugin_s_login_goes_neither_to_a_chosen_endpoint_nor_under_a_given_authority() {
+async fn plugin_login_is_not_sent_to_a_user_endpoint_or_authority() {
     let registry = registry().await;
     let folder = folder(&registry).await;
     let resolver = resolver(folder.path(), &knows(&registry));
@@ -133,7 +133,7 @@ async fn a_plugin_s_login_goes_neither_to_a_chosen_endpoint_nor_under_a_given_au
 }
 
 #[tokio::test]
-async fn where_no_login_is_accepted_a_plugin_that_failed_is_the_reason() {
+async fn failed_plugin_is_the_reason_if_no_login_is_accepted() {
     let registry = registry().await;
     let folder = folder(&registry).await;
     let resolver = resolver(folder.path(), "echo no network >&2; exit 1");

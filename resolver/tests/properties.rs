@@ -1,11 +1,11 @@
-//! What holds for every text, however odd.
+//! Invariants of the parsers for arbitrary text.
 
 use std::path::Path;
 
 use proptest::prelude::*;
 use resolver::{Digest, Endpoint, Format, Keyring, Prefix, Proxies, Reference, challenge, hosts};
 
-/// Texts that come near a name: pieces of the grammar in any order, with other letters between.
+/// Text close to a name: pieces of the grammar in any order, with other letters between.
 fn near_names() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => "[a-z0-9]{1,4}",
@@ -21,7 +21,7 @@ fn near_names() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
 
-/// Texts that come near a `hosts.toml`.
+/// Text close to a `hosts.toml`.
 fn near_hosts() -> impl Strategy<Value = String> {
     let line = prop_oneof![
         Just("[host.\"https://a.example\"]".to_owned()),
@@ -39,7 +39,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_normalised_reference_is_read_as_itself(text in near_names()) {
+    fn normalised_reference_round_trips(text in near_names()) {
         if let Ok(reference) = Reference::parse(&text) {
             prop_assert_eq!(Reference::parse(&reference.to_string()), Ok(reference.clone()));
             prop_assert_eq!(reference.clone().or_latest().or_latest(), reference.or_latest());
@@ -59,7 +59,7 @@ proptest! {
     }
 
     #[test]
-    fn a_reference_is_the_sum_of_its_parts(text in near_names()) {
+    fn reference_is_the_sum_of_its_parts(text in near_names()) {
         if let Ok(reference) = Reference::parse(&text) {
             let tag = reference.tag().map(|tag| format!(":{tag}")).unwrap_or_default();
             let digest = reference.digest().map(|digest| format!("@{digest}")).unwrap_or_default();
@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn a_normalised_prefix_is_read_as_itself_and_its_images_are_below_it(text in near_names()) {
+    fn normalised_prefix_round_trips(text in near_names()) {
         if let Ok(prefix) = Prefix::parse(&text) {
             prop_assert_eq!(Prefix::parse(&prefix.to_string()), Ok(prefix.clone()));
             if let Ok(image) = prefix.image("rng", "v1") {
@@ -89,7 +89,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_upsets_a_parser(text in any::<String>(), bytes in any::<Vec<u8>>()) {
+    fn any_text_is_parsed(text in any::<String>(), bytes in any::<Vec<u8>>()) {
         let _ = (Reference::parse(&text), Prefix::parse(&text), Digest::parse(&text), Endpoint::parse(&text));
         let _ = challenge::parse([text.as_str()]);
         let mut keyring = Keyring::new();
@@ -102,12 +102,12 @@ proptest! {
     }
 
     #[test]
-    fn no_challenge_upsets_its_parser(text in "((Basic|Bearer|realm|scope|service|x)[ ,=\"\\\\\t]{0,3}(\"[^\"]{0,5}\")?){0,6}") {
+    fn any_challenge_is_parsed(text in "((Basic|Bearer|realm|scope|service|x)[ ,=\"\\\\\t]{0,3}(\"[^\"]{0,5}\")?){0,6}") {
         let _ = challenge::parse([text.as_str()]);
     }
 
     #[test]
-    fn hosts_that_are_read_have_an_address_that_can_be_asked(text in near_hosts()) {
+    fn parsed_hosts_have_valid_addresses(text in near_hosts()) {
         let registry = Endpoint::parse("https://quay.io").unwrap();
         match hosts::parse(Path::new("/a/hosts.toml"), &text, &registry) {
             Ok(hosts) => {
@@ -123,7 +123,7 @@ proptest! {
     }
 
     #[test]
-    fn a_list_of_what_goes_without_a_proxy_is_read_whatever_is_in_it(list in "\\PC{0,24}") {
+    fn any_no_proxy_list_is_parsed(list in "\\PC{0,24}") {
         prop_assert!(Proxies::new("proxy:1", "proxy:1", &list).is_ok());
     }
 }

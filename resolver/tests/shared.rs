@@ -1,4 +1,4 @@
-//! One question for many askers: who shares an answer, and when a registry is left alone.
+//! Shared results and circuit breakers.
 
 mod support;
 
@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use resolver::{
-    Asking, Endpoint, Failure, Format, Keyring, Observer, Options, Reference, Request, Resolver,
-    Shared,
+    Endpoint, Failure, Format, HostReport, Keyring, Observer, Options, Reference, Request,
+    Resolver, Shared,
 };
 use support::certificates::Authority;
 use support::server::{Answer, Server, header, reply};
@@ -20,7 +20,7 @@ fn digest() -> String {
     format!("sha256:{}", "a".repeat(64))
 }
 
-/// A registry that has every image.
+/// A registry with every image.
 async fn registry() -> Server {
     Server::start(|request| {
         let digest = digest();
@@ -44,7 +44,7 @@ fn keyring(server: &Server, secret: &str, password: &str) -> Keyring {
     keyring
 }
 
-/// Asks for an image at a server, and gives what came of it: the digest, or the reason.
+/// Resolves an image at a server into its digest or reason.
 async fn ask(
     shared: &Shared,
     server: &str,
@@ -63,12 +63,12 @@ async fn ask(
     };
     match shared.resolve(&request, since).await {
         Ok(resolved) => resolved.digest.to_string(),
-        Err(error) => format!("{} {}", error.reason(), error.rests.is_some()),
+        Err(error) => format!("{} {}", error.reason(), error.circuit_open_for.is_some()),
     }
 }
 
 #[tokio::test]
-async fn a_hundred_who_ask_the_same_with_the_same_login_are_one_question() {
+async fn hundred_equal_requests_share_one_query() {
     let (registry, shared) = (registry().await, Shared::new(resolver()));
     let (keyring, now) = (keyring(&registry, "regcred", "word"), Instant::now());
     let all = (0..100).map(|_| ask(&shared, &registry.address, "a:1", &keyring, None, now));
@@ -81,7 +81,7 @@ async fn a_hundred_who_ask_the_same_with_the_same_login_are_one_question() {
     assert_eq!(registry.lines().len(), 2);
 }
 
-/// Writes down what it is told.
+/// Records its calls.
 #[derive(Debug, Default)]
 struct Book(Mutex<Vec<String>>);
 
@@ -96,19 +96,19 @@ impl Book {
 }
 
 impl Observer for Book {
-    fn asked(&self, asking: &Asking<'_>) {
-        let result = asking.failure.map_or("ok", Failure::reason);
-        let remaining = asking.remaining.map(|left| left.remaining);
-        self.write(format!("{} {result} {remaining:?}", asking.host));
+    fn host_queried(&self, report: &HostReport<'_>) {
+        let result = report.failure.map_or("ok", Failure::reason);
+        let remaining = report.remaining.map(|left| left.remaining);
+        self.write(format!("{} {result} {remaining:?}", report.host));
     }
 
-    fn shared(&self) {
+    fn result_shared(&self) {
         self.write("shared".to_owned());
     }
 }
 
 #[tokio::test]
-async fn an_observer_is_told_once_what_came_of_a_question_and_of_each_that_needed_none() {
+async fn observer_sees_each_query_and_each_shared_result_once() {
     let registry = Server::start(|request| {
         let digest = digest();
         let headers = [
@@ -151,7 +151,7 @@ async fn an_observer_is_told_once_what_came_of_a_question_and_of_each_that_neede
 }
 
 #[tokio::test]
-async fn no_one_is_answered_by_another_s_login_secret_or_authority() {
+async fn results_are_shared_only_with_equal_credentials() {
     let (registry, shared) = (registry().await, Shared::new(resolver()));
     let now = Instant::now();
     let authority = Authority::new("one").pem;
@@ -172,7 +172,7 @@ async fn no_one_is_answered_by_another_s_login_secret_or_authority() {
 }
 
 #[tokio::test]
-async fn a_registry_that_is_down_is_left_alone_and_the_one_beside_it_is_not() {
+async fn circuit_opens_for_the_failing_registry_only() {
     let shared = Shared::new(resolver());
     let beside = registry().await;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -192,7 +192,7 @@ async fn a_registry_that_is_down_is_left_alone_and_the_one_beside_it_is_not() {
 }
 
 #[tokio::test]
-async fn a_limit_meets_those_with_the_same_login_and_no_others() {
+async fn rate_limit_applies_per_credential() {
     let registry = Server::start(|request| match header(request, "authorization") {
         Some(_) => reply(
             request,
@@ -232,7 +232,7 @@ async fn a_limit_meets_those_with_the_same_login_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_registry_that_is_silent_for_one_login_is_asked_with_others() {
+async fn next_login_is_tried_after_a_silent_not_found() {
     let registry = Server::start(|request| match header(request, "authorization") {
         Some(_) => Answer::Endless(Vec::new(), Vec::new(), Duration::from_secs(3600)),
         None if request.contains("/private/") => reply(

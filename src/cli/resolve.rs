@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use futures::{Stream, StreamExt as _, stream};
-use resolver::{Credential, NameError, Reference, Remaining, Request, Resolved, Resolver};
+use resolver::{Credential, NameError, Reference, Request, Resolved, Resolver};
 use serde::Serialize;
 
 use super::lookup::{Lookup, LookupArgs, print_plugin_failures, with_flag_hint};
@@ -139,8 +139,8 @@ impl fmt::Display for Login {
     }
 }
 
-impl From<Remaining> for RateLimit {
-    fn from(remaining: Remaining) -> Self {
+impl From<resolver::RateLimit> for RateLimit {
+    fn from(remaining: resolver::RateLimit) -> Self {
         Self {
             remaining: remaining.remaining,
             limit: remaining.limit,
@@ -251,7 +251,7 @@ async fn line(input: Result<String, CliError>, lookup: &Lookup) -> Result<Line, 
 
 /// The image's platforms; empty if they can't be read, or if few pulls are left.
 async fn platforms(resolver: &Resolver, request: &Request<'_>, resolved: &Resolved) -> Vec<String> {
-    if resolved.remaining.is_some_and(|left| left.are_few()) {
+    if resolved.remaining.is_some_and(|left| left.is_low()) {
         return Vec::new();
     }
     let pinned = resolved.reference.with_digest(&resolved.digest);

@@ -17,7 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use resolver::{Asking, Observer};
+use resolver::{HostReport, Observer};
 
 use crate::runtime::api_client::WriteObserver;
 use crate::runtime::error::Verb;
@@ -300,7 +300,7 @@ impl WriteObserver for Metrics {
 }
 
 impl Observer for Metrics {
-    fn asked(&self, asking: &Asking<'_>) {
+    fn host_queried(&self, asking: &HostReport<'_>) {
         let host = self.hosts.label(&asking.host.authority());
         let result = match asking.failure {
             None => Cow::Borrowed("ok"),
@@ -317,7 +317,7 @@ impl Observer for Metrics {
         }
     }
 
-    fn shared(&self) {
+    fn result_shared(&self) {
         self.cache_hits.inc();
     }
 }

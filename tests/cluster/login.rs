@@ -78,7 +78,7 @@ async fn a_wrong_login_is_told_and_named_and_never_shown_and_mending_it_heals() 
         .await;
     let told = message_of(&coins, "ImagesResolved");
     assert!(
-        told.contains("check the user and the password there"),
+        told.contains("check the username and password there"),
         "{told}"
     );
     for text in [
@@ -235,7 +235,7 @@ async fn a_login_for_another_host_is_never_sent_whatever_the_endpoint_says() {
         .await;
     let told = message_of(&coins, "Ready");
     assert!(
-        told.contains("no login for this address was at hand"),
+        told.contains("no pull secret matches this address"),
         "{told}"
     );
     let heard = server.heard();

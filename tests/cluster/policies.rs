@@ -35,10 +35,7 @@ async fn required_waits_for_the_registry_and_heals_when_it_comes() {
     );
     let told = message_of(&coins, "ImagesResolved");
     assert!(
-        told.contains(&format!(
-            "{}, asked at http://",
-            images.name("hasher", "v0.1")
-        )),
+        told.contains(&format!("{} at http://", images.name("hasher", "v0.1"))),
         "{told}"
     );
     assert!(

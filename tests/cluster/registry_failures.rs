@@ -53,8 +53,8 @@ async fn a_registry_that_answers_too_slowly_is_given_up_in_time() {
     let address = &server.address;
     let host = address.trim_start_matches("http://");
     let first = format!(
-        "hasher: {host}/team/hasher:v0.1, asked at {address}: {address} did not answer in time: \
-         the whole exchange may take 3s. The same goes for redis, rng, webui, worker. "
+        "hasher: {host}/team/hasher:v0.1 at {address}: {address} did not answer in time: \
+         the deadline for all requests is 3s. The same goes for redis, rng, webui, worker. "
     );
     assert!(told.starts_with(&first), "{told}");
 }
@@ -64,7 +64,10 @@ async fn a_registry_that_answers_too_slowly_is_given_up_in_time() {
 async fn a_registry_that_speaks_no_http_is_told() {
     let server = Server::start(|_| Answer::Bytes(b"\x00\x01\x02 what?\r\n".to_vec())).await;
     let told = told_of("garbage", &server, "InvalidAnswer").await;
-    assert!(told.contains("it is no HTTP within bounds"), "{told}");
+    assert!(
+        told.contains("it is not valid HTTP, or its headers are too large"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -98,7 +101,7 @@ async fn a_registry_that_asks_to_be_left_alone_is() {
     })
     .await;
     let told = told_of("limited", &server, "RateLimited").await;
-    assert!(told.contains("it asks to wait 3600s"), "{told}");
+    assert!(told.contains("retry after 3600s"), "{told}");
     // HEAD, for each of the five, and nothing more.
     assert!(server.lines().len() <= 10, "{:#?}", server.lines());
 }

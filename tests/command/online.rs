@@ -102,7 +102,7 @@ fn a_network_that_is_denied_is_not_asked_though_it_is_allowed() {
     assert_eq!(line["reason"], "AddressNotAllowed");
     let told = line["error"].as_str().unwrap();
     let because = format!(
-        "`{at}` is at 127.0.0.1, in the network 127.0.0.0/16: no connection is made there, since an administrator has denied that network to registries. The flag for that is --deny-registry-network 127.0.0.0/16"
+        "`{at}` is at 127.0.0.1, in the network 127.0.0.0/16: connections to it are not allowed: an administrator denied that network. The flag for that is --deny-registry-network 127.0.0.0/16"
     );
     assert!(told.ends_with(&because), "{told}");
     listener.set_nonblocking(true).unwrap();

@@ -236,9 +236,7 @@ fn where_required_cannot_be_met_nothing_is_printed_and_each_image_says_why() {
     );
     assert_eq!(lines.len(), 3, "{told}");
     assert!(
-        lines[1].starts_with(&format!(
-            "rng: {host}/missing/rng:v9, asked at http://{host}: "
-        )),
+        lines[1].starts_with(&format!("rng: {host}/missing/rng:v9 at http://{host}: ")),
         "{told}"
     );
     assert!(lines[2].starts_with("worker: "), "{told}");

@@ -18,7 +18,7 @@ use dockercoins_operator::runtime::message::Message;
 use dockercoins_operator::runtime::object_key::ObjectKey;
 use k8s_openapi::jiff::Timestamp;
 use resolver::address::Forbidden;
-use resolver::{Digest, Failure, PluginFailure, Reference, ResolveError};
+use resolver::{ConnectFailure, Digest, Failure, PluginFailure, Reference, ResolveError};
 use serde_json::{Value, json};
 
 use crate::health::judge;
@@ -158,7 +158,7 @@ fn outcomes() -> Vec<(&'static str, DockerCoinsStatus)> {
     let best_effort = json!({ "resolve": { "policy": "BestEffort" } });
     let unreachable = || Failure::ConnectionFailed {
         host: "registry.example.com".into(),
-        detail: "refused".into(),
+        cause: ConnectFailure::DialTimeout(Duration::from_secs(1)),
     };
     let fails: Resolutions = [(Component::Rng, Err(resolving(unreachable(), Vec::new())))].into();
     told.extend([
@@ -198,12 +198,12 @@ fn errors() -> Vec<Error> {
     let host = || "registry.example.com".to_owned();
     let refused = || Failure::AuthenticationFailed {
         by: host(),
-        said: text(),
+        server_message: text(),
     };
     let plugin = PluginFailure {
         plugin: text(),
         image: text(),
-        what: text(),
+        problem: text(),
     };
     let unresolved = [
         Failure::InvalidReference { host: host() },
@@ -213,7 +213,7 @@ fn errors() -> Vec<Error> {
         },
         Failure::ConnectionFailed {
             host: host(),
-            detail: text(),
+            cause: ConnectFailure::DialTimeout(Duration::from_secs(1)),
         },
         Failure::CertificateNotTrusted {
             host: host(),
@@ -227,18 +227,18 @@ fn errors() -> Vec<Error> {
         refused(),
         Failure::NotFoundOrNoAccess {
             status: 404,
-            said: text(),
+            server_message: text(),
         },
         Failure::RateLimited {
             by: host(),
             retry_after: None,
-            said: text(),
+            server_message: text(),
         },
         Failure::RegistryError {
             by: host(),
             status: 500,
             retry_after: None,
-            said: text(),
+            server_message: text(),
         },
         Failure::InvalidAnswer {
             by: host(),

@@ -1,17 +1,17 @@
-//! The address of a host in a `hosts.toml`.
+//! Parses host addresses of a `hosts.toml`.
 
 use crate::endpoint::{Endpoint, Scheme};
 
 use super::API_PATH;
 
-/// Reads `https://host[:port][/path]`, `http://…`, or without a scheme, which is HTTPS: where the
-/// host is asked, and below which path. The error says what to write.
+/// Parses `https://host[:port][/path]`, `http://…`, or without a scheme as HTTPS, into endpoint and
+/// path. The error names the fix.
 pub(super) fn parse(text: &str, overrides_path: bool) -> Result<(Endpoint, String), String> {
     let (scheme, rest) = match text.split_once("://") {
         Some(("https", rest)) => (Scheme::Https, rest),
         Some(("http", rest)) => (Scheme::Http, rest),
         Some(_) => return Err("write an address by https:// or http://".to_owned()),
-        // containerd takes what starts so for a scheme, and asks nobody.
+        // containerd takes this for a scheme.
         None if text.starts_with("http") => {
             return Err(format!("write the scheme: {:?}", format!("https://{text}")));
         }
@@ -20,17 +20,17 @@ pub(super) fn parse(text: &str, overrides_path: bool) -> Result<(Endpoint, Strin
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if authority.contains('@') {
         return Err(format!(
-            "there is a login in the address, which is not used: write {:?}, and keep the login in a pull secret",
+            "the address contains a login: write {:?}, and keep the login in a pull secret",
             without_login(text)
         ));
     }
     if let Some(letter) = path.chars().find(|letter| !is_plain(*letter)) {
         return Err(format!(
-            "the path has the character {letter:?}: write letters, digits and -._~!$&'()*+,;=:@/ only"
+            "the path has the character {letter:?}: write only letters, digits and -._~!$&'()*+,;=:@/"
         ));
     }
     let endpoint = Endpoint::from_authority(scheme, authority).ok_or_else(|| {
-        "it names no host: write a DNS name or an IP address (IPv6 in brackets), and a port from 1 to 65535 if there is one, such as https://mirror.example.com:5000".to_owned()
+        "the host is invalid: write a DNS name or an IP address (IPv6 in brackets), and a port from 1 to 65535 if there is one, such as https://mirror.example.com:5000".to_owned()
     })?;
     let mut path = clean(path);
     if !overrides_path && !path.ends_with(API_PATH) {
@@ -39,7 +39,7 @@ pub(super) fn parse(text: &str, overrides_path: bool) -> Result<(Endpoint, Strin
     Ok((endpoint, path))
 }
 
-/// The address without what may be a login, to be shown.
+/// The address without its login, for messages.
 pub(super) fn without_login(text: &str) -> String {
     let start = text.find("://").map_or(0, |place| place + 3);
     let (scheme, rest) = text.split_at(start);
@@ -50,12 +50,12 @@ pub(super) fn without_login(text: &str) -> String {
     }
 }
 
-/// What stands in a path as it is.
+/// Whether a character needs no encoding in a path.
 fn is_plain(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/".contains(letter)
 }
 
-/// The path without empty parts, and with `.` and `..` followed; `/` is the empty path.
+/// The path without empty parts, `.` and `..`; empty for `/`.
 fn clean(path: &str) -> String {
     let mut parts = Vec::new();
     for part in path.split('/') {

@@ -1,4 +1,4 @@
-//! The tables of a `hosts.toml`, and the types that their keys have.
+//! Reads the tables of a `hosts.toml`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use super::{Capabilities, ClientPair, Host, HostsError, Settings, address};
 use crate::duration;
 use crate::endpoint::Scheme;
 
-/// What stands in the table of a host.
-const OF_A_HOST: [&str; 7] = [
+/// The keys of a host's table.
+const HOST_KEYS: [&str; 7] = [
     "capabilities",
     "ca",
     "client",
@@ -24,11 +24,11 @@ const OF_A_HOST: [&str; 7] = [
     "dial_timeout",
 ];
 
-/// What stands at the top level beside that.
-const OF_THE_TOP: [&str; 2] = ["server", "host"];
+/// Further keys of the top level.
+const TOP_LEVEL_KEYS: [&str; 2] = ["server", "host"];
 
-/// Headers that belong to the connection: a request has its own.
-const OF_THE_CONNECTION: [HeaderName; 7] = [
+/// Headers that only the connection may set.
+const CONNECTION_HEADERS: [HeaderName; 7] = [
     HOST,
     CONTENT_LENGTH,
     TRANSFER_ENCODING,
@@ -38,7 +38,7 @@ const OF_THE_CONNECTION: [HeaderName; 7] = [
     UPGRADE,
 ];
 
-/// A table, with what is needed to say where something is wrong.
+/// A table with its position, for errors.
 pub(super) struct Table<'a> {
     file: &'a Path,
     header: Option<String>,
@@ -50,7 +50,7 @@ impl<'a> Table<'a> {
         file: &'a Path,
         items: &'a toml_edit::Table,
     ) -> Result<Table<'a>, HostsError> {
-        let known = [&OF_THE_TOP[..], &OF_A_HOST].concat();
+        let known = [&TOP_LEVEL_KEYS[..], &HOST_KEYS].concat();
         Table::of(file, None, items, &known)
     }
 
@@ -65,7 +65,7 @@ impl<'a> Table<'a> {
             header,
             items,
         };
-        // containerd takes keys in whatever case, but not the one that holds the hosts.
+        // containerd ignores the case of all keys but `host`.
         let is_known = |key: &str| {
             known.iter().any(|known| match *known {
                 "host" => key == "host",
@@ -75,13 +75,13 @@ impl<'a> Table<'a> {
         match items.iter().find(|(key, _)| !is_known(key)) {
             Some((key, _)) => {
                 let known = known.join("`, `");
-                Err(table.wrong(key, format!("there is no such key: write one of `{known}`")))
+                Err(table.error(key, format!("unknown key: write one of `{known}`")))
             }
             None => Ok(table),
         }
     }
 
-    fn wrong(&self, key: &str, problem: impl Into<String>) -> HostsError {
+    fn error(&self, key: &str, problem: impl Into<String>) -> HostsError {
         HostsError {
             file: self.file.to_owned(),
             table: self.header.clone(),
@@ -90,15 +90,15 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The tables of the hosts, with the address that each is named by, in the file's order.
+    /// The hosts' addresses and tables, in order.
     pub(super) fn hosts(&self) -> Result<Vec<(&'a str, Table<'a>)>, HostsError> {
         let Some(hosts) = self.items.get("host") else {
             return Ok(Vec::new());
         };
         let as_tables = || {
-            self.wrong(
+            self.error(
                 "host",
-                "only tables with a header of their own are followed: write [host.\"https://mirror.example.com\"], and the host's keys below it",
+                "hosts must be tables with a header of their own: write [host.\"https://mirror.example.com\"], and the host's keys below it",
             )
         };
         let hosts = hosts.as_table().filter(|hosts| !hosts.is_dotted());
@@ -109,36 +109,36 @@ impl<'a> Table<'a> {
             let header = format!("[host.{:?}]", address::without_login(address));
             found.push((
                 address,
-                Table::of(self.file, Some(header), items, &OF_A_HOST)?,
+                Table::of(self.file, Some(header), items, &HOST_KEYS)?,
             ));
         }
         Ok(found)
     }
 
-    /// The address of the registry itself; an empty one counts as none.
+    /// The `server`; an empty one counts as unset.
     pub(super) fn server(&self) -> Result<Option<&'a str>, HostsError> {
         Ok(self.text("server")?.filter(|server| !server.is_empty()))
     }
 
-    /// The host at an address with the settings of this table. `key` is where the address stands,
-    /// unless it is in the table's header.
+    /// The host at an address, with this table's settings. `key` is the address's key, unless it is
+    /// in the header.
     pub(super) fn host(&self, address: &str, key: Option<&str>) -> Result<Host, HostsError> {
-        let overrides_path = self.truth("override_path")?.unwrap_or(false);
+        let overrides_path = self.boolean("override_path")?.unwrap_or(false);
         let (endpoint, path) = address::parse(address, overrides_path)
-            .map_err(|problem| self.wrong(key.unwrap_or_default(), problem))?;
+            .map_err(|problem| self.error(key.unwrap_or_default(), problem))?;
         let settings = self.settings()?;
         let sets_tls = self.get("ca").is_some()
             || self.get("skip_verify").is_some()
             || !settings.clients.is_empty();
-        let or_http = sets_tls
+        let http_fallback = sets_tls
             && endpoint.scheme() == Scheme::Http
-            && endpoint.written_port() != Some(Scheme::Http.port());
+            && endpoint.explicit_port() != Some(Scheme::Http.port());
         Ok(Host {
-            endpoint: match or_http {
-                true => endpoint.by(Scheme::Https),
+            endpoint: match http_fallback {
+                true => endpoint.with_scheme(Scheme::Https),
                 false => endpoint,
             },
-            or_http,
+            http_fallback,
             path,
             capabilities: self.capabilities()?,
             settings,
@@ -149,11 +149,11 @@ impl<'a> Table<'a> {
         Ok(Settings {
             authorities: self.authorities()?,
             clients: self.clients()?,
-            skip_verify: self.truth("skip_verify")?.unwrap_or(false),
+            skip_verify: self.boolean("skip_verify")?.unwrap_or(false),
             headers: self.headers()?,
             dial_timeout: match self.text("dial_timeout")? {
                 Some(text) if !text.is_empty() => {
-                    timeout(text).map_err(|problem| self.wrong("dial_timeout", problem))?
+                    timeout(text).map_err(|problem| self.error("dial_timeout", problem))?
                 }
                 _ => None,
             },
@@ -167,16 +167,16 @@ impl<'a> Table<'a> {
 
     fn text(&self, key: &str) -> Result<Option<&'a str>, HostsError> {
         match self.get(key).map(|item| item.as_str()) {
-            Some(None) => Err(self.wrong(key, "it is no text: write it in quotes")),
+            Some(None) => Err(self.error(key, "it must be a string: write it in quotes")),
             Some(text) => Ok(text),
             None => Ok(None),
         }
     }
 
-    fn truth(&self, key: &str) -> Result<Option<bool>, HostsError> {
+    fn boolean(&self, key: &str) -> Result<Option<bool>, HostsError> {
         match self.get(key).map(|item| item.as_bool()) {
-            Some(None) => Err(self.wrong(key, "write true or false, without quotes")),
-            Some(truth) => Ok(truth),
+            Some(None) => Err(self.error(key, "write true or false, without quotes")),
+            Some(boolean) => Ok(boolean),
             None => Ok(None),
         }
     }
@@ -185,13 +185,13 @@ impl<'a> Table<'a> {
         let Some(item) = self.get("capabilities") else {
             return Ok(Capabilities::ALL);
         };
-        let wrong = || {
-            self.wrong(
+        let error = || {
+            self.error(
                 "capabilities",
                 "write a list of \"pull\", \"resolve\", \"push\" and \"referrers\"",
             )
         };
-        let list = item.as_array().ok_or_else(wrong)?;
+        let list = item.as_array().ok_or_else(error)?;
         if list.is_empty() {
             return Ok(Capabilities::ALL);
         }
@@ -200,45 +200,45 @@ impl<'a> Table<'a> {
             resolve: false,
         };
         for value in list {
-            let name = value.as_str().ok_or_else(wrong)?;
+            let name = value.as_str().ok_or_else(error)?;
             match name.to_lowercase().as_str() {
                 "pull" => capabilities.pull = true,
                 "resolve" => capabilities.resolve = true,
                 "push" | "referrers" => {}
-                _ => return Err(wrong()),
+                _ => return Err(error()),
             }
         }
         Ok(capabilities)
     }
 
     fn authorities(&self) -> Result<Vec<PathBuf>, HostsError> {
-        let wrong = || self.wrong("ca", "write a path, or a list of paths");
+        let error = || self.error("ca", "write a path, or a list of paths");
         match self.get("ca").map(Item::as_value) {
             None => Ok(Vec::new()),
-            Some(Some(Value::String(path))) => Ok(vec![self.path(path.value()).ok_or_else(wrong)?]),
+            Some(Some(Value::String(path))) => Ok(vec![self.path(path.value()).ok_or_else(error)?]),
             Some(Some(Value::Array(paths))) => paths
                 .iter()
                 .map(|path| self.path(path.as_str()?))
                 .collect::<Option<_>>()
-                .ok_or_else(wrong),
-            Some(_) => Err(wrong()),
+                .ok_or_else(error),
+            Some(_) => Err(error()),
         }
     }
 
     fn clients(&self) -> Result<Vec<ClientPair>, HostsError> {
-        let wrong = || {
-            self.wrong(
+        let error = || {
+            self.error(
                 "client",
                 "write a path, a list of paths, or a list of pairs such as [[\"client.cert\", \"client.key\"]]",
             )
         };
-        let of_one = |path: &str| {
+        let single = |path: &str| {
             Some(ClientPair {
                 certificate: self.path(path)?,
                 key: None,
             })
         };
-        let of_two = |pair: &toml_edit::Array| {
+        let pair_of = |pair: &toml_edit::Array| {
             let [certificate, key] = pair.iter().collect::<Vec<_>>()[..] else {
                 return None;
             };
@@ -253,41 +253,41 @@ impl<'a> Table<'a> {
         };
         match self.get("client").map(Item::as_value) {
             None => Ok(Vec::new()),
-            Some(Some(Value::String(path))) => Ok(vec![of_one(path.value()).ok_or_else(wrong)?]),
+            Some(Some(Value::String(path))) => Ok(vec![single(path.value()).ok_or_else(error)?]),
             Some(Some(Value::Array(pairs))) => pairs
                 .iter()
                 .map(|pair| match pair {
-                    Value::String(path) => of_one(path.value()),
-                    Value::Array(pair) => of_two(pair),
+                    Value::String(path) => single(path.value()),
+                    Value::Array(pair) => pair_of(pair),
                     _ => None,
                 })
                 .collect::<Option<_>>()
-                .ok_or_else(wrong),
-            Some(_) => Err(wrong()),
+                .ok_or_else(error),
+            Some(_) => Err(error()),
         }
     }
 
-    /// A path as written, from the file's folder if it is a relative one; `None` if it is empty.
+    /// A path relative to the file's folder; `None` if empty.
     fn path(&self, text: &str) -> Option<PathBuf> {
         let folder = self.file.parent().unwrap_or(Path::new(""));
         (!text.is_empty()).then(|| folder.join(text))
     }
 
     fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, HostsError> {
-        let wrong = |problem: String| self.wrong("header", problem);
+        let error = |problem: String| self.error("header", problem);
         let Some(item) = self.get("header") else {
             return Ok(Vec::new());
         };
         let table = item.as_table_like().ok_or_else(|| {
-            wrong("write a table, with the headers' names as its keys".to_owned())
+            error("write a table, with the headers' names as its keys".to_owned())
         })?;
         let mut headers = Vec::new();
         for (key, item) in table.iter() {
             let name = HeaderName::from_bytes(key.as_bytes())
-                .map_err(|_| wrong(format!("{key:?} can't be a header's name")))?;
-            if OF_THE_CONNECTION.contains(&name) {
+                .map_err(|_| error(format!("{key:?} can't be a header's name")))?;
+            if CONNECTION_HEADERS.contains(&name) {
                 let problem = format!("`{name}` belongs to the connection: leave it out");
-                return Err(wrong(problem));
+                return Err(error(problem));
             }
             let texts: Option<Vec<&str>> = match item.as_value() {
                 Some(Value::String(text)) => Some(vec![text.value()]),
@@ -295,10 +295,12 @@ impl<'a> Table<'a> {
                 _ => None,
             };
             let texts = texts
-                .ok_or_else(|| wrong(format!("`{name}` is neither a text nor a list of texts")))?;
+                .ok_or_else(|| error(format!("`{name}` must be a string or a list of strings")))?;
             for text in texts {
                 let mut value = HeaderValue::from_str(text).map_err(|_| {
-                    wrong(format!("`{name}` has characters that no header may have"))
+                    error(format!(
+                        "`{name}` has characters that are not allowed in a header"
+                    ))
                 })?;
                 value.set_sensitive(true);
                 headers.push((name.clone(), value));
@@ -308,11 +310,13 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Reads a time to wait; `None` for nothing, which Go takes for no limit. The error says what to write.
+/// Parses a timeout; zero is `None`, no limit, as in Go. The error names the fix.
 fn timeout(text: &str) -> Result<Option<Duration>, String> {
     let nanoseconds = duration::parse(text)
         .filter(|_| !text.starts_with('-'))
         .and_then(|nanoseconds| u64::try_from(nanoseconds).ok())
-        .ok_or_else(|| format!("{text:?} is no duration: write one such as \"1s\" or \"500ms\""))?;
+        .ok_or_else(|| {
+            format!("{text:?} is not a duration: write one such as \"1s\" or \"500ms\"")
+        })?;
     Ok((nanoseconds > 0).then(|| Duration::from_nanos(nanoseconds)))
 }

@@ -16,7 +16,7 @@ fn refusal(text: &str) -> String {
 }
 
 #[test]
-fn folders_are_looked_for_in_containerds_order() {
+fn folders_are_searched_in_containerds_order() {
     let cases = [
         ("quay.io", vec!["quay.io", "_default"]),
         (
@@ -34,7 +34,7 @@ fn folders_are_looked_for_in_containerds_order() {
 }
 
 #[test]
-fn what_a_host_may_be_asked_for_depends_on_tag_or_digest() {
+fn capabilities_depend_on_tag_or_digest() {
     let cases = [
         (true, true, true, true),
         (true, false, false, true),
@@ -51,28 +51,28 @@ fn what_a_host_may_be_asked_for_depends_on_tag_or_digest() {
 }
 
 #[test]
-fn refusals_name_file_table_key_and_what_to_write() {
+fn errors_name_file_table_key_and_fix() {
     let known =
         "`capabilities`, `ca`, `client`, `skip_verify`, `header`, `override_path`, `dial_timeout`";
-    let headed = "only tables with a header of their own are followed: write [host.\"https://mirror.example.com\"], and the host's keys below it";
+    let headed = "hosts must be tables with a header of their own: write [host.\"https://mirror.example.com\"], and the host's keys below it";
     let pairs = "write a path, a list of paths, or a list of pairs such as [[\"client.cert\", \"client.key\"]]";
-    let host = "it names no host: write a DNS name or an IP address (IPv6 in brackets), and a port from 1 to 65535 if there is one, such as https://mirror.example.com:5000";
+    let host = "the host is invalid: write a DNS name or an IP address (IPv6 in brackets), and a port from 1 to 65535 if there is one, such as https://mirror.example.com:5000";
     let cases = [
         (
             "capabilites = [\"pull\"]",
-            format!("capabilites: there is no such key: write one of `server`, `host`, {known}"),
+            format!("capabilites: unknown key: write one of `server`, `host`, {known}"),
         ),
         (
             "Host = {}",
-            format!("Host: there is no such key: write one of `server`, `host`, {known}"),
+            format!("Host: unknown key: write one of `server`, `host`, {known}"),
         ),
         (
             "[host.\"https://a\"]\nserver = \"https://b\"",
-            format!("[host.\"https://a\"]: server: there is no such key: write one of {known}"),
+            format!("[host.\"https://a\"]: server: unknown key: write one of {known}"),
         ),
         (
             "[host.\"https://a\"]\n[host.\"https://a\".rewrite]\n\"^x\" = \"y\"",
-            format!("[host.\"https://a\"]: rewrite: there is no such key: write one of {known}"),
+            format!("[host.\"https://a\"]: rewrite: unknown key: write one of {known}"),
         ),
         ("host = 1", format!("host: {headed}")),
         ("[[host]]", format!("host: {headed}")),
@@ -88,7 +88,7 @@ fn refusals_name_file_table_key_and_what_to_write() {
         ("host.\"https://a\".ca = \"x\"", format!("host: {headed}")),
         (
             "server = 1",
-            "server: it is no text: write it in quotes".to_owned(),
+            "server: it must be a string: write it in quotes".to_owned(),
         ),
         (
             "[host.\"https://a\"]\nskip_verify = \"true\"",
@@ -108,7 +108,7 @@ fn refusals_name_file_table_key_and_what_to_write() {
         ),
         (
             "[host.\"https://a\"]\ndial_timeout = \"-1s\"",
-            "[host.\"https://a\"]: dial_timeout: \"-1s\" is no duration: write one such as \"1s\" or \"500ms\"".to_owned(),
+            "[host.\"https://a\"]: dial_timeout: \"-1s\" is not a duration: write one such as \"1s\" or \"500ms\"".to_owned(),
         ),
         (
             "server = \"ftp://a\"",
@@ -120,19 +120,19 @@ fn refusals_name_file_table_key_and_what_to_write() {
         ),
         (
             "server = \"https://bob:hunter2@a:5000/x\"",
-            "server: there is a login in the address, which is not used: write \"https://a:5000/x\", and keep the login in a pull secret".to_owned(),
+            "server: the address contains a login: write \"https://a:5000/x\", and keep the login in a pull secret".to_owned(),
         ),
         (
             "[host.\"bob:hunter2@a\"]",
-            "[host.\"a\"]: there is a login in the address, which is not used: write \"a\", and keep the login in a pull secret".to_owned(),
+            "[host.\"a\"]: the address contains a login: write \"a\", and keep the login in a pull secret".to_owned(),
         ),
         (
             "[host.\"https://a?x=y\"]",
-            "[host.\"https://a?x=y\"]: the path has the character '?': write letters, digits and -._~!$&'()*+,;=:@/ only".to_owned(),
+            "[host.\"https://a?x=y\"]: the path has the character '?': write only letters, digits and -._~!$&'()*+,;=:@/".to_owned(),
         ),
         (
             "[host.\"https://a/%2e\"]",
-            "[host.\"https://a/%2e\"]: the path has the character '%': write letters, digits and -._~!$&'()*+,;=:@/ only".to_owned(),
+            "[host.\"https://a/%2e\"]: the path has the character '%': write only letters, digits and -._~!$&'()*+,;=:@/".to_owned(),
         ),
         ("server = \"https://\"", format!("server: {host}")),
         ("server = \"https://a:0\"", format!("server: {host}")),
@@ -147,11 +147,11 @@ fn refusals_name_file_table_key_and_what_to_write() {
         ),
         (
             "[header]\nx-secret = \"hunter2\\n\"",
-            "header: `x-secret` has characters that no header may have".to_owned(),
+            "header: `x-secret` has characters that are not allowed in a header".to_owned(),
         ),
         (
             "[header]\nx = 1",
-            "header: `x` is neither a text nor a list of texts".to_owned(),
+            "header: `x` must be a string or a list of strings".to_owned(),
         ),
     ];
     for (text, expected) in cases {
@@ -164,7 +164,7 @@ fn refusals_name_file_table_key_and_what_to_write() {
 }
 
 #[test]
-fn what_is_no_toml_is_told_by_its_line_and_without_its_text() {
+fn invalid_toml_is_reported_by_line_without_its_text() {
     let told = refusal("server = \"https://a\"\n[header]\nauthorization = \"Basic aHVudGVyMg==\n");
     assert!(
         told.starts_with("/certs.d/quay.io/hosts.toml: line 3: it is not TOML: "),
@@ -174,7 +174,7 @@ fn what_is_no_toml_is_told_by_its_line_and_without_its_text() {
 }
 
 #[test]
-fn values_of_headers_show_nowhere() {
+fn header_values_are_never_shown() {
     let hosts = read("[header]\nauthorization = \"Basic aHVudGVyMg==\"").unwrap();
     assert!(!format!("{hosts:?}").contains("aHVudGVyMg"));
     let headers = &hosts[0].settings.headers;
@@ -182,7 +182,7 @@ fn values_of_headers_show_nowhere() {
 }
 
 #[test]
-fn a_host_that_is_named_twice_is_asked_once() {
+fn duplicate_host_is_queried_once() {
     let text = "[host.\"https://a\"]\n[host.\"https://b\"]\n[host.\"https://a\".header]\nx = \"y\"";
     let endpoints: Vec<_> = read(text)
         .unwrap()
@@ -193,7 +193,7 @@ fn a_host_that_is_named_twice_is_asked_once() {
 }
 
 #[test]
-fn an_empty_key_file_means_that_the_key_is_with_the_certificate() {
+fn empty_key_file_means_key_in_the_certificate_file() {
     let hosts = read("client = [[\"client.pem\", \"\"]]").unwrap();
     let pair = ClientPair {
         certificate: "/certs.d/quay.io/client.pem".into(),

@@ -1,4 +1,4 @@
-//! The documents that hold registry logins.
+//! Parses documents with registry credentials.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,18 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use super::members::{Members, Value};
 use super::{Format, Proof};
 
-/// What one entry of a document says.
+/// An entry of a document.
 #[derive(PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) username: String,
     pub(super) proof: Proof,
 }
 
-/// The entries of a document by their keys; each is read by itself, so that one that can't be
-/// does not take the others with it.
+/// The entries by key. An invalid entry does not affect the others.
 type Entries = BTreeMap<String, Result<Entry, &'static str>>;
 
-/// Reads a document. The error says what it should have been and holds none of it, since it may
-/// be a secret in the wrong place. `null` is a document without logins, as for the kubelet.
+/// Parses a document. The error contains none of it: it may be a secret in the wrong place. `null`
+/// is an empty document, as for the kubelet.
 pub(super) fn read(payload: &[u8], format: Format) -> Result<Entries, String> {
     let document: Value = serde_json::from_slice(payload).map_err(|error| {
         format!(
@@ -49,8 +48,7 @@ pub(super) fn read(payload: &[u8], format: Format) -> Result<Entries, String> {
     Ok(entries)
 }
 
-/// Headers for every registry are not sent here. But with such as are no texts, the kubelet reads
-/// nothing of the document.
+/// `HttpHeaders` are not sent, but the kubelet rejects a document with invalid ones.
 fn check_headers(document: &Members) -> Result<(), String> {
     let is_text = |value: &Value| matches!(value, Value::Text(_) | Value::Null);
     let are_good = document.named("HttpHeaders").all(|headers| match headers {
@@ -64,7 +62,7 @@ fn check_headers(document: &Members) -> Result<(), String> {
     }
 }
 
-/// Adds the entries of an object; of several under one key the last one stays.
+/// Adds the entries of an object; the last of equal keys wins.
 fn add(entries: &mut Entries, auths: Members, format: Format) {
     for (key, value) in auths {
         match read_entry(&value, format).transpose() {
@@ -74,14 +72,14 @@ fn add(entries: &mut Entries, auths: Members, format: Format) {
     }
 }
 
-/// What an entry says; `None` where it says nothing, and may.
+/// Parses an entry; `None` if it may be empty and is.
 fn read_entry(value: &Value, format: Format) -> Result<Option<Entry>, &'static str> {
     let fields = match value {
         Value::Object(fields) => fields,
         Value::Null => &Members::default(),
         _ => return Err("it is not an object with `username` and `password`, or `auth`"),
     };
-    // Of several under one name the last one counts, and `null` changes nothing.
+    // The last of equal names wins, and `null` is ignored.
     let text = |name| {
         fields.named(name).try_fold("", |text, value| match value {
             Value::Text(text) => Ok(text.as_str()),
@@ -89,7 +87,7 @@ fn read_entry(value: &Value, format: Format) -> Result<Option<Entry>, &'static s
             _ => Err("its `username`, `password` and `auth` must be strings"),
         })
     };
-    // Nothing needs the address; but with one that is no text, the kubelet does not read the entry.
+    // The kubelet rejects an entry with an invalid `email`.
     text("email").map_err(|_| "its `email` must be a string")?;
     let (username, password, auth) = (text("username")?, text("password")?, text("auth")?);
     let entry = match auth {
@@ -113,7 +111,7 @@ fn read_entry(value: &Value, format: Format) -> Result<Option<Entry>, &'static s
     }
 }
 
-/// Reads `base64(username:password)`, padded or not.
+/// Decodes `base64(username:password)`, padded or not.
 fn read_auth(auth: &str) -> Result<Entry, &'static str> {
     let padding = match auth.trim().ends_with('=') {
         true => DecodePaddingMode::RequireCanonical,

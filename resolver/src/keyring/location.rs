@@ -1,7 +1,6 @@
-//! Where a credential is for: the keys of a Docker configuration, read as Go's `net/url` reads
-//! them, and matched as the kubelet does it.
+//! Keys of a Docker configuration, parsed like Go's `net/url` and matched like the kubelet.
 //!
-//! Go's texts are bytes, and an encoded host or path may be no UTF-8: so are they here.
+//! Like Go strings they are bytes: decoded ones need not be UTF-8.
 
 use std::net::Ipv6Addr;
 
@@ -13,9 +12,7 @@ pub(crate) struct Location {
 }
 
 impl Location {
-    /// Reads a key as it is written: `[http[s]://]host[:port][/path]`. The version of Docker's
-    /// protocol at the head of many paths is dropped; only with a slash after it, since `/v1`
-    /// alone is a path like any other.
+    /// Parses a key: `[http[s]://]host[:port][/path]`. A leading `/v1/` or `/v2/` is dropped.
     pub(super) fn of_key(text: &str) -> Result<Location, &'static str> {
         let without_scheme = ["https://", "http://"]
             .iter()
@@ -31,17 +28,17 @@ impl Location {
         Ok(location)
     }
 
-    /// Reads `host[:port][/path]`. A login, a query and a fragment in it are dropped, and
-    /// percent-encoding is undone.
+    /// Parses `host[:port][/path]`. Userinfo, query and fragment are dropped, percent-encoding is
+    /// decoded.
     pub(crate) fn parse(text: &[u8]) -> Result<Location, &'static str> {
         let (rest, fragment) = split_before(text, b"#");
         if rest.iter().any(u8::is_ascii_control) {
             return Err(
-                "its key has control characters; write a host, such as `registry.example.com:5000`",
+                "its key has control characters: write a host such as `registry.example.com:5000`",
             );
         }
         percent_decode(fragment)
-            .ok_or("its key has a `%` behind its `#` that encodes nothing; leave both out")?;
+            .ok_or("its key has an invalid `%` escape after the `#`: remove both")?;
         let (rest, _) = split_before(rest, b"?");
         let (authority, path) = split_before(rest, b"/");
         let (login, host) = match authority.iter().rposition(|byte| *byte == b'@') {
@@ -49,20 +46,20 @@ impl Location {
             None => (&b""[..], authority),
         };
         Ok(Location {
-            host: read_host(host)
-                .filter(|_| is_login(login))
-                .ok_or("its key names no host; write one, such as `registry.example.com:5000`")?,
+            host: read_host(host).filter(|_| is_login(login)).ok_or(
+                "its key has an invalid host: write one such as `registry.example.com:5000`",
+            )?,
             path: percent_decode(path)
-                .ok_or("its key's path has a `%` that encodes nothing; write the path as it is")?,
+                .ok_or("its key's path has an invalid `%` escape: write the path unescaped")?,
         })
     }
 
-    /// Host and path in one, as the logins are kept and ordered by.
+    /// Host and path, the sort key of credentials.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         [self.host.as_slice(), &self.path].concat()
     }
 
-    /// Whether a credential kept here is for that target.
+    /// Whether a credential with this key matches the target.
     pub(crate) fn matches(&self, target: &Location) -> bool {
         let (host, port) = split_port(&self.host);
         let (target_host, target_port) = split_port(&target.host);
@@ -77,8 +74,7 @@ impl Location {
     }
 }
 
-/// Whether an image that is asked for as `host[:port]/repository`, or by a short name, is pulled
-/// from Docker Hub.
+/// Whether an image, `host[:port]/repository` or a short name, is on Docker Hub.
 pub(super) fn is_on_docker_hub(image: &str) -> bool {
     match image.split_once('/') {
         Some((host, _)) => {
@@ -89,20 +85,20 @@ pub(super) fn is_on_docker_hub(image: &str) -> bool {
     }
 }
 
-/// What stands before the first of these bytes, and the rest from it on.
+/// Splits before the first separator.
 fn split_before<'a>(text: &'a [u8], separator: &[u8; 1]) -> (&'a [u8], &'a [u8]) {
     let end = text.iter().position(|byte| *byte == separator[0]);
     text.split_at(end.unwrap_or(text.len()))
 }
 
-/// Whether this may stand before the `@`.
+/// Whether this is valid userinfo.
 fn is_login(text: &[u8]) -> bool {
     text.iter()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(byte))
         && percent_decode(text).is_some()
 }
 
-/// A host and its port, decoded; `None` where it is neither a name nor an address in brackets.
+/// Decodes a host and port; `None` if it is neither a name nor an address in brackets.
 fn read_host(text: &[u8]) -> Option<Vec<u8>> {
     let is_port = |text: &[u8]| match text.split_first() {
         None => true,
@@ -126,7 +122,7 @@ fn read_host(text: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// In a name only bytes beyond ASCII may be encoded, and the percent sign itself.
+/// In a name only non-ASCII bytes and `%` may be encoded.
 fn decode_name(text: &[u8]) -> Option<Vec<u8>> {
     let encodes = |escape: &[u8]| escape[0] >= b'8' || escape == b"25";
     let are_good = text.iter().enumerate().all(|(at, byte)| match byte {
@@ -136,7 +132,7 @@ fn decode_name(text: &[u8]) -> Option<Vec<u8>> {
     percent_decode(text).filter(|_| are_good)
 }
 
-/// An IPv6 address, and a zone behind `%25`, which may have what stands in names and spaces.
+/// An IPv6 address with an optional zone after `%25`.
 fn decode_address(text: &[u8]) -> Option<Vec<u8>> {
     let zone_at = text.windows(3).position(|three| three == b"%25");
     let (address, zone) = text.split_at(zone_at.unwrap_or(text.len()));
@@ -159,7 +155,7 @@ fn is_host_byte(byte: u8) -> bool {
     !byte.is_ascii() || byte.is_ascii_alphanumeric() || b"-_.~!$&'()*+,;=:[]<>\"".contains(&byte)
 }
 
-/// Undoes percent-encoding; `None` where a `%` has no two digits after it.
+/// Decodes percent-encoding; `None` if an escape is invalid.
 fn percent_decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -179,8 +175,7 @@ fn percent_decode(text: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// A host and its port as Go's `net.SplitHostPort` tells them. What it refuses is a host without
-/// a port, brackets and all.
+/// Splits like Go's `net.SplitHostPort`; on its errors, the whole text is the host.
 fn split_port(text: &[u8]) -> (&[u8], &[u8]) {
     let whole = (text, &b""[..]);
     let Some(colon) = text.iter().rposition(|byte| *byte == b':') else {
@@ -201,9 +196,8 @@ fn split_port(text: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Go's `filepath.Match` over what can stand in a host: `*` is any text, and brackets are a set of
-/// bytes. An IPv6 address without a port keeps its brackets, and so matches another host than it
-/// names.
+/// Go's `filepath.Match`: `*` is any text, brackets are a set of bytes. So an IPv6 address without
+/// a port, which keeps its brackets, matches another host.
 fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
     match glob.split_first() {
         None => text.is_empty(),
@@ -220,11 +214,10 @@ fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// From one byte to another, both counted.
+/// An inclusive range of bytes.
 type Range = std::ops::RangeInclusive<u8>;
 
-/// The ranges of a set whose opening bracket has been read, and what stands behind it; `None`
-/// where it does not end, or is none.
+/// The ranges of a set after its opening bracket, and the rest; `None` if it is invalid.
 fn read_set(mut glob: &[u8]) -> Option<(Vec<Range>, &[u8])> {
     let member = |glob: &mut &[u8]| {
         let (byte, rest) = glob.split_first()?;

@@ -1,14 +1,11 @@
-//! JSON as Go's `encoding/json` hands it to a struct: members in the order in which they are
-//! written, a name as often as it stands, in whatever case.
-//!
-//! A map of values would keep one of several, and forget which came last.
+//! JSON as Go's `encoding/json` decodes it into a struct: members in order, with duplicates, names
+//! without case.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// A value of a document that holds logins: of other kinds of value it is only known that they
-/// are there.
+/// A JSON value; only the kinds that matter here have content.
 pub(super) enum Value {
     /// `null`.
     Null,
@@ -16,7 +13,7 @@ pub(super) enum Value {
     Text(String),
     /// An object.
     Object(Members),
-    /// A number, a truth value or an array.
+    /// A number, a boolean or an array.
     Other,
 }
 
@@ -25,7 +22,7 @@ pub(super) enum Value {
 pub(super) struct Members(Vec<(String, Value)>);
 
 impl Members {
-    /// What is written under a name, each time, in order.
+    /// The values of a name, in order.
     pub(super) fn named(&self, name: &str) -> impl Iterator<Item = &Value> {
         self.0
             .iter()
@@ -33,14 +30,14 @@ impl Members {
             .map(|(_, value)| value)
     }
 
-    /// The same, taken out.
+    /// The same, by value.
     pub(super) fn into_named(self, name: &str) -> impl Iterator<Item = Value> {
         self.into_iter()
             .filter(move |(key, _)| is_same_name(key, name))
             .map(|(_, value)| value)
     }
 
-    /// All values, whatever their names.
+    /// All values.
     pub(super) fn values(&self) -> impl Iterator<Item = &Value> {
         self.0.iter().map(|(_, value)| value)
     }
@@ -55,7 +52,7 @@ impl IntoIterator for Members {
     }
 }
 
-/// Case is folded as Unicode does it, by which `ſ` is an `s`. The names are all in ASCII.
+/// Unicode case folding, by which `ſ` is an `s`; the names are ASCII.
 fn is_same_name(key: &str, name: &str) -> bool {
     let folded = |letter: char| match letter {
         'ſ' => 's',

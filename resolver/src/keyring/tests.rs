@@ -100,7 +100,7 @@ fn every_match_is_tried_the_greatest_key_first() {
 }
 
 #[test]
-fn the_old_hub_key_serves_only_where_nothing_else_matches() {
+fn docker_hub_key_serves_only_if_nothing_else_matches() {
     let old = "https://index.docker.io/v1/";
     assert_eq!(tried(&[old], "docker.io/library/redis"), [old]);
     assert_eq!(
@@ -186,7 +186,7 @@ fn a_login_is_read_from_its_fields_or_from_auth() {
 }
 
 #[test]
-fn of_members_with_one_name_the_last_counts_and_null_changes_nothing() {
+fn last_duplicate_member_wins_and_null_is_ignored() {
     let tried = |payload: &str| {
         let mut keyring = Keyring::new();
         let skipped = keyring
@@ -235,7 +235,7 @@ fn of_members_with_one_name_the_last_counts_and_null_changes_nothing() {
 }
 
 #[test]
-fn what_spoils_a_document_or_an_entry_for_the_kubelet_does_so_here() {
+fn documents_and_entries_are_invalid_as_for_the_kubelet() {
     let mut keyring = Keyring::new();
     let mut add = |payload: &str| {
         keyring
@@ -263,7 +263,7 @@ fn what_spoils_a_document_or_an_entry_for_the_kubelet_does_so_here() {
 }
 
 #[test]
-fn keys_that_are_hardly_any_are_read_as_in_go() {
+fn unusual_keys_are_parsed_as_in_go() {
     let cases = [
         // Go reads a key twice, and the second time its zone is no longer encoded.
         ("[fe80::1%25en0]:1", "[fe80::1%25en0]:1/a", false),
@@ -298,7 +298,7 @@ fn keys_that_are_hardly_any_are_read_as_in_go() {
 }
 
 #[test]
-fn an_entry_that_cannot_be_read_is_skipped_and_told() {
+fn invalid_entry_is_skipped_and_reported() {
     let mut keyring = Keyring::new();
     let payload = br#"{"auths":{
         "a.io":{"auth":"hunter2!"}, "b.io":{"auth":"aHVudGVyMg=="}, "c.io":{"username":7},
@@ -313,16 +313,16 @@ fn an_entry_that_cannot_be_read_is_skipped_and_told() {
             "the entry `a.io` of regcred is skipped: its `auth` is not base64; it should be base64(username:password)",
             "the entry `b.io` of regcred is skipped: its `auth` has no colon; it should be base64(username:password)",
             "the entry `c.io` of regcred is skipped: its `username`, `password` and `auth` must be strings",
-            "the entry `d e.io` of regcred is skipped: its key names no host; write one, such as `registry.example.com:5000`",
+            "the entry `d e.io` of regcred is skipped: its key has an invalid host: write one such as `registry.example.com:5000`",
             "the entry `e.io` of regcred is skipped: it is not an object with `username` and `password`, or `auth`",
-            "the entry `f.io/%zz` of regcred is skipped: its key's path has a `%` that encodes nothing; write the path as it is",
+            "the entry `f.io/%zz` of regcred is skipped: its key's path has an invalid `%` escape: write the path unescaped",
         ]
     );
     assert_eq!(keyring.lookup("good.io/a").len(), 1);
 }
 
 #[test]
-fn a_payload_of_another_kind_is_refused_and_not_shown() {
+fn invalid_payload_is_refused_without_quoting() {
     let cases = [
         (
             "hunter2",
@@ -348,7 +348,7 @@ fn a_payload_of_another_kind_is_refused_and_not_shown() {
 }
 
 #[test]
-fn passwords_do_not_show() {
+fn passwords_are_hidden() {
     let keyring = keyring(r#"{"quay.io":{"username":"u","password":"hunter2"}}"#);
     assert_eq!(
         format!("{keyring:?}"),
@@ -357,7 +357,7 @@ fn passwords_do_not_show() {
 }
 
 #[test]
-fn identity_tokens_are_read_from_a_users_own_file_and_from_no_secret() {
+fn identity_tokens_are_read_from_user_files_only() {
     let auth = BASE64_STANDARD.encode("00000000-0000-0000-0000-000000000000:");
     let payload = format!(
         r#"{{"auths":{{

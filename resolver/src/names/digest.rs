@@ -1,4 +1,4 @@
-//! Digests: what a manifest hashes to.
+//! Digests of content.
 
 use std::fmt;
 use std::str::FromStr;
@@ -40,12 +40,11 @@ impl Algorithm {
 }
 
 impl Digest {
-    /// Reads `algorithm:hex`.
+    /// Parses `algorithm:hex` by the rules of `github.com/opencontainers/go-digest`.
     ///
     /// # Errors
-    /// [`NameError::DigestAlgorithm`] where the algorithm is not sha256, sha384 or sha512, and
-    /// [`NameError::DigestHex`] where the rest is not lowercase hexadecimal of its exact length
-    /// (the rules of `github.com/opencontainers/go-digest`).
+    /// [`NameError::DigestAlgorithm`] for algorithms other than sha256, sha384 and sha512,
+    /// [`NameError::DigestHex`] for other than lowercase hexadecimal of the exact length.
     pub fn parse(text: &str) -> Result<Digest, NameError> {
         let (algorithm, hex) = match text.split_once(':') {
             Some(("sha256", hex)) => (Algorithm::Sha256, hex),
@@ -81,7 +80,7 @@ impl Digest {
         self.algorithm.name()
     }
 
-    /// Whether these bytes hash to this digest.
+    /// Whether these bytes have this digest.
     pub fn verify(&self, bytes: &[u8]) -> bool {
         Digest::compute(self.algorithm, bytes) == *self
     }
@@ -129,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_prints_as_it_was_written_and_verifies_what_it_was_made_of() {
+    fn digest_round_trips_and_verifies_its_content() {
         let abc = [
             (
                 "sha256",
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn hexadecimal_of_another_length_or_case_is_refused() {
+    fn digest_of_wrong_length_or_case_is_refused() {
         for text in [
             EMPTY.to_uppercase().replace("SHA", "sha"),
             EMPTY[..70].to_owned(),

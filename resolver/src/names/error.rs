@@ -1,34 +1,34 @@
-//! What is wrong with a name, and what to write instead.
+//! Errors of names.
 
-/// Why a text is not an image reference, a registry prefix or a digest.
+/// Why an image reference, registry prefix or digest is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing was written.
+    /// The reference is empty.
     #[error("an image name is missing: write one, for example `redis:7`")]
     EmptyReference,
-    /// A scheme stands before the name.
+    /// It has a scheme.
     #[error("`{text}` has a scheme: write `{without}`{}", plain_hint(.text, .without))]
     Scheme {
-        /// What was written.
+        /// The text.
         text: String,
-        /// The same without its scheme.
+        /// The text without the scheme.
         without: String,
     },
-    /// There are spaces, tabs or line ends in it.
+    /// It has white space.
     #[error("`{}` has spaces {}", .text.escape_debug(), where_spaces_are(.text))]
     Spaces {
-        /// What was written.
+        /// The text.
         text: String,
     },
     /// The repository has uppercase letters.
     #[error("`{name}` has uppercase letters, which only a tag may have: write `{lowercase}`")]
     Uppercase {
-        /// The part with uppercase letters, as written.
+        /// The part with uppercase letters.
         name: String,
         /// The same in lowercase.
         lowercase: String,
     },
-    /// The name is 64 hexadecimal digits, which would be confused with an image's id.
+    /// It is 64 hexadecimal digits, the form of an image id.
     #[error(
         "`{name}` is read as an image id, not as a name: for a digest write `NAME@sha256:{name}`"
     )]
@@ -36,7 +36,7 @@ pub enum NameError {
         /// The name as written.
         name: String,
     },
-    /// What stands before the first slash must be a host, and is none.
+    /// The first element is not a host.
     #[error(
         "`{host}` is not a registry host: write a DNS name without underscores, or an IPv6 address in brackets, and a port if there is one, for example `registry.example.com:5000`"
     )]
@@ -44,7 +44,7 @@ pub enum NameError {
         /// The first element of the name.
         host: String,
     },
-    /// The repository's path does not follow the grammar.
+    /// The repository's path is invalid.
     #[error(
         "{} a repository name: write lowercase letters and digits, with single `.`, `_` or `-` between them and `/` between the parts, for example `team/app`",
         is_not(.path)
@@ -59,7 +59,7 @@ pub enum NameError {
         /// Its length, the host not counted.
         length: usize,
     },
-    /// The tag does not follow the grammar.
+    /// The tag is invalid.
     #[error(
         "{} a tag: write at most 128 letters, digits, `_`, `.` and `-`, the first a letter, a digit or `_`",
         is_not(.tag)
@@ -68,15 +68,15 @@ pub enum NameError {
         /// The tag as written.
         tag: String,
     },
-    /// The digest's algorithm is not one that registries use.
+    /// The digest's algorithm is unknown.
     #[error(
-        "`{digest}` names no known digest algorithm: write `sha256:` and 64 hexadecimal digits"
+        "`{digest}` has an unknown digest algorithm: write `sha256:` and 64 hexadecimal digits"
     )]
     DigestAlgorithm {
         /// The digest as written.
         digest: String,
     },
-    /// The digest's algorithm is known, what follows it is not lowercase hexadecimal of its length.
+    /// The digest's hexadecimal part is invalid.
     #[error(
         "`{digest}` is not a digest: {algorithm}: is followed by {length} lowercase hexadecimal digits"
     )]
@@ -85,10 +85,10 @@ pub enum NameError {
         digest: String,
         /// Its algorithm.
         algorithm: &'static str,
-        /// How many digits the algorithm gives.
+        /// The number of digits of the algorithm.
         length: usize,
     },
-    /// No registry prefix was written.
+    /// The registry prefix is empty.
     #[error(
         "the registry prefix is empty: write a host and path such as `registry.example.com/team`, or a Docker Hub namespace such as `dockercoins`"
     )]
@@ -115,24 +115,24 @@ pub enum NameError {
     },
 }
 
-/// A part that is wrong, or isn't there although a sign before it announces it.
+/// The subject of the message: the part, or that it is empty.
 fn is_not(part: &str) -> String {
     match part {
-        "" => "nothing stands in the place of".to_owned(),
+        "" => "an empty string is not".to_owned(),
         part => format!("`{part}` is not"),
     }
 }
 
-/// Around a name they are a slip; within it no one knows what was meant.
+/// White space around a name can be removed; the fix for one within is unknown.
 fn where_spaces_are(text: &str) -> String {
     let trimmed = text.trim();
     match trimmed.contains(char::is_whitespace) {
-        true => "in it, which no image's name has".to_owned(),
+        true => "in it: an image name has none".to_owned(),
         false => format!("around it: write `{trimmed}`"),
     }
 }
 
-/// People who write `http://` want plain HTTP: say where that is said.
+/// The hint for `http://`: plain HTTP is set by an endpoint.
 fn plain_hint(text: &str, without: &str) -> String {
     if !text.starts_with("http://") {
         return String::new();
@@ -142,7 +142,7 @@ fn plain_hint(text: &str, without: &str) -> String {
 }
 
 impl NameError {
-    /// The stable word for every one of these, for conditions, events and metrics.
+    /// The stable reason, for conditions, events and metrics.
     pub fn reason(&self) -> &'static str {
         "InvalidReference"
     }

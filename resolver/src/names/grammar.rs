@@ -1,4 +1,4 @@
-//! The grammar's smallest parts, each a question about a piece of text.
+//! The terminals of the grammar.
 
 /// `[a-z0-9]+` words joined by one `.`, one or two `_`, or any number of `-`.
 pub(super) fn is_path_component(text: &str) -> bool {
@@ -22,8 +22,8 @@ pub(super) fn is_path(text: &str) -> bool {
     text.split('/').all(is_path_component)
 }
 
-/// A DNS name or an IPv6 address in brackets, and a port if there is one. That the address is
-/// one, and the port in range, is not the grammar's to say.
+/// A DNS name or an IPv6 address in brackets, with an optional port. The grammar checks neither the
+/// address nor the port's range.
 pub(crate) fn is_host(text: &str) -> bool {
     let (name, port) = split_port(text);
     let port_is_number = port.is_none_or(is_port);
@@ -39,7 +39,7 @@ pub(crate) fn is_host(text: &str) -> bool {
     port_is_number && name_is_host
 }
 
-/// Splits `host:port`; the colons of a bracketed address are not a port's.
+/// Splits `host:port`, with bracketed IPv6.
 pub(crate) fn split_port(text: &str) -> (&str, Option<&str>) {
     match text.rfind(':') {
         Some(colon) if !text[colon..].contains(']') => (&text[..colon], Some(&text[colon + 1..])),
@@ -70,7 +70,7 @@ pub(super) fn is_tag(text: &str) -> bool {
             .all(|byte| is_word(byte) || byte == b'.' || byte == b'-')
 }
 
-/// Whether the first element of a name is a host rather than the start of a Docker Hub path.
+/// Whether the first element is a host rather than a Docker Hub path.
 pub(super) fn looks_like_host(first: &str) -> bool {
     first == "localhost"
         || first.contains(['.', ':'])

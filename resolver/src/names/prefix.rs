@@ -1,4 +1,4 @@
-//! Registry prefixes: what stands before the names of several images.
+//! Registry prefixes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,9 +7,9 @@ use super::grammar::{is_host, is_tag, looks_like_host};
 use super::reference::{DOCKER_INDEX, refuse_scheme_and_spaces};
 use super::{DOCKER_HUB, NameError, Reference};
 
-/// A registry prefix as people write it: `host[:port][/path]`, or a Docker Hub namespace.
+/// A registry prefix: `host[:port][/path]`, or a Docker Hub namespace.
 ///
-/// `docker.io/dockercoins`, `dockercoins` and `dockercoins/` are the same prefix.
+/// `docker.io/dockercoins`, `dockercoins` and `dockercoins/` are equal.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Prefix {
     host: String,
@@ -17,11 +17,10 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// Reads a prefix and normalises its host as [`Reference::parse`] does.
+    /// Parses a prefix and normalises its host like [`Reference::parse`].
     ///
     /// # Errors
-    /// A [`NameError`] that says what to write instead: for an empty text, spaces, a scheme, a
-    /// tag, a digest, uppercase letters, or what is no host or path at all.
+    /// A [`NameError`] that names the fix.
     pub fn parse(text: &str) -> Result<Prefix, NameError> {
         let trimmed = text.strip_suffix('/').unwrap_or(text);
         if trimmed.trim().is_empty() {
@@ -38,12 +37,12 @@ impl Prefix {
             Some((DOCKER_INDEX, path)) => (DOCKER_HUB, Some(path)),
             Some((first, path)) if looks_like_host(first) => (first, Some(path)),
             None if trimmed == DOCKER_INDEX => (DOCKER_HUB, None),
-            // A lone word with a capital would be a host by the grammar; whoever writes one
-            // means a namespace.
+            // A single word with a capital letter is a host by the grammar, but is meant as a
+            // namespace.
             None if trimmed == "localhost" || trimmed.contains(['.', ':']) => (trimmed, None),
             _ => (DOCKER_HUB, Some(trimmed)),
         };
-        // After the last slash a colon starts a tag; in a lone host it starts the port.
+        // After the last slash a colon starts a tag; in a host alone, a port.
         let last_slash = trimmed.rfind('/').map_or(0, |slash| slash + 1);
         if let Some((without, after)) = trimmed.rsplit_once(':')
             && without.len() >= last_slash
@@ -59,8 +58,7 @@ impl Prefix {
             });
         }
         if let Some(path) = path {
-            // On Docker Hub a lone name would be taken for an official image; here it is a
-            // namespace, and the same rules hold for it.
+            // Not `library/`: on Docker Hub a single name is a namespace here.
             Reference::check_path(path)?;
         }
         Ok(Prefix {
@@ -74,11 +72,10 @@ impl Prefix {
         &self.host
     }
 
-    /// The image of this name and tag below the prefix.
+    /// The image of this name and tag.
     ///
     /// # Errors
-    /// A [`NameError`] where name or tag does not follow the grammar, or the whole path is longer
-    /// than 255 characters.
+    /// A [`NameError`] if name, tag or the length of the path is invalid.
     pub fn image(&self, name: &str, tag: &str) -> Result<Reference, NameError> {
         let path = match &self.path {
             Some(path) => format!("{path}/{name}"),

@@ -6,16 +6,16 @@ use std::str::FromStr;
 use super::grammar::{is_host, is_path, is_tag, looks_like_host};
 use super::{DOCKER_HUB, Digest, NameError};
 
-/// The older name of Docker Hub, which becomes [`DOCKER_HUB`].
+/// The older host of Docker Hub.
 pub(super) const DOCKER_INDEX: &str = "index.docker.io";
 
-/// The namespace of Docker Hub's official images, which people leave out.
+/// The default namespace of Docker Hub.
 const OFFICIAL: &str = "library/";
 
-/// The most characters of a repository's path; the host is not counted.
+/// The longest repository path, without the host.
 const PATH_MAX: usize = 255;
 
-/// An image's name in its normalised form: a host, a path, and a tag or a digest or both or none.
+/// A normalised image reference: host, path, and optional tag and digest.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reference {
     host: String,
@@ -25,12 +25,11 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Reads a reference as people write it and normalises it: what names no host is on Docker
-    /// Hub, and a single name there is in `library/`. The text is taken as it is, never trimmed;
-    /// no tag is added ([`Reference::or_latest`] does that).
+    /// Parses and normalises a reference: the default host is Docker Hub, its default namespace
+    /// `library/`. White space is not trimmed, and no tag is added (see [`Reference::or_latest`]).
     ///
     /// # Errors
-    /// A [`NameError`] that says which part is wrong and what to write.
+    /// A [`NameError`] that names the part and the fix.
     pub fn parse(text: &str) -> Result<Reference, NameError> {
         if text.is_empty() {
             return Err(NameError::EmptyReference);
@@ -62,7 +61,7 @@ impl Reference {
         Reference::from_parts(host, path, tag, digest)
     }
 
-    /// Puts a reference together from a host that is known to be one, and the rest as written.
+    /// Creates a reference from a valid host and unchecked other parts.
     pub(super) fn from_parts(
         host: &str,
         path: &str,
@@ -118,7 +117,7 @@ impl Reference {
         }
     }
 
-    /// The same reference with the tag `latest`, where it has neither tag nor digest.
+    /// Adds the tag `latest` if there is neither tag nor digest.
     #[must_use]
     pub fn or_latest(mut self) -> Reference {
         if self.tag.is_none() && self.digest.is_none() {
@@ -127,9 +126,8 @@ impl Reference {
         self
     }
 
-    /// The registry's host as it stands in the name, with its port: `docker.io`,
-    /// `registry.example.com:5000`, `[2001:db8::1]:5000`. Where it is asked is
-    /// [`Endpoint::of`](crate::Endpoint::of).
+    /// The registry's host and port: `docker.io`, `registry.example.com:5000`,
+    /// `[2001:db8::1]:5000`. Its address is [`Endpoint::of`](crate::Endpoint::of).
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -149,7 +147,7 @@ impl Reference {
         self.digest.as_ref()
     }
 
-    /// The same reference pinned to this digest; its tag stays.
+    /// The reference with this digest; its tag stays.
     #[must_use]
     pub fn with_digest(&self, digest: &Digest) -> Reference {
         Reference {
@@ -158,7 +156,7 @@ impl Reference {
         }
     }
 
-    /// The same reference without its digest; its tag stays.
+    /// The reference without its digest; its tag stays.
     #[must_use]
     pub fn without_digest(&self) -> Reference {
         Reference {
@@ -167,7 +165,7 @@ impl Reference {
         }
     }
 
-    /// The short form that people know: `redis:7` for `docker.io/library/redis:7`.
+    /// The familiar form: `redis:7` for `docker.io/library/redis:7`.
     pub fn familiar(&self) -> String {
         let mut short = self.to_string();
         if self.host == DOCKER_HUB {
@@ -184,7 +182,7 @@ impl Reference {
     }
 }
 
-/// The two slips that deserve words of their own, since the grammar's would not help.
+/// Rejects common mistakes with an error of their own.
 pub(super) fn refuse_scheme_and_spaces(text: &str) -> Result<(), NameError> {
     if text.contains(char::is_whitespace) {
         return Err(NameError::Spaces {

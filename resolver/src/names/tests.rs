@@ -81,7 +81,7 @@ fn parts_and_short_form_are_given() {
 }
 
 #[test]
-fn what_breaks_the_grammar_is_refused_with_its_reason() {
+fn invalid_names_are_refused_with_a_reason() {
     let host = |host: &str| NameError::Host {
         host: host.to_owned(),
     };
@@ -246,7 +246,7 @@ fn images_stand_below_their_prefix() {
 }
 
 #[test]
-fn prefixes_that_cannot_be_are_refused_with_what_to_write() {
+fn invalid_prefixes_are_refused_with_a_fix() {
     let cases = [
         (
             "",
@@ -266,7 +266,7 @@ fn prefixes_that_cannot_be_are_refused_with_what_to_write() {
         ),
         (
             "my team",
-            "`my team` has spaces in it, which no image's name has",
+            "`my team` has spaces in it: an image name has none",
         ),
         (
             "quay.io/team\n",
@@ -306,7 +306,7 @@ fn prefixes_that_cannot_be_are_refused_with_what_to_write() {
         ),
         (
             "quay.io//",
-            "nothing stands in the place of a repository name: write lowercase letters and digits, with single `.`, `_` or `-` between them and `/` between the parts, for example `team/app`",
+            "an empty string is not a repository name: write lowercase letters and digits, with single `.`, `_` or `-` between them and `/` between the parts, for example `team/app`",
         ),
     ];
     for (written, expected) in cases {

@@ -1,10 +1,7 @@
-//! Which plugins there are: the kubelet's `CredentialProviderConfig`, read and held to the
-//! kubelet's own rules.
+//! Parses the kubelet's `CredentialProviderConfig` by its own rules.
 //!
-//! Every fault is told, not the first alone, by file and field, and never with the value of an
-//! argument or a variable. Refused beyond what the kubelet refuses: `tokenAttributes`, since a
-//! service account's token is not to be had here, and a second document in a file, which the
-//! kubelet drops without a word.
+//! All faults are reported with file and field, without values of arguments or variables. Beyond
+//! the kubelet's rules, `tokenAttributes` and a second document in a file are rejected.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,28 +14,28 @@ use serde_saphyr::Error as YamlError;
 use crate::duration;
 use crate::keyring::Location;
 
-/// The versions of the configuration; they differ in nothing that is read here.
+/// The versions of the configuration, equal in all that is read here.
 const CONFIG_VERSIONS: [&str; 3] = [
     "kubelet.config.k8s.io/v1",
     "kubelet.config.k8s.io/v1beta1",
     "kubelet.config.k8s.io/v1alpha1",
 ];
 
-/// The versions that plugins are spoken to in.
+/// The versions of the plugins' protocol.
 const PLUGIN_VERSIONS: [&str; 3] = [
     "credentialprovider.kubelet.k8s.io/v1",
     "credentialprovider.kubelet.k8s.io/v1beta1",
     "credentialprovider.kubelet.k8s.io/v1alpha1",
 ];
 
-/// One thing that keeps the plugins from being used.
+/// One fault of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The file or folder it was found in.
+    /// The file or folder.
     pub path: PathBuf,
-    /// The field, such as `providers[0].name`; empty where it is about the whole.
+    /// The field, such as `providers[0].name`; empty for the whole file.
     pub field: String,
-    /// What is wrong, and what to write or do instead.
+    /// The fault and the fix.
     pub problem: String,
 }
 
@@ -62,22 +59,22 @@ impl fmt::Display for Fault {
     }
 }
 
-/// One plugin, and when and how it is asked.
+/// The configuration of a plugin.
 pub(super) struct Provider {
-    /// Where it is configured: the file, and the field of its name.
+    /// The file, and the field of its name.
     pub(super) file: PathBuf,
     pub(super) name_field: String,
     pub(super) name: String,
     pub(super) match_images: Vec<Location>,
     pub(super) default_cache_duration: Duration,
-    /// The `apiVersion` of what it is asked, and answers.
+    /// The `apiVersion` of its requests and responses.
     pub(super) version: &'static str,
     pub(super) args: Vec<String>,
     pub(super) env: BTreeMap<String, String>,
 }
 
 impl Provider {
-    /// Whether it is asked for an image, which is named `host/repository`.
+    /// Whether it matches an image, `host/repository`.
     pub(super) fn serves(&self, image: &Location) -> bool {
         self.match_images
             .iter()
@@ -85,8 +82,8 @@ impl Provider {
     }
 }
 
-/// Reads files by their path and text; their plugins are one list in that order. `at` is where
-/// they were found, for what none of them says.
+/// Parses files by path and text into one list. `at` is their folder or file, for faults of the
+/// whole.
 pub(super) fn read(at: &Path, files: &[(PathBuf, String)]) -> Result<Vec<Provider>, Vec<Fault>> {
     let mut providers: Vec<Provider> = Vec::new();
     let mut faults = Vec::new();
@@ -104,7 +101,7 @@ pub(super) fn read(at: &Path, files: &[(PathBuf, String)]) -> Result<Vec<Provide
             match providers.iter().find(|other| other.name == provider.name) {
                 Some(other) => {
                     let problem = format!(
-                        "`{}` is there already, as {} of {}; a plugin stands in one place only",
+                        "`{}` is a duplicate of {} in {}",
                         provider.name,
                         other.name_field,
                         other.file.display()
@@ -124,7 +121,7 @@ pub(super) fn read(at: &Path, files: &[(PathBuf, String)]) -> Result<Vec<Provide
     }
 }
 
-/// Reads one file, and keeps what is wrong with it.
+/// Parses one file and collects its faults.
 struct Reader<'a> {
     file: &'a Path,
     faults: &'a mut Vec<Fault>,
@@ -135,7 +132,7 @@ impl Reader<'_> {
         self.faults.push(Fault::new(self.file, field, problem));
     }
 
-    /// The providers of a document as they are written.
+    /// The unparsed providers of a document.
     fn document(&mut self, text: &str) -> Vec<Value> {
         let value = match parse(text) {
             Ok(value) => value,
@@ -157,8 +154,7 @@ impl Reader<'_> {
         self.list("", &mut fields, "providers")
     }
 
-    /// `None` where it has no name to know it by; what else is wrong with it is told, and the
-    /// provider then never used.
+    /// `None` without a name; a provider with other faults is parsed, but never used.
     fn provider(&mut self, at: &str, value: Value) -> Option<Provider> {
         let known = [
             "name",
@@ -191,7 +187,7 @@ impl Reader<'_> {
         {
             self.fault(
                 &format!("{at}.tokenAttributes"),
-                "tokens of service accounts are not supported here; remove it, and let the plugin log in as the operator, or keep the login in a pull secret",
+                "service account tokens are not supported: remove it, and let the plugin log in as the operator, or use a pull secret",
             );
         }
         (!name.is_empty()).then(|| Provider {
@@ -220,7 +216,7 @@ impl Reader<'_> {
                 Ok(pattern) => patterns.push(pattern),
                 Err(_) => self.fault(
                     &field,
-                    format!("{text:?} is no image; write a host, in which `*` is any text of a label, with its port and a path if need be"),
+                    format!("{text:?} is not an image pattern: write `host[:port][/path]`, with `*` for any part of a host label"),
                 ),
             }
         }
@@ -231,20 +227,20 @@ impl Reader<'_> {
         let field = format!("{at}.defaultCacheDuration");
         let problem = match fields.get("defaultCacheDuration") {
             None | Some(Value::Null) => {
-                "it is required; write how long a login is kept where the plugin does not say, such as `12h`, or `0s` for not at all"
+                "it is required: write the default cache duration, such as `12h`, or `0s` for no caching"
             }
             Some(Value::String(text)) => match duration::parse(text).map(u64::try_from) {
                 Some(Ok(nanos)) => return Duration::from_nanos(nanos),
-                Some(Err(_)) => "it is below zero; write `0s` to keep nothing",
-                None => "it is no duration; write it with its unit, such as `12h` or `1h30m`",
+                Some(Err(_)) => "it is negative: write `0s` for no caching",
+                None => "it is not a duration: write it with its unit, such as `12h` or `1h30m`",
             },
-            Some(_) => "it must be text; write it with its unit, such as `12h` or `1h30m`",
+            Some(_) => "it must be a string: write it with its unit, such as `12h` or `1h30m`",
         };
         self.fault(&field, problem);
         Duration::ZERO
     }
 
-    /// The later of two variables by one name counts, as it does for the kubelet.
+    /// The later of equal names wins, as in the kubelet.
     fn env(&mut self, at: &str, fields: &mut Map<String, Value>) -> BTreeMap<String, String> {
         let mut env = BTreeMap::new();
         for (index, value) in self.list(at, fields, "env").into_iter().enumerate() {
@@ -258,8 +254,7 @@ impl Reader<'_> {
         env
     }
 
-    /// The fields of an object; those that are not known are told, as the kubelet does. Nothing
-    /// written is an object without fields.
+    /// The fields of an object; unknown ones are faults, `null` is empty.
     fn fields(&mut self, at: &str, value: Value, known: &[&str]) -> Option<Map<String, Value>> {
         let fields = match value {
             Value::Object(fields) => fields,
@@ -270,16 +265,13 @@ impl Reader<'_> {
             }
         };
         for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-            let problem = format!(
-                "there is no such field; those there are: {}",
-                known.join(", ")
-            );
+            let problem = format!("unknown field; the known ones are: {}", known.join(", "));
             self.fault(&join(at, &format!("{name:?}")), problem);
         }
         Some(fields)
     }
 
-    /// A text that may be left out, and is then empty.
+    /// An optional string, empty by default.
     fn text(&mut self, at: &str, fields: &mut Map<String, Value>, name: &str) -> String {
         match fields.remove(name) {
             Some(value) => self.read_text(&join(at, name), value),
@@ -291,7 +283,7 @@ impl Reader<'_> {
         match value {
             Value::String(text) => return text,
             Value::Null => {}
-            _ => self.fault(field, "it must be text; put it in quotes"),
+            _ => self.fault(field, "it must be a string: write it in quotes"),
         }
         String::new()
     }
@@ -305,7 +297,7 @@ impl Reader<'_> {
         Vec::new()
     }
 
-    /// A list of texts, each with the name of its field.
+    /// A list of strings with their fields.
     fn texts(
         &mut self,
         at: &str,
@@ -324,8 +316,7 @@ impl Reader<'_> {
     }
 }
 
-/// Reads one document of YAML, of which JSON is a part. What does not parse is not shown: it may
-/// hold the value of a variable.
+/// Parses one YAML or JSON document. Errors do not quote it: it may contain values of variables.
 fn parse(text: &str) -> Result<Value, String> {
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
@@ -335,24 +326,24 @@ fn parse(text: &str) -> Result<Value, String> {
         };
         match error.without_snippet() {
             YamlError::MultipleDocuments { .. } => format!(
-                "it has more than one document{place}; write one to a file, and give the folder of the files"
+                "it has more than one document{place}: write one document per file, and name their folder"
             ),
             YamlError::DuplicateMappingKey { .. } => {
-                format!("it has a field twice{place}; remove one of them")
+                format!("it has a duplicate field{place}: remove one")
             }
             _ => format!("it is neither YAML nor JSON{place}"),
         }
     })
 }
 
-/// What is wrong with a plugin's name, which is a program's in the folder of plugins.
+/// The fault of a plugin's name, which is a program in the plugin folder.
 fn name_problem(name: &str) -> Option<String> {
     let problem = match name {
-        "" => "it is required; write the name of the plugin's program".to_owned(),
-        "." | ".." => format!("`{name}` is no program's name"),
+        "" => "it is required: write the name of the plugin's program".to_owned(),
+        "." | ".." => format!("`{name}` is not a program's name"),
         _ if name.contains(['/', ' ', '\0']) => {
             format!(
-                "{name:?} has a slash or a space in it; write the name of a program in the folder of plugins"
+                "{name:?} has a slash or a space: write the name of a program in the plugin folder"
             )
         }
         _ => return None,

@@ -1,12 +1,11 @@
-//! One plugin at work: what it answered is kept, and it is not run twice for the same.
+//! Runs one plugin, and caches its answers.
 //!
-//! Those who ask for one image at once share a run, as in the kubelet: only the answer tells
-//! whether it serves other images too, so that the first of each are run beside each other. Here
-//! they are so few at a time, and the answer of one is seen by those that wait for their turn.
+//! Concurrent requests for one image share a run, as in the kubelet. Other images run beside it
+//! within a limit, and use its answer if that covers them.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -14,22 +13,22 @@ use futures::future::{BoxFuture, Shared, WeakShared};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::answer;
+use super::cache::{self, Key, LoginCache, Logins};
 use super::config;
-use super::kept::{self, Kept, Key, Logins};
+use super::response;
 use super::run::{self, Program};
+use crate::lock::lock;
 
-/// The most runs of one plugin at the same time: a plugin takes memory, and hundreds of images
-/// may be asked for at once.
+/// The most concurrent runs of one plugin.
 const RUNS_MAX: usize = 8;
 
-/// What came of a run: logins, or why there are none.
-pub(super) type Outcome = Result<Logins, String>;
+/// The credentials of a run, or its fault.
+pub(super) type LoginsResult = Result<Logins, String>;
 
-/// A run that is under way. It ends with the last of those who wait for it.
-type Run = BoxFuture<'static, Outcome>;
+/// A running plugin; it is killed when nobody waits for it.
+type Run = BoxFuture<'static, LoginsResult>;
 
-/// A plugin, its program, and what is known of its answers.
+/// A plugin with its cache.
 pub(super) struct Provider {
     pub(super) config: config::Provider,
     program: PathBuf,
@@ -39,9 +38,9 @@ pub(super) struct Provider {
 
 #[derive(Default)]
 struct State {
-    kept: Kept,
+    cache: LoginCache,
     /// By image.
-    under_way: HashMap<String, WeakShared<Run>>,
+    running: HashMap<String, WeakShared<Run>>,
 }
 
 impl Provider {
@@ -54,44 +53,44 @@ impl Provider {
         }
     }
 
-    /// The logins that the plugin has for an image. A run that this needs has `deadline`.
-    pub(super) async fn logins(self: &Arc<Self>, image: &str, deadline: Duration) -> Outcome {
+    /// The credentials for an image; a run may take until `deadline`.
+    pub(super) async fn logins(self: &Arc<Self>, image: &str, deadline: Duration) -> LoginsResult {
         let run = {
-            let mut state = self.state();
-            if let Some(logins) = state.kept.get(image, Instant::now()) {
+            let mut state = lock(&self.state);
+            if let Some(logins) = state.cache.get(image, Instant::now()) {
                 return Ok(logins);
             }
-            self.run_under_way(&mut state, image, deadline)
+            self.shared_run(&mut state, image, deadline)
         };
         run.await
     }
 
-    /// The run for an image; it is begun where there is none.
-    fn run_under_way(
+    /// The run for an image, started if there is none.
+    fn shared_run(
         self: &Arc<Self>,
         state: &mut State,
         image: &str,
         deadline: Duration,
     ) -> Shared<Run> {
         state
-            .under_way
+            .running
             .retain(|_, run| run.upgrade().is_some_and(|run| run.peek().is_none()));
-        if let Some(run) = state.under_way.get(image).and_then(WeakShared::upgrade) {
+        if let Some(run) = state.running.get(image).and_then(WeakShared::upgrade) {
             return run;
         }
         let (provider, owned) = (Arc::clone(self), image.to_owned());
         let run = async move { provider.ask(&owned, deadline).await };
         let run = run.boxed().shared();
         if let Some(weak) = run.downgrade() {
-            state.under_way.insert(image.to_owned(), weak);
+            state.running.insert(image.to_owned(), weak);
         }
         run
     }
 
-    async fn ask(&self, image: &str, deadline: Duration) -> Outcome {
-        // It is never closed, so there is always a turn.
-        let _turn = self.runs.acquire().await;
-        if let Some(logins) = self.state().kept.get(image, Instant::now()) {
+    async fn ask(&self, image: &str, deadline: Duration) -> LoginsResult {
+        // The semaphore is never closed.
+        let _permit = self.runs.acquire().await;
+        if let Some(logins) = lock(&self.state).cache.get(image, Instant::now()) {
             return Ok(logins);
         }
         let program = Program {
@@ -99,21 +98,19 @@ impl Provider {
             args: &self.config.args,
             env: &self.config.env,
         };
-        let request = answer::request(self.config.version, image);
+        let request = response::request(self.config.version, image);
         let output = run::run(program, &request, deadline).await?;
-        let answer = answer::read(&output, self.config.version)?;
-        let logins: Logins = answer.logins.into();
+        let response = response::read(&output, self.config.version)?;
+        let logins: Logins = response.logins.into();
         let now = Instant::now();
-        let end = kept::life(answer.lifetime, self.config.default_cache_duration)
-            .and_then(|life| now.checked_add(life));
+        let end = cache::ttl(response.lifetime, self.config.default_cache_duration)
+            .and_then(|ttl| now.checked_add(ttl));
         if let Some(end) = end {
-            let key = Key::of(answer.scope, image);
-            self.state().kept.put(key, Arc::clone(&logins), now, end);
+            let key = Key::of(response.scope, image);
+            lock(&self.state)
+                .cache
+                .insert(key, Arc::clone(&logins), now, end);
         }
         Ok(logins)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

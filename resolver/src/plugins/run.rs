@@ -1,10 +1,8 @@
-//! One run of a plugin's program: a request to its standard input, and what it writes to its
-//! standard output, in bounded time and space.
+//! Runs a plugin's program in bounded time and memory.
 //!
-//! The program leads a process group of its own. Where a run does not come to its end (the
-//! deadline, too much output, or nobody waiting any more), the whole group is killed. A kubelet
-//! kills the program alone, and then waits without end for those it left behind to close its
-//! output.
+//! The program leads its own process group, which is killed if the run does not finish (timeout,
+//! too much output, cancelled). The kubelet kills only the program, and then waits for its children
+//! to close the output.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,33 +15,30 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
-use crate::said::bounded_line;
+use crate::server_message::bounded_line;
 
-/// The most bytes of an answer.
+/// The most bytes of standard output.
 const OUTPUT_MAX: usize = 1 << 20;
 
-/// The most bytes of a program's complaints that are read for what is shown of them.
-const COMPLAINT_MAX: usize = 4096;
+/// The most bytes of standard error that are kept.
+const STDERR_READ_MAX: usize = 4096;
 
-/// The most characters of a program's complaints that are shown: they are for finding what is
-/// wrong, and nobody knows whether there is a secret in them.
-const SHOWN_MAX: usize = 200;
+/// The most characters of standard error in a message: it may contain a secret.
+const STDERR_SHOWN_MAX: usize = 200;
 
-/// How long after the end of a program others may go on holding its output. What it wrote itself
-/// has then long been read.
-const LINGER: Duration = Duration::from_secs(1);
+/// How long children may hold the output open after the program has exited.
+const OUTPUT_GRACE: Duration = Duration::from_secs(1);
 
-/// What is run.
+/// A program with its arguments and environment.
 #[derive(Clone, Copy)]
 pub(super) struct Program<'a> {
     pub(super) path: &'a Path,
     pub(super) args: &'a [String],
-    /// Added to the variables of this process, in place of those by the same name.
+    /// Added to the environment of this process.
     pub(super) env: &'a BTreeMap<String, String>,
 }
 
-/// Runs a program and gives what it wrote to its standard output. The error says what happened,
-/// and what to do.
+/// Runs a program and returns its standard output. The error names the fault and the fix.
 pub(super) async fn run(
     program: Program<'_>,
     request: &[u8],
@@ -52,7 +47,7 @@ pub(super) async fn run(
     match timeout(deadline, run_to_end(program, request)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(format!(
-            "it did not answer within {deadline:?} and was ended; see whether it reaches the service that it asks for logins"
+            "it did not answer within {deadline:?} and was killed: check that it reaches its login service"
         )),
     }
 }
@@ -70,64 +65,64 @@ async fn run_to_end(program: Program<'_>, request: &[u8]) -> Result<Vec<u8>, Str
     let mut child = command
         .spawn()
         .map_err(|error| not_started(program.path, &error))?;
-    // Dropped before the child, so that the group is killed while its leader is still there.
-    let mut group = Group::of(&child);
-    let (input, output, complaints) =
+    // Dropped before the child, so that the group is killed while its leader exists.
+    let mut process_group = ProcessGroup::of(&child);
+    let (input, output, stderr_pipe) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let (mut answer, mut complaint) = (Vec::new(), Vec::new());
-    let mut talk = Box::pin(async {
+    let (mut response, mut stderr) = (Vec::new(), Vec::new());
+    let mut io = Box::pin(async {
         tokio::try_join!(
             write(input, request),
-            read_answer(output, &mut answer),
-            read_complaint(complaints, &mut complaint),
+            read_response(output, &mut response),
+            read_stderr(stderr_pipe, &mut stderr),
         )
         .map(|_| ())
     });
-    let (status, whole) = tokio::select! {
-        told = &mut talk => {
-            told?;
+    let (status, is_complete) = tokio::select! {
+        result = &mut io => {
+            result?;
             (child.wait().await, true)
         }
-        status = child.wait() => match timeout(LINGER, &mut talk).await {
-            Ok(told) => {
-                told?;
+        status = child.wait() => match timeout(OUTPUT_GRACE, &mut io).await {
+            Ok(result) => {
+                result?;
                 (status, true)
             }
             Err(_) => (status, false),
         },
     };
-    drop(talk);
-    if whole {
-        group.spare();
+    drop(io);
+    if is_complete {
+        process_group.disarm();
     }
-    let status = status.map_err(|error| format!("its end cannot be waited for: {error}"))?;
+    let status = status.map_err(|error| format!("waiting for it failed: {error}"))?;
     match status.success() {
-        true => Ok(answer),
-        false => Err(failed(status, &complaint)),
+        true => Ok(response),
+        false => Err(failed(status, &stderr)),
     }
 }
 
 async fn write(input: Option<ChildStdin>, request: &[u8]) -> Result<(), String> {
     if let Some(mut input) = input {
-        // A program may answer without reading what it is asked, and close its input.
+        // A program may answer without reading its input.
         let _ = input.write_all(request).await;
     }
     Ok(())
 }
 
-async fn read_answer(
+async fn read_response(
     output: Option<impl AsyncRead + Unpin>,
-    answer: &mut Vec<u8>,
+    response: &mut Vec<u8>,
 ) -> Result<(), String> {
     let Some(mut output) = output else {
         return Ok(());
     };
     loop {
-        match output.read_buf(answer).await {
+        match output.read_buf(response).await {
             Ok(0) => return Ok(()),
-            Ok(_) if answer.len() > OUTPUT_MAX => {
+            Ok(_) if response.len() > OUTPUT_MAX => {
                 return Err(format!(
-                    "it printed more than {OUTPUT_MAX} bytes and was ended; it must print a CredentialProviderResponse and nothing else"
+                    "it printed more than {OUTPUT_MAX} bytes and was killed: it must print a CredentialProviderResponse and nothing else"
                 ));
             }
             Ok(_) => {}
@@ -136,19 +131,19 @@ async fn read_answer(
     }
 }
 
-/// Keeps the beginning and reads on, so that a program that complains much is not held up.
-async fn read_complaint(
-    complaints: Option<impl AsyncRead + Unpin>,
-    complaint: &mut Vec<u8>,
+/// Keeps the start and reads on, so that the program is not blocked.
+async fn read_stderr(
+    stderr_pipe: Option<impl AsyncRead + Unpin>,
+    stderr: &mut Vec<u8>,
 ) -> Result<(), String> {
-    let Some(mut complaints) = complaints else {
+    let Some(mut stderr_pipe) = stderr_pipe else {
         return Ok(());
     };
     let mut buffer = [0; 1024];
-    // An answer is worth having even where the complaints can no longer be read.
-    while let Ok(read @ 1..) = complaints.read(&mut buffer).await {
-        let room = COMPLAINT_MAX.saturating_sub(complaint.len());
-        complaint.extend_from_slice(&buffer[..read.min(room)]);
+    // An unreadable standard error does not matter.
+    while let Ok(read @ 1..) = stderr_pipe.read(&mut buffer).await {
+        let room = STDERR_READ_MAX.saturating_sub(stderr.len());
+        stderr.extend_from_slice(&buffer[..read.min(room)]);
     }
     Ok(())
 }
@@ -157,44 +152,44 @@ fn not_started(path: &Path, error: &io::Error) -> String {
     let path = path.display();
     match error.kind() {
         io::ErrorKind::NotFound => format!(
-            "{path} cannot be started: it, or the interpreter that it names, is not there; put it in the folder of plugins"
+            "{path} cannot be started: it or its interpreter does not exist: install it in the plugin folder"
         ),
         io::ErrorKind::PermissionDenied => {
-            format!("{path} cannot be started: it may not be executed; make it executable")
+            format!("{path} cannot be started: it is not executable: make it executable")
         }
         _ => format!("{path} cannot be started: {error}"),
     }
 }
 
-fn failed(status: ExitStatus, complaint: &[u8]) -> String {
-    let said = bounded_line(&String::from_utf8_lossy(complaint), SHOWN_MAX);
+fn failed(status: ExitStatus, stderr: &[u8]) -> String {
+    let said = bounded_line(&String::from_utf8_lossy(stderr), STDERR_SHOWN_MAX);
     match said.as_str() {
         "" => format!(
-            "it failed ({status}) and said nothing; run it by hand with the same arguments and variables"
+            "it failed ({status}) without a message on stderr: run it by hand with the same arguments and variables"
         ),
-        said => format!("it failed ({status}) and said: {said}"),
+        said => format!("it failed ({status}): {said}"),
     }
 }
 
-/// The processes of a run; they are killed when this is dropped.
-struct Group(Option<Pid>);
+/// The process group of a run, killed on drop.
+struct ProcessGroup(Option<Pid>);
 
-impl Group {
-    fn of(leader: &Child) -> Group {
+impl ProcessGroup {
+    fn of(leader: &Child) -> ProcessGroup {
         let id = leader.id().and_then(|id| i32::try_from(id).ok());
-        Group(id.and_then(Pid::from_raw))
+        ProcessGroup(id.and_then(Pid::from_raw))
     }
 
-    /// Lets them be: all has come to its end, and the number may soon be another's.
-    fn spare(&mut self) {
+    /// Does not kill: the group has ended, and its id may be reused.
+    fn disarm(&mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // It fails where none is left, which is as well.
+            // Fails if no process is left.
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }

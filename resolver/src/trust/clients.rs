@@ -1,4 +1,4 @@
-//! Which certificate is shown to a server that asks for one.
+//! Selects the client certificate.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::sign::CertifiedKey;
 
-/// Certificates to choose from, as Go chooses: the first that the server can check, and that is
-/// of an authority which the server names, if it names any. Where none is, none is shown.
+/// Selects as Go does: the first certificate with a supported signature scheme, whose authority the
+/// server names if it names any.
 #[derive(Debug)]
 pub(super) struct ClientCertificates(Vec<Arc<CertifiedKey>>);
 
@@ -37,9 +37,8 @@ impl ResolvesClientCert for ClientCertificates {
     }
 }
 
-/// Whether a certificate of the chain has one of these names. A name stands in a certificate as
-/// the server writes it, in DER; that it may be the subject's own does no harm, since the server
-/// checks what it is shown.
+/// Whether a certificate of the chain contains one of these names in DER. A match with the subject
+/// instead of the issuer is harmless: the server verifies.
 fn is_of_one(pair: &CertifiedKey, authorities: &[&[u8]]) -> bool {
     pair.cert.iter().any(|certificate| {
         authorities.iter().any(|name| {

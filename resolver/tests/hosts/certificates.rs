@@ -1,9 +1,10 @@
-//! Whose certificates are trusted by host, and which are shown.
+//! Certificate authorities and client certificates per host.
 
 use std::fs;
 use std::path::Path;
 
-use resolver::{Endpoint, Failure, Keyring, Reference, Request, ResolveError, Resolved, Resolver};
+use resolver::{ConnectFailure, Endpoint, Failure, Keyring, Reference, Request};
+use resolver::{ResolveError, Resolved, Resolver};
 use tempfile::TempDir;
 
 use crate::support::certificates::{self, Authority, Pair, tls};
@@ -11,7 +12,7 @@ use crate::support::server::{Server, header, reply};
 use crate::support::{ask, ask_for, configure, key, options, resolver_of};
 use crate::{IMAGE, REGISTRY, digest, manifest};
 
-/// A server by TLS with a certificate of this authority, that lets in whom `clients` signed.
+/// A TLS server with a certificate of this authority, which requires one of `clients`.
 async fn serve(authority: &Authority, clients: Option<&Authority>) -> Server {
     let pair = authority.sign(&["127.0.0.1"]);
     certificates::start(tls(&pair, clients), manifest).await
@@ -38,7 +39,7 @@ async fn reason(resolver: &Resolver) -> Result<(), &'static str> {
     }
 }
 
-/// Asks at an address, trusting an authority too.
+/// Resolves at an address with an additional authority.
 async fn ask_trusting(
     resolver: &Resolver,
     address: &str,
@@ -72,7 +73,7 @@ async fn an_authority_counts_for_its_host_only() {
 }
 
 #[tokio::test]
-async fn an_authority_that_changes_is_read_again() {
+async fn changed_authority_file_is_read_again() {
     let (old, new) = (Authority::new("old"), Authority::new("new"));
     let server = serve(&new, None).await;
     let folder = TempDir::new().unwrap();
@@ -85,7 +86,7 @@ async fn an_authority_that_changes_is_read_again() {
         error.unwrap_err().failure,
         Failure::RegistryConfigInvalid {
             detail: format!(
-                "{}: it can't be read: No such file or directory (os error 2)",
+                "{}: it cannot be read: No such file or directory (os error 2)",
                 file.display()
             )
         }
@@ -96,7 +97,7 @@ async fn an_authority_that_changes_is_read_again() {
         error.unwrap_err().failure,
         Failure::RegistryConfigInvalid {
             detail: format!(
-                "{}: it holds no usable certificate: write certificates of authorities in PEM",
+                "{}: it contains no usable certificate: write CA certificates in PEM",
                 file.display()
             )
         }
@@ -108,7 +109,7 @@ async fn an_authority_that_changes_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_client_is_let_in_by_the_certificate_that_the_server_knows() {
+async fn client_certificate_of_a_known_authority_is_accepted() {
     let authority = Authority::new("private");
     let (known, unknown) = (Authority::new("known"), Authority::new("unknown"));
     let server = serve(&authority, Some(&known)).await;
@@ -147,7 +148,7 @@ async fn a_client_is_let_in_by_the_certificate_that_the_server_knows() {
 }
 
 #[tokio::test]
-async fn a_server_that_wants_a_clients_certificate_is_told_with_where_to_name_one() {
+async fn missing_client_certificate_is_a_cause_of_its_own() {
     let authority = Authority::new("private");
     let server = serve(&authority, Some(&Authority::new("known"))).await;
     let folder = TempDir::new().unwrap();
@@ -158,14 +159,16 @@ async fn a_server_that_wants_a_clients_certificate_is_told_with_where_to_name_on
     let error = ask_for(&resolver, IMAGE, &Keyring::new()).await;
     let expected = Failure::ConnectionFailed {
         host: key(&server.address).to_owned(),
-        detail: "it wants a client's certificate, of an authority that it knows, and was shown none that it takes (CertificateRequired): name one by `client` in the registry's hosts.toml".to_owned(),
+        cause: ConnectFailure::ClientCertificateRequired {
+            alert: "CertificateRequired".to_owned(),
+        },
     };
     assert_eq!(error.unwrap_err().failure, expected);
     assert_eq!(server.lines(), [] as [&str; 0]);
 }
 
 #[tokio::test]
-async fn a_folder_with_certificates_alone_is_read_as_dockers() {
+async fn certificate_folder_is_read_as_dockers() {
     let authority = Authority::new("private");
     let known = Authority::new("known");
     let server = serve(&authority, Some(&known)).await;
@@ -187,7 +190,7 @@ async fn a_folder_with_certificates_alone_is_read_as_dockers() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_not_looked_at_where_that_is_written() {
+async fn skip_verify_accepts_any_certificate() {
     let pair = Authority::new("nobody's").sign(&["elsewhere.example.com"]);
     let server = certificates::start(tls(&pair, None), manifest).await;
     let folder = TempDir::new().unwrap();
@@ -205,7 +208,7 @@ async fn a_certificate_is_not_looked_at_where_that_is_written() {
 }
 
 #[tokio::test]
-async fn an_authority_of_a_request_counts_for_the_registry_and_not_for_mirrors() {
+async fn request_authority_does_not_apply_to_mirrors() {
     let authority = Authority::new("private");
     let (mirror, own) = (serve(&authority, None).await, serve(&authority, None).await);
     let resolver = Resolver::new(options()).unwrap();
@@ -235,7 +238,7 @@ async fn an_authority_of_a_request_counts_for_the_registry_and_not_for_mirrors()
 }
 
 #[tokio::test]
-async fn a_token_made_under_one_trust_is_not_shown_under_another() {
+async fn token_is_not_reused_under_another_trust() {
     let authority = Authority::new("private");
     let pair = authority.sign(&["127.0.0.1"]);
     let server = certificates::start(tls(&pair, None), |request| {

@@ -1,4 +1,4 @@
-//! The folder with what is written about hosts, as it changes and where it is wrong.
+//! Changes and faults of the `certs.d` folder.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::support::{ask_for, configure, options, resolver_of};
 use crate::{IMAGE, REGISTRY, folder, manifest};
 
 #[tokio::test]
-async fn an_edit_is_seen_and_a_broken_file_fails_its_registry_only() {
+async fn edit_is_noticed_and_invalid_file_fails_its_registry_only() {
     let first = Server::start(manifest).await;
     let second = Server::start(manifest).await;
     let folder = folder(&[(&first.address, "")]);
@@ -33,7 +33,7 @@ async fn an_edit_is_seen_and_a_broken_file_fails_its_registry_only() {
     let error = ask_for(&resolver, IMAGE, &none).await.unwrap_err();
     let file = folder.path().join(REGISTRY).join("hosts.toml");
     let detail = format!(
-        "{}: server: it is no text: write it in quotes",
+        "{}: server: it must be a string: write it in quotes",
         file.display()
     );
     assert_eq!(error.failure, Failure::RegistryConfigInvalid { detail });
@@ -48,7 +48,7 @@ async fn an_edit_is_seen_and_a_broken_file_fails_its_registry_only() {
     fs::write(folder.path().join(REGISTRY), "").unwrap();
     let error = ask_for(&resolver, IMAGE, &none).await.unwrap_err();
     let detail = format!(
-        "{}: it can't be read: Not a directory (os error 20)",
+        "{}: it cannot be read: Not a directory (os error 20)",
         file.display()
     );
     assert_eq!(error.failure, Failure::RegistryConfigInvalid { detail });
@@ -58,7 +58,7 @@ async fn an_edit_is_seen_and_a_broken_file_fails_its_registry_only() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_not_there_is_told_at_the_start() {
+async fn missing_folder_is_an_error_at_startup() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("certs.d");
     let error = Resolver::new(Options {
@@ -69,14 +69,14 @@ async fn a_folder_that_is_not_there_is_told_at_the_start() {
     assert_eq!(
         error.to_string(),
         format!(
-            "the folder {} with registries' hosts cannot be listed",
+            "the folder {} of registry hosts cannot be listed",
             path.display()
         )
     );
 }
 
 #[tokio::test]
-async fn an_authority_that_is_none_is_told() {
+async fn invalid_authority_is_reported() {
     let reference = Reference::parse(IMAGE).unwrap();
     let resolver = Resolver::new(options()).unwrap();
     let request = Request {
@@ -86,8 +86,7 @@ async fn an_authority_that_is_none_is_told() {
         certificate_authority: Some(b"hunter2"),
     };
     let error = resolver.resolve(&request).await.unwrap_err();
-    let detail =
-        "it holds no usable certificate: write certificates of authorities in PEM".to_owned();
+    let detail = "it contains no usable certificate: write CA certificates in PEM".to_owned();
     assert_eq!(
         error.failure,
         Failure::CertificateAuthorityInvalid { detail }

@@ -1,4 +1,4 @@
-//! The resolver where an administrator has written about hosts: mirrors, certificates, proxies.
+//! The resolver with mirrors, certificates and proxies.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -6,8 +6,8 @@ mod support;
 mod certificates;
 mod folders;
 mod mirrors;
-mod patience;
 mod proxies;
+mod timeouts;
 
 use resolver::Digest;
 use support::configure;
@@ -20,14 +20,14 @@ const REGISTRY: &str = "registry.example.com";
 const IMAGE: &str = "registry.example.com/team/app:v1";
 const MANIFEST: &str = "HEAD /v2/team/app/manifests/v1";
 
-/// As a mirror is asked for the image.
+/// The request to a mirror.
 const MIRRORED: &str = "HEAD /v2/team/app/manifests/v1?ns=registry.example.com";
 
 fn digest() -> Digest {
     Digest::of(BODY.as_bytes())
 }
 
-/// The manifest, as a good registry gives it.
+/// A correct response with the manifest.
 fn manifest(request: &str) -> Answer {
     let headers = [
         ("Content-Type", INDEX),
@@ -40,8 +40,7 @@ fn nothing(request: &str) -> Answer {
     reply(request, "404 Not Found", &[], "")
 }
 
-/// A folder in which the registry's hosts are these, in order, each with further lines; the
-/// registry itself is the last of them.
+/// A `certs.d` folder with these hosts in order, each with further lines; the last is the registry.
 fn folder(hosts: &[(&str, &str)]) -> TempDir {
     let folder = TempDir::new().unwrap();
     let (server, mirrors) = hosts.split_last().unwrap();

@@ -1,6 +1,8 @@
-//! Which hosts are asked, in which order, and with what.
+//! The order and the requests of hosts.
 
-use resolver::{Asked, Digest, Endpoint, Failure, Keyring, Options, Resolver};
+use resolver::{
+    ConnectFailure, Digest, Endpoint, Failure, HostFailure, Keyring, Options, Resolver,
+};
 use tokio::net::TcpListener;
 
 use crate::support::certificates::{self, Authority, tls};
@@ -8,7 +10,7 @@ use crate::support::server::{Answer, Server, header, reply};
 use crate::support::{ask, ask_for, key, keyring, resolver_of};
 use crate::{IMAGE, MANIFEST, MIRRORED, REGISTRY, digest, folder, manifest, nothing};
 
-/// An address of this machine where nobody listens.
+/// A local address without a listener.
 async fn nowhere() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
@@ -17,12 +19,12 @@ async fn nowhere() -> String {
 fn not_found() -> Failure {
     Failure::NotFoundOrNoAccess {
         status: 404,
-        said: String::new(),
+        server_message: String::new(),
     }
 }
 
 #[tokio::test]
-async fn mirrors_are_asked_in_order_about_the_registry_and_it_comes_last() {
+async fn mirrors_are_queried_in_order_before_the_registry() {
     let deaf = nowhere().await;
     let missing = Server::start(nothing).await;
     let failing = Server::start(|request| reply(request, "503 Oops", &[], "")).await;
@@ -52,7 +54,7 @@ async fn mirrors_are_asked_in_order_about_the_registry_and_it_comes_last() {
 }
 
 #[tokio::test]
-async fn the_most_telling_refusal_is_told_with_all_who_were_asked() {
+async fn most_specific_failure_is_reported_with_all_hosts() {
     let deaf = nowhere().await;
     let missing = Server::start(nothing).await;
     let failing = Server::start(|request| reply(request, "500 Oops", &[], "")).await;
@@ -70,15 +72,18 @@ async fn the_most_telling_refusal_is_told_with_all_who_were_asked() {
         by: server.address.clone(),
         status,
         retry_after: None,
-        said: String::new(),
+        server_message: String::new(),
     };
-    let asked = |endpoint: &str, failure| Asked {
+    let asked = |endpoint: &str, failure| HostFailure {
         endpoint: Endpoint::parse(endpoint).unwrap(),
         failure,
     };
     let refused = Failure::ConnectionFailed {
         host: key(&deaf).to_owned(),
-        detail: format!("Connection refused (os error 111) (at {})", key(&deaf)),
+        cause: ConnectFailure::Unreachable {
+            address: key(&deaf).parse().unwrap(),
+            detail: "Connection refused (os error 111)".to_owned(),
+        },
     };
     assert_eq!(error.endpoint, Endpoint::parse(&failing.address).ok());
     assert_eq!(error.failure, answered(&failing, 500));
@@ -96,13 +101,13 @@ async fn the_most_telling_refusal_is_told_with_all_who_were_asked() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{IMAGE}, asked at {failing}: {failing} answered HTTP 500; {deaf} was asked too: the connection to `{address}` failed: Connection refused (os error 111) (at {address}); {missing} was asked too: not found, or no access (HTTP 404); {failing_too} was asked too: {failing_too} answered HTTP 502"
+            "{IMAGE} at {failing}: {failing} answered HTTP 500; also tried {deaf}: the connection to `{address}` failed: Connection refused (os error 111) (at {address}); also tried {missing}: not found, or no access (HTTP 404); also tried {failing_too}: {failing_too} answered HTTP 502"
         )
     );
 }
 
 #[tokio::test]
-async fn a_mirror_without_resolve_is_asked_for_digests_only() {
+async fn mirror_without_resolve_serves_digests_only() {
     let mirror = Server::start(manifest).await;
     let registry = Server::start(manifest).await;
     let folder = folder(&[
@@ -125,20 +130,20 @@ async fn a_mirror_without_resolve_is_asked_for_digests_only() {
 }
 
 #[tokio::test]
-async fn a_registry_whose_hosts_may_not_resolve_is_told_what_to_write() {
+async fn missing_resolve_capability_is_an_error_with_a_fix() {
     let folder = folder(&[("http://127.0.0.1:1", "capabilities = [\"pull\"]")]);
     let error = ask_for(&resolver_of(folder.path()), IMAGE, &Keyring::new())
         .await
         .unwrap_err();
     let detail = format!(
-        "none of the hosts that are configured for {REGISTRY} has the capabilities: give one of them \"pull\" and \"resolve\""
+        "no host configured for {REGISTRY} has the capabilities \"pull\" and \"resolve\": add them to one"
     );
     assert_eq!(error.failure, Failure::RegistryConfigInvalid { detail });
     assert_eq!(error.reason(), "RegistryConfigInvalid");
 }
 
 #[tokio::test]
-async fn logins_go_to_the_host_that_they_are_for() {
+async fn logins_are_sent_to_their_host_only() {
     let locked = |request: &str| match header(request, "authorization") {
         None => reply(
             request,
@@ -215,7 +220,7 @@ async fn paths_are_as_the_mirror_has_them() {
 }
 
 #[tokio::test]
-async fn a_written_endpoint_passes_the_configuration_by() {
+async fn explicit_endpoint_bypasses_the_configuration() {
     let mirror = Server::start(manifest).await;
     let registry = Server::start(manifest).await;
     let folder = folder(&[(&mirror.address, ""), (&mirror.address, "")]);
@@ -228,7 +233,7 @@ async fn a_written_endpoint_passes_the_configuration_by() {
 }
 
 #[tokio::test]
-async fn a_hosts_headers_go_to_it_and_to_its_token_server() {
+async fn host_headers_are_sent_to_its_token_server() {
     let other = Server::start(nothing).await;
     let at = format!("{}/token", other.address);
     let mirror = Server::start(move |request| {
@@ -264,7 +269,7 @@ async fn a_hosts_headers_go_to_it_and_to_its_token_server() {
 }
 
 #[tokio::test]
-async fn a_hosts_headers_are_not_sent_where_it_redirects_to() {
+async fn host_headers_are_not_sent_after_a_redirect() {
     let pair = Authority::new("nobody's").sign(&["127.0.0.1"]);
     let other = certificates::start(tls(&pair, None), manifest).await;
     let at = format!("{}/elsewhere", other.address);
@@ -296,7 +301,7 @@ async fn a_hosts_headers_are_not_sent_where_it_redirects_to() {
 }
 
 #[tokio::test]
-async fn a_hosts_headers_are_hidden_in_what_it_says() {
+async fn host_headers_are_hidden_in_messages() {
     let mirror = Server::start(|request| match request.starts_with("HEAD ") {
         true => nothing(request),
         false => reply(request, "404 Not Found", &[], "what is hunter2hunter2?"),
@@ -311,14 +316,14 @@ async fn a_hosts_headers_are_hidden_in_what_it_says() {
         error.failure,
         Failure::NotFoundOrNoAccess {
             status: 404,
-            said: "what is [hidden]?".to_owned()
+            server_message: "what is [hidden]?".to_owned()
         }
     );
     assert!(mirror.heard()[0].contains("authorization: Bearer hunter2hunter2"));
 }
 
 #[tokio::test]
-async fn a_mirror_on_this_machine_needs_to_be_allowed() {
+async fn loopback_mirror_must_be_allowed() {
     let mirror = Server::start(manifest).await;
     let folder = folder(&[(&mirror.address, "")]);
     let resolver = Resolver::new(Options {
@@ -334,7 +339,7 @@ async fn a_mirror_on_this_machine_needs_to_be_allowed() {
 }
 
 #[tokio::test]
-async fn what_a_mirror_says_of_a_digest_is_checked() {
+async fn digest_of_a_mirror_is_checked() {
     let wrong = Digest::of(b"something else");
     let mirror = Server::start(manifest).await;
     let folder = folder(&[(&mirror.address, "")]);
@@ -346,7 +351,7 @@ async fn what_a_mirror_says_of_a_digest_is_checked() {
         error.failure,
         Failure::InvalidAnswer {
             by: mirror.address.clone(),
-            detail: format!("{wrong} was asked for, and {} came", digest())
+            detail: format!("{wrong} was requested, and {} was returned", digest())
         }
     );
 }

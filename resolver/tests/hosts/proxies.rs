@@ -1,6 +1,6 @@
-//! What goes through a proxy, and what is checked then.
+//! Requests through proxies, and their address checks.
 
-use resolver::{Failure, Keyring, Options, OptionsError, Proxies, Resolver, Roots};
+use resolver::{ConnectFailure, Failure, Keyring, Options, OptionsError, Proxies, Resolver, Roots};
 
 use crate::support::certificates::{self, Authority, tls};
 use crate::support::proxy::Tunnels;
@@ -22,14 +22,14 @@ fn resolver(http: &str, https: &str, no: &str, authority: Option<&Authority>) ->
     .unwrap()
 }
 
-/// A registry by TLS with a name that only a proxy knows.
+/// A TLS registry whose name only the proxy resolves.
 async fn registry(authority: &Authority) -> Server {
     let pair = authority.sign(&["registry.example.com"]);
     certificates::start(tls(&pair, None), manifest).await
 }
 
 #[tokio::test]
-async fn tls_goes_through_a_tunnel_that_the_proxy_opens() {
+async fn tls_uses_a_tunnel_of_the_proxy() {
     let authority = Authority::new("private");
     let server = registry(&authority).await;
     let names = [("registry.example.com:443", key(&server.address))];
@@ -47,7 +47,7 @@ async fn tls_goes_through_a_tunnel_that_the_proxy_opens() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_spoken_to_by_tls_where_its_address_says_so() {
+async fn https_proxy_address_uses_tls() {
     let authority = Authority::new("private");
     let server = registry(&authority).await;
     let names = [("registry.example.com:443", key(&server.address))];
@@ -61,7 +61,7 @@ async fn a_proxy_is_spoken_to_by_tls_where_its_address_says_so() {
 }
 
 #[tokio::test]
-async fn plain_http_is_handed_to_the_proxy_whole() {
+async fn plain_http_is_forwarded_by_the_proxy() {
     let proxy = Server::start(manifest).await;
     let address = proxy.address.replace("http://", "http://bob:hunter2@");
     let resolver = resolver(&address, "", "", None);
@@ -82,7 +82,7 @@ async fn plain_http_is_handed_to_the_proxy_whole() {
 }
 
 #[tokio::test]
-async fn an_address_is_checked_though_a_proxy_would_dial_it() {
+async fn ip_literals_are_checked_behind_a_proxy() {
     let proxy = Server::start(manifest).await;
     let resolver = resolver(&proxy.address, &proxy.address, "", None);
     for endpoint in [
@@ -105,7 +105,7 @@ async fn an_address_is_checked_though_a_proxy_would_dial_it() {
 }
 
 #[tokio::test]
-async fn this_machine_and_what_is_exempt_go_without() {
+async fn loopback_and_no_proxy_hosts_are_direct() {
     let server = Server::start(manifest).await;
     let proxy = Server::start(manifest).await;
     let resolver = resolver(&proxy.address, &proxy.address, "10.255.0.0/16", None);
@@ -117,7 +117,7 @@ async fn this_machine_and_what_is_exempt_go_without() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_does_not_lead_there_is_told_without_its_login() {
+async fn failed_proxy_is_reported_without_its_login() {
     let proxy = Tunnels::start(&[], None).await;
     let at = proxy.host.clone();
     let refusing = resolver("", &format!("http://bob:hunter2@{at}"), "", None);
@@ -125,34 +125,34 @@ async fn a_proxy_that_does_not_lead_there_is_told_without_its_login() {
         .await
         .unwrap_err();
     let host = "registry.example.com:443".to_owned();
-    let detail = format!("the proxy http://{at} does not lead there: tunnel error: unsuccessful");
-    assert_eq!(
-        error.failure,
-        Failure::ConnectionFailed {
-            host: host.clone(),
-            detail
-        }
-    );
+    let failed = |at: &str, detail: &str| Failure::ConnectionFailed {
+        host: host.clone(),
+        cause: ConnectFailure::Proxy {
+            proxy: format!("http://{at}"),
+            detail: detail.to_owned(),
+        },
+    };
+    assert_eq!(error.failure, failed(&at, "tunnel error: unsuccessful"));
     let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = deaf.local_addr().unwrap().to_string();
     drop(deaf);
     let missing = resolver("", &format!("http://bob:hunter2@{at}"), "", None);
     let error = ask_for(&missing, IMAGE, &Keyring::new()).await.unwrap_err();
     let detail = format!(
-        "the proxy http://{at} does not lead there: tunnel error: failed to create underlying connection: cannot connect to {at}: Connection refused (os error 111)"
+        "tunnel error: failed to create underlying connection: cannot connect to {at}: Connection refused (os error 111)"
     );
-    assert_eq!(error.failure, Failure::ConnectionFailed { host, detail });
+    assert_eq!(error.failure, failed(&at, &detail));
 }
 
 #[test]
-fn what_is_no_proxy_is_refused_when_it_is_written() {
+fn invalid_proxy_is_refused() {
     let error = Proxies::new("", "socks5://bob:hunter2@proxy", "").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "HTTPS_PROXY is no address of a proxy: only proxies by http:// and https:// are spoken to"
+        "HTTPS_PROXY is not a proxy's address: only http:// and https:// proxies are supported"
     );
     assert_eq!(
         OptionsError::Proxies(error).to_string(),
-        "the environment's proxies cannot be used"
+        "invalid proxy in the environment"
     );
 }

@@ -1,9 +1,9 @@
-//! With TLS on both sides: it lets in whose certificate is of an authority that it knows.
+//! Mutual TLS.
 
 use std::fs;
 use std::path::Path;
 
-use resolver::{Digest, Failure, Keyring, ResolveError, Resolved};
+use resolver::{ConnectFailure, Digest, Failure, Keyring, ResolveError, Resolved};
 use tempfile::TempDir;
 
 use crate::support::certificates::{Authority, Pair};
@@ -19,7 +19,7 @@ struct Guarded {
     config: TempDir,
     registry: Registry,
     digest: Digest,
-    /// Whose clients it lets in.
+    /// The authority of its clients.
     clients: Authority,
 }
 
@@ -63,7 +63,7 @@ impl Guarded {
         format!("https://{}", self.registry.host)
     }
 
-    /// Asks with this certificate, or with none.
+    /// Resolves with this client certificate, or with none.
     async fn ask(&self, client: Option<&Pair>) -> Result<Resolved, ResolveError> {
         let mut text = format!("server = \"{}\"\nca = \"ca.crt\"\n", self.at());
         if let Some(pair) = client {
@@ -86,7 +86,7 @@ pub async fn one_is_let_in_by_the_certificate_that_is_named_for_it(program: Prog
     );
 }
 
-pub async fn one_without_a_certificate_that_it_takes_is_told_where_to_name_one(program: Program) {
+pub async fn missing_client_certificate_is_reported_with_its_fix(program: Program) {
     let guarded = start(program).await;
     // The Go that the older one was built with calls each of them a bad one.
     let [missing, ended] = match program {
@@ -104,9 +104,9 @@ pub async fn one_without_a_certificate_that_it_takes_is_told_where_to_name_one(p
         let error = guarded.ask(client).await.unwrap_err();
         let expected = Failure::ConnectionFailed {
             host: guarded.registry.host.clone(),
-            detail: format!(
-                "it wants a client's certificate, of an authority that it knows, and was shown none that it takes ({alert}): name one by `client` in the registry's hosts.toml"
-            ),
+            cause: ConnectFailure::ClientCertificateRequired {
+                alert: alert.to_owned(),
+            },
         };
         assert_eq!(error.failure, expected);
     }

@@ -1,8 +1,8 @@
-//! The resolver against registry servers that others wrote, in every setting that each has.
+//! The resolver against real registry servers, in every setting that each has.
 //!
-//! A setting is a file here with its facts. The lists below make each fact a test of each server
-//! that has the setting, under a name such as `registry3::tokens::a_token_serves_until_it_ends`;
-//! the table at the end says which server has which.
+//! Each setting is a file with its facts. The lists below make each fact a test of each server with
+//! that setting, such as `registry3::tokens::a_token_serves_until_it_ends`; the table at the end
+//! assigns the settings.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -56,7 +56,7 @@ macro_rules! setting {
         facts! { open:
             it_tells_its_version
             a_head_tells_the_digest_and_the_type
-            a_tag_resolves_to_the_digest_of_its_index_and_follows_it_when_it_moves
+            tag_resolves_to_the_digest_of_its_index_also_after_a_move
             a_digest_stays_where_its_tag_has_moved
             a_reference_is_asked_at_its_own_address_by_tag_and_by_digest
             all_four_types_of_manifest_are_resolved
@@ -84,15 +84,15 @@ macro_rules! setting {
             a_certificate_counts_only_if_its_authority_and_its_name_do
             a_certificate_for_many_other_names_is_told_in_few_words
             an_authoritys_own_certificate_is_told_apart
-            the_wrong_scheme_is_told_with_the_right_one
+            wrong_scheme_is_reported_with_the_right_one
             a_redirect_to_it_is_followed
-            a_head_that_says_too_little_is_followed_by_a_get_that_is_hashed
+            get_follows_a_head_with_missing_headers
         }
     };
     (clients) => {
         facts! { clients:
             one_is_let_in_by_the_certificate_that_is_named_for_it
-            one_without_a_certificate_that_it_takes_is_told_where_to_name_one
+            missing_client_certificate_is_reported_with_its_fix
         }
     };
     (mirror) => {

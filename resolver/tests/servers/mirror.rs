@@ -1,4 +1,4 @@
-//! As a mirror that pulls through from another registry: its origin is of the other generation.
+//! A pull-through cache of a registry of the other generation.
 
 use resolver::{Failure, Keyring, Reference, Request};
 use tempfile::TempDir;
@@ -77,7 +77,7 @@ pub async fn what_its_origin_does_not_have_is_told(program: Program) {
     origin.push("team/app", "v2", "x").await;
     let expected = Failure::NotFoundOrNoAccess {
         status: 404,
-        said: "MANIFEST_UNKNOWN: manifest unknown".to_owned(),
+        server_message: "MANIFEST_UNKNOWN: manifest unknown".to_owned(),
     };
     assert_eq!(failure(&plain(mirror)).await, expected);
 }

@@ -1,4 +1,4 @@
-//! Open to all, by plain HTTP.
+//! Anonymous access by plain HTTP.
 
 use hyper::StatusCode;
 use resolver::{Digest, Endpoint, Failure, Keyring, Reference, Request, Resolved};
@@ -27,9 +27,7 @@ pub async fn a_head_tells_the_digest_and_the_type(program: Program) {
     assert_eq!(headers["content-type"], OCI_INDEX);
 }
 
-pub async fn a_tag_resolves_to_the_digest_of_its_index_and_follows_it_when_it_moves(
-    program: Program,
-) {
+pub async fn tag_resolves_to_the_digest_of_its_index_also_after_a_move(program: Program) {
     let (_folder, registry) = start_open(program).await;
     let (resolver, none) = (resolver(), Keyring::new());
     let at = plain(&registry);
@@ -98,7 +96,7 @@ pub async fn all_four_types_of_manifest_are_resolved(program: Program) {
     }
 }
 
-/// Only a GET brings the words: an answer to HEAD has none.
+/// Only a `GET` has a message: `HEAD` has no body.
 pub async fn what_is_not_there_is_told_in_its_words(program: Program) {
     let (_folder, registry) = start_open(program).await;
     registry.push("team/app", "v1", "x").await;
@@ -129,20 +127,20 @@ pub async fn what_is_not_there_is_told_in_its_words(program: Program) {
         let error = resolve(&image).await.unwrap_err();
         let expected = Failure::NotFoundOrNoAccess {
             status: 404,
-            said: said.to_owned(),
+            server_message: said.to_owned(),
         };
         assert_eq!(error.failure, expected, "{name}");
         assert_eq!(
             error.to_string(),
             format!(
-                "{image}, asked at {}: not found, or no access (HTTP 404): {said}; no login for this address was at hand, so it was asked without one: check the name and the tag, or add a pull secret for it",
+                "{image} at {}: not found, or no access (HTTP 404): {said}; no pull secret matches this address and the request was anonymous: check the name and the tag, or add a pull secret",
                 plain(&registry)
             )
         );
     }
 }
 
-/// Asks for an image where its name says.
+/// Resolves an image at its own registry.
 async fn resolve(image: &str) -> Result<Resolved, resolver::ResolveError> {
     let request = Request {
         reference: &Reference::parse(image).unwrap(),

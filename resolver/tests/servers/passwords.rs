@@ -1,4 +1,4 @@
-//! With passwords (htpasswd): the login itself is shown.
+//! Basic authentication (htpasswd).
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::{answer, plain, start_open, used};
 /// alice:secret, by bcrypt at its lowest cost, as `htpasswd -nbB -C 4` writes it.
 const HTPASSWD: &str = "alice:$2y$04$uRxQXzlyO7ZIuKj9tiR1tOnS.a47sqIgT5IC9sQaIzzUoyW59XJsS\n";
 
-/// The settings of a registry that lets alice in.
+/// The configuration of a registry with the user alice.
 fn passwords(folder: &Path) -> String {
     let path = folder.join("htpasswd");
     fs::write(&path, HTPASSWD).unwrap();
@@ -62,19 +62,19 @@ pub async fn a_wrong_login_and_a_missing_one_are_told_apart(program: Program) {
         (
             keyring(&[("regcred", "registry.example.com", "alice", "secret")]),
             vec![],
-            "it asks for a login, and there is none for it",
+            "it requires credentials and none match",
         ),
         (
             Keyring::new(),
             vec![],
-            "it asks for a login, and there is none for it",
+            "it requires credentials and none match",
         ),
     ];
     for (logins, tried, said) in cases {
         let error = ask(&resolver(), &at, &logins).await.unwrap_err();
         let expected = Failure::AuthenticationFailed {
             by: at.clone(),
-            said: said.to_owned(),
+            server_message: said.to_owned(),
         };
         assert_eq!((error.failure, error.tried), (expected, strings(&tried)));
     }
@@ -113,11 +113,17 @@ pub async fn a_redirect_takes_no_login_along(program: Program) {
         .await
         .unwrap_err();
     let said = format!(
-        "it was reached by a redirect of {}, and logins are not sent along",
+        "{} redirected to it, and credentials are not forwarded",
         redirecting.address
     );
     let by = format!("https://{}", registry.host);
-    assert_eq!(error.failure, Failure::AuthenticationFailed { by, said });
+    assert_eq!(
+        error.failure,
+        Failure::AuthenticationFailed {
+            by,
+            server_message: said
+        }
+    );
 }
 
 fn strings(texts: &[&str]) -> Vec<String> {

@@ -1,10 +1,10 @@
-//! With TLS, by an authority of our own.
+//! TLS with a private certificate authority.
 
 use std::fs;
 use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
-use resolver::{Digest, Failure, Keyring, Options, Resolver, Roots};
+use resolver::{ConnectFailure, Digest, Failure, Keyring, Options, Resolver, Roots};
 use tempfile::TempDir;
 
 use crate::support::certificates::{Authority, Pair};
@@ -29,7 +29,7 @@ fn in_files(folder: &Path, pair: &Pair) -> Certificate {
     files
 }
 
-/// A resolver that trusts this authority and no other.
+/// A resolver that trusts only this authority.
 pub fn trusting(authority: &Authority) -> Resolver {
     with_roots(&authority.pem)
 }
@@ -47,14 +47,14 @@ async fn start(program: Program, folder: &Path, certificate: &Certificate) -> Re
     Registry::start(program, folder, settings).await
 }
 
-/// The registry that is open on these images, once more with a certificate of an authority.
+/// A registry on the same images, with a certificate.
 async fn start_beside(program: Program, folder: &TempDir) -> (Registry, Authority) {
     let authority = Authority::new("tls");
     let certificate = certificate(&authority, folder.path());
     (start(program, folder.path(), &certificate).await, authority)
 }
 
-/// A registry with a certificate, and the digest of an image that it has.
+/// A registry with a certificate, and the digest of its image.
 async fn start_with_image(program: Program) -> (TempDir, Digest, Registry, Authority) {
     let (folder, open) = start_open(program).await;
     let digest = open.push("team/app", "v1", "x").await;
@@ -78,7 +78,7 @@ pub async fn a_certificate_counts_only_if_its_authority_and_its_name_do(program:
     let unknown = ask(&resolver(), &at, &none).await.unwrap_err().failure;
     let expected = Failure::CertificateNotTrusted {
         host: registry.host.clone(),
-        detail: "it is signed by none of the certificate authorities known here; a private one has to be added to them".to_owned(),
+        detail: "no trusted certificate authority signed it: add the private one to the trusted authorities".to_owned(),
     };
     assert_eq!(unknown, expected);
 
@@ -123,12 +123,12 @@ pub async fn an_authoritys_own_certificate_is_told_apart(program: Program) {
         .unwrap_err();
     let expected = Failure::CertificateNotTrusted {
         host: registry.host.clone(),
-        detail: "it is an authority's own certificate (CA:TRUE), which no server may use; give the registry one that the authority signed".to_owned(),
+        detail: "it is a CA certificate (CA:TRUE): configure the registry with a server certificate signed by that CA".to_owned(),
     };
     assert_eq!(error.failure, expected);
 }
 
-pub async fn the_wrong_scheme_is_told_with_the_right_one(program: Program) {
+pub async fn wrong_scheme_is_reported_with_the_right_one(program: Program) {
     let (folder, open) = start_open(program).await;
     let (registry, _) = start_beside(program, &folder).await;
     let none = Keyring::new();
@@ -140,7 +140,7 @@ pub async fn the_wrong_scheme_is_told_with_the_right_one(program: Program) {
         by: plain(&registry),
         status: 400,
         retry_after: None,
-        said: format!("if it speaks TLS, write {}", secure(&registry)),
+        server_message: format!("if it speaks TLS, write {}", secure(&registry)),
     };
     assert_eq!(spoken_plain, expected);
 
@@ -150,10 +150,9 @@ pub async fn the_wrong_scheme_is_told_with_the_right_one(program: Program) {
         .failure;
     let expected = Failure::ConnectionFailed {
         host: open.host.clone(),
-        detail: format!(
-            "it does not speak TLS; if it speaks plain HTTP, and is meant to, say so by the endpoint `http://{}`",
-            open.host
-        ),
+        cause: ConnectFailure::NotTls {
+            authority: open.host.clone(),
+        },
     };
     assert_eq!(spoken_tls, expected);
 }
@@ -178,8 +177,8 @@ pub async fn a_redirect_to_it_is_followed(program: Program) {
     );
 }
 
-/// The server behind a front that keeps back what its HEAD tells.
-pub async fn a_head_that_says_too_little_is_followed_by_a_get_that_is_hashed(program: Program) {
+/// The server behind a proxy that removes the headers of `HEAD` responses.
+pub async fn get_follows_a_head_with_missing_headers(program: Program) {
     let (_folder, digest, registry, authority) = start_with_image(program).await;
     let location = format!("{}/v2/team/app/manifests/v1", secure(&registry));
     let front = Server::start(move |request| match request.starts_with("HEAD ") {

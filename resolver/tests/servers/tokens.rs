@@ -1,4 +1,4 @@
-//! With a token server: the registry sees a token, and the login only who grants it.
+//! Token authentication.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::support::token::{TokenServer, identity_token};
 use crate::support::{ask, keyring, resolver, with_identity_token};
 use crate::{answer, plain, start_open, used};
 
-/// Who may pull what; whoever comes without a name may pull what is under the empty one.
+/// The permissions; the empty name is anonymous.
 const USERS: [(&str, &str, &str); 3] = [
     ("", "", "public/app"),
     ("alice", "secret", "team/app"),
@@ -70,7 +70,7 @@ pub async fn what_was_not_granted_is_not_found(program: Program) {
             .unwrap_err();
         let expected = Failure::NotFoundOrNoAccess {
             status: 401,
-            said: "UNAUTHORIZED: authentication required".to_owned(),
+            server_message: "UNAUTHORIZED: authentication required".to_owned(),
         };
         assert_eq!(error.failure, expected);
     }
@@ -86,7 +86,7 @@ pub async fn a_login_that_its_token_server_does_not_know_is_told(program: Progra
         .unwrap_err();
     let expected = Failure::AuthenticationFailed {
         by: tokens.server.address.clone(),
-        said: "incorrect username or password".to_owned(),
+        server_message: "incorrect username or password".to_owned(),
     };
     assert_eq!(error.failure, expected);
 }
@@ -107,7 +107,7 @@ pub async fn an_identity_token_is_exchanged_for_what_it_may(program: Program) {
     let error = ask(&resolver(), &at, &ended).await.unwrap_err();
     let expected = Failure::AuthenticationFailed {
         by: tokens.server.address.clone(),
-        said: "the token has ended".to_owned(),
+        server_message: "the token has ended".to_owned(),
     };
     assert_eq!(error.failure, expected);
 }

@@ -1,4 +1,4 @@
-//! Authorities, and certificates that they signed.
+//! Certificate authorities and their certificates.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::server::{Answer, Server};
 
-/// An authority of a test's own.
+/// A certificate authority.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// Its certificate, in PEM.
@@ -28,7 +28,7 @@ pub struct Pair {
 }
 
 impl Authority {
-    /// One with a name of its own.
+    /// Creates an authority with this name.
     pub fn new(name: &str) -> Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -41,12 +41,12 @@ impl Authority {
         }
     }
 
-    /// A certificate for these names, for servers and for clients.
+    /// Issues a certificate for these names, for servers and clients.
     pub fn sign(&self, names: &[&str]) -> Pair {
         self.sign_until(names, 4000)
     }
 
-    /// The same, good until a year begins.
+    /// Issues one that expires at the start of a year.
     pub fn sign_until(&self, names: &[&str], year: i32) -> Pair {
         let key = KeyPair::generate().unwrap();
         let names: Vec<_> = names.iter().map(|name| name.to_string()).collect();
@@ -85,8 +85,8 @@ pub async fn start(
     .await
 }
 
-/// TLS of a server with this certificate. With `clients`, it lets in only who shows a certificate
-/// of that authority.
+/// TLS settings with this certificate; with `clients`, a client certificate of that authority is
+/// required.
 pub fn tls(pair: &Pair, clients: Option<&Authority>) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ServerConfig::builder_with_provider(provider.clone())

@@ -1,5 +1,5 @@
-//! The Go program in `tests/judges/live`, which answers as Docker and the kubelet do; and texts to ask
-//! it about.
+//! Runs the Go program in `tests/judges/live`, which answers as Docker and the kubelet do, and
+//! generates its inputs.
 
 use std::fmt::Debug;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
@@ -10,10 +10,10 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// How many differences are shown.
+/// The most differences that are printed.
 const SHOWN_MAX: usize = 20;
 
-/// The judge's answers to these questions, in order. `subject` is `names` or `keyring`.
+/// The program's answers in order. `subject` is `names` or `keyring`.
 pub fn judged<A: DeserializeOwned>(subject: &str, questions: &[impl Serialize]) -> Vec<A> {
     let program = std::env::var_os("JUDGE").unwrap_or_else(|| {
         panic!("JUDGE must say where the judge is: run make test, or set it to what local/tool judge prints")

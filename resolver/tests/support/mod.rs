@@ -1,4 +1,4 @@
-//! What the tests of the resolver share. Each test file uses a part of it.
+//! Shared by the resolver's tests; each test file uses a part.
 #![allow(dead_code)]
 
 pub mod certificates;
@@ -18,12 +18,12 @@ use resolver::{
     Resolver,
 };
 
-/// A resolver that may connect to this machine.
+/// A resolver that may connect to loopback addresses.
 pub fn resolver() -> Resolver {
     Resolver::new(options()).unwrap()
 }
 
-/// Options that allow this machine, with time enough for a slow one.
+/// Options that allow loopback addresses, with a generous deadline.
 pub fn options() -> Options {
     let allow = vec!["127.0.0.0/8".parse().unwrap()];
     Options {
@@ -33,7 +33,7 @@ pub fn options() -> Options {
     }
 }
 
-/// Asks for `team/app:v1` at an address.
+/// Resolves `team/app:v1` at an address.
 pub async fn ask(
     resolver: &Resolver,
     endpoint: &str,
@@ -51,7 +51,7 @@ pub async fn ask(
         .await
 }
 
-/// A resolver that follows the registries' configuration in a folder.
+/// A resolver with the configuration of this folder.
 pub fn resolver_of(folder: &Path) -> Resolver {
     Resolver::new(Options {
         registry_config: Some(folder.to_owned()),
@@ -60,14 +60,14 @@ pub fn resolver_of(folder: &Path) -> Resolver {
     .unwrap()
 }
 
-/// Writes what is to be known of a registry's hosts.
+/// Writes a registry's `hosts.toml`.
 pub fn configure(folder: &Path, registry: &str, text: &str) {
     let folder = folder.join(registry);
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("hosts.toml"), text).unwrap();
 }
 
-/// Asks for an image where its name and the configuration lead.
+/// Resolves an image by its name and the configuration.
 pub async fn ask_for(
     resolver: &Resolver,
     image: &str,
@@ -84,7 +84,7 @@ pub async fn ask_for(
         .await
 }
 
-/// Why `team/app:v1` is not resolved at an address by one who has no login.
+/// The failure of an anonymous resolution of `team/app:v1` at an address.
 pub async fn failure(endpoint: &str) -> Failure {
     ask(&resolver(), endpoint, &Keyring::new())
         .await
@@ -119,7 +119,7 @@ pub fn with_identity_token(key: &str, token: &str) -> Keyring {
     keyring
 }
 
-/// The part of an address after its scheme: what a login's key names.
+/// The address without its scheme: the key of a login.
 pub fn key(endpoint: &str) -> &str {
     endpoint.split_once("://").unwrap().1
 }

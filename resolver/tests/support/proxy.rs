@@ -1,4 +1,4 @@
-//! A proxy that opens tunnels, to where the test says that a name is.
+//! A proxy that opens tunnels to fixed addresses of names.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,8 +16,7 @@ pub struct Tunnels {
 }
 
 impl Tunnels {
-    /// Starts one that knows these names, each with the address that it is at. With `tls` it is
-    /// itself spoken to by TLS.
+    /// Starts one with the addresses of these names. With `tls` it requires TLS itself.
     pub async fn start(names: &[(&str, &str)], tls: Option<TlsAcceptor>) -> Tunnels {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! Registry servers that others wrote, run for a test on this machine.
+//! Runs real registry servers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub enum Program {
 }
 
 impl Program {
-    /// The variable that says where it is, and what `local/tool` and the path call it.
+    /// Its environment variable, and its name for `local/tool` and in `PATH`.
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Program::Registry2 => ("DOCKER_REGISTRY", "docker-registry"),
@@ -46,7 +46,7 @@ impl Program {
         }
     }
 
-    /// A command that runs it, and that calls nobody.
+    /// A command that runs it without telemetry.
     fn command(self) -> Command {
         let (variable, tool) = self.names();
         let path = std::env::var_os(variable).unwrap_or_else(|| tool.into());
@@ -62,7 +62,7 @@ impl Program {
         )
     }
 
-    /// The version that it says it is of.
+    /// Its version.
     pub fn version(self) -> String {
         let arguments: &[&str] = match self {
             Program::Registry2 | Program::Registry3 => &["--version"],
@@ -89,14 +89,14 @@ pub struct Certificate {
     pub key: PathBuf,
 }
 
-/// How a registry runs. The default is open to all, by plain HTTP.
+/// The settings of a registry; the default is anonymous access by plain HTTP.
 #[derive(Clone, Copy, Default)]
 pub struct Settings<'a> {
-    /// What distribution's configuration has beside storage and address, in YAML.
+    /// Further YAML of distribution's configuration.
     pub distribution: &'a str,
-    /// The certificate that it speaks TLS with.
+    /// Its TLS certificate.
     pub tls: Option<&'a Certificate>,
-    /// The authorities of clients, in a file in PEM: it lets in whom they signed, and nobody else.
+    /// The file of client certificate authorities, in PEM; requires a client certificate.
     pub clients: Option<&'a Path>,
 }
 

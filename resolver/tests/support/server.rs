@@ -1,4 +1,4 @@
-//! A server that answers whatever bytes it is told to: for what no real registry does.
+//! A server with arbitrary responses, for faults that no real registry has.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What is sent back, byte by byte.
+/// A response as bytes.
 pub enum Answer {
     /// These bytes, then the connection ends.
     Bytes(Vec<u8>),
@@ -37,7 +37,7 @@ impl Server {
         Server::start_through(ip, "http", |stream| async { Ok(stream) }, answer).await
     }
 
-    /// Starts one to which a connection is first made into something else: TLS, say.
+    /// Starts one that first wraps each connection, in TLS for example.
     pub async fn start_through<S, Through>(
         ip: &str,
         scheme: &str,
@@ -72,7 +72,7 @@ impl Server {
         self.heard.lock().unwrap().clone()
     }
 
-    /// The first lines of the requests that came, without the protocol's version.
+    /// The request lines in order, without the protocol's version.
     pub fn lines(&self) -> Vec<String> {
         let line = |head: &String| {
             head.lines()
@@ -121,7 +121,7 @@ async fn serve(
     stream.shutdown().await
 }
 
-/// A whole answer with a body, or only its head where `HEAD` was asked.
+/// A response with a body, or only its head for `HEAD`.
 pub fn reply(request: &str, status: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let headers: String = headers
         .iter()

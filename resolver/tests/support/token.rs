@@ -31,8 +31,8 @@ pub struct TokenServer {
 }
 
 impl TokenServer {
-    /// Starts one. `users` are passwords by name, and what each may pull; whoever comes without a
-    /// name may pull what is under the empty one.
+    /// Starts one. `users` are names, passwords and permitted repositories; the empty name is
+    /// anonymous.
     pub async fn start(folder: &Path, users: &[(&str, &str, &str)]) -> TokenServer {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec!["token".to_owned()])

@@ -209,7 +209,7 @@ fn an_invalid_prefix_is_rejected_with_the_fix() {
             "the registry prefix is empty: write a host and path such as `registry.example.com/team`, or a Docker \
              Hub namespace such as `dockercoins`",
         ),
-        ("a b", "`a b` has spaces in it, which no image's name has"),
+        ("a b", "`a b` has spaces in it: an image name has none"),
         (
             "a.example.com/b:v1",
             "the registry prefix `a.example.com/b:v1` has a tag: write `a.example.com/b`, and the tag in the field \
@@ -231,7 +231,7 @@ fn an_invalid_endpoint_is_rejected_without_its_password() {
     for (endpoint, problem) in [
         (
             "ftp://a",
-            "the endpoint `ftp://a` has the scheme `ftp`: only https:// and http:// are spoken",
+            "the endpoint `ftp://a` has the unsupported scheme `ftp`: use https:// or http://",
         ),
         (
             "",
@@ -244,7 +244,7 @@ fn an_invalid_endpoint_is_rejected_without_its_password() {
         ),
         (
             "https://me:secret@a.example.com",
-            "the endpoint has a login in it: write `https://a.example.com`, and keep the login in a pull secret",
+            "the endpoint contains a login: write `https://a.example.com`, and keep the login in a pull secret",
         ),
     ] {
         let found = violations(json!({ "registry": { "endpoint": endpoint } }));
@@ -292,7 +292,7 @@ fn an_invalid_tag_is_rejected_once_by_the_field_that_sets_it() {
         ),
     ] {
         let wrong = match tag {
-            "" => "nothing stands in the place of".to_owned(),
+            "" => "an empty string is not".to_owned(),
             tag => format!("`{tag}` is not"),
         };
         let problem = "a tag: write at most 128 letters, digits, `_`, `.` and `-`, the first a letter, a digit \

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use kube::core::Status;
 use kube::runtime::watcher;
-use resolver::Reference;
+use resolver::{ConnectFailure, Reference};
 
 use super::*;
 use crate::runtime::error::{Request, Verb};
@@ -253,7 +253,7 @@ fn of_what_a_registry_says_only_what_stays_as_it_is_waits_for_a_person() {
         (
             Failure::ConnectionFailed {
                 host: host.clone(),
-                detail: detail.clone(),
+                cause: ConnectFailure::Broken(detail.clone()),
             },
             Until::TriedAgain,
         ),
@@ -267,14 +267,14 @@ fn of_what_a_registry_says_only_what_stays_as_it_is_waits_for_a_person() {
         (
             Failure::AuthenticationFailed {
                 by: by.clone(),
-                said: said.clone(),
+                server_message: said.clone(),
             },
             Until::Mended,
         ),
         (
             Failure::NotFoundOrNoAccess {
                 status: 404,
-                said: said.clone(),
+                server_message: said.clone(),
             },
             Until::Mended,
         ),
@@ -282,7 +282,7 @@ fn of_what_a_registry_says_only_what_stays_as_it_is_waits_for_a_person() {
             Failure::RateLimited {
                 by: by.clone(),
                 retry_after: None,
-                said: said.clone(),
+                server_message: said.clone(),
             },
             Until::TriedAgain,
         ),
@@ -291,7 +291,7 @@ fn of_what_a_registry_says_only_what_stays_as_it_is_waits_for_a_person() {
                 by: by.clone(),
                 status: 500,
                 retry_after: None,
-                said,
+                server_message: said,
             },
             Until::TriedAgain,
         ),
@@ -320,7 +320,7 @@ fn of_what_a_registry_says_only_what_stays_as_it_is_waits_for_a_person() {
 fn an_image_that_was_not_resolved_names_its_component() {
     let refused = Failure::ConnectionFailed {
         host: "registry.example.com:443".into(),
-        detail: "refused".into(),
+        cause: ConnectFailure::Broken("refused".into()),
     };
     assert_eq!(
         unresolved(refused).to_string(),
@@ -353,7 +353,7 @@ fn an_address_in_a_network_that_is_denied_comes_with_the_flag_that_denies_it() {
     assert!(error.is_stalled());
     assert_eq!(
         error.to_string(),
-        "rng: registry.example.com/rng:v9: `registry.example.com:443` is at 10.1.2.3, in the network 10.0.0.0/8: no connection is made there, since an administrator has denied that network to registries. The operator's flag for that is --deny-registry-network 10.0.0.0/8"
+        "rng: registry.example.com/rng:v9: `registry.example.com:443` is at 10.1.2.3, in the network 10.0.0.0/8: connections to it are not allowed: an administrator denied that network. The operator's flag for that is --deny-registry-network 10.0.0.0/8"
     );
 }
 

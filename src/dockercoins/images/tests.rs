@@ -28,7 +28,7 @@ fn not_found() -> Arc<ResolveError> {
     let image = Reference::parse("a/b:c").unwrap();
     let failure = Failure::NotFoundOrNoAccess {
         status: 404,
-        said: String::new(),
+        server_message: String::new(),
     };
     Arc::new(ResolveError::new(image, None, failure))
 }

@@ -1,7 +1,7 @@
 mod beside;
 
 use k8s_openapi::jiff::ToSpan as _;
-use resolver::{Digest, Failure, Reference, ResolveError};
+use resolver::{ConnectFailure, Digest, Failure, Reference, ResolveError};
 use serde_json::{Value, json};
 
 use std::sync::Arc;
@@ -36,13 +36,15 @@ fn rejected(kind: &'static str, message: &str) -> Error {
 fn missing() -> Arc<ResolveError> {
     error(Failure::NotFoundOrNoAccess {
         status: 404,
-        said: String::new(),
+        server_message: String::new(),
     })
 }
 
 fn unreachable() -> Arc<ResolveError> {
-    let (host, detail) = ("registry.example.com".into(), "refused".into());
-    error(Failure::ConnectionFailed { host, detail })
+    error(Failure::ConnectionFailed {
+        host: "registry.example.com".into(),
+        cause: ConnectFailure::Broken("refused".into()),
+    })
 }
 
 /// The images of a spec after these answers; those not named are resolved.

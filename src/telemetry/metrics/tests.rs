@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use resolver::{Endpoint, Failure, Remaining};
+use resolver::{Endpoint, Failure, RateLimit};
 
 use super::*;
 
@@ -15,27 +15,27 @@ fn everything() -> (Metrics, Snapshot) {
     metrics.watch_failed("Service");
     metrics.record_notification("taken");
     let host = Endpoint::parse("https://registry.example.com:5000").unwrap();
-    metrics.asked(&Asking {
+    metrics.host_queried(&HostReport {
         host: &host,
         failure: None,
         took: Duration::from_millis(30),
-        remaining: Some(Remaining {
+        remaining: Some(RateLimit {
             remaining: 76,
             limit: Some(100),
             window: None,
         }),
     });
-    metrics.asked(&Asking {
+    metrics.host_queried(&HostReport {
         host: &host,
         failure: Some(&Failure::RateLimited {
             by: host.to_string(),
             retry_after: None,
-            said: String::new(),
+            server_message: String::new(),
         }),
         took: Duration::from_secs(2),
         remaining: None,
     });
-    metrics.shared();
+    metrics.result_shared();
     let told = |status: &str, reason: &str| (status.to_owned(), reason.to_owned());
     let now = Snapshot {
         max_concurrent: 8,
@@ -243,7 +243,7 @@ fn host_labels_are_limited() {
     let metrics = Metrics::new();
     for number in 0..200 {
         let host = Endpoint::parse(&format!("https://registry-{number}.example.com")).unwrap();
-        metrics.asked(&Asking {
+        metrics.host_queried(&HostReport {
             host: &host,
             failure: None,
             took: Duration::ZERO,

@@ -50,7 +50,7 @@ impl Folder {
             (failure.plugin.as_str(), failure.image.as_str()),
             ("a", "r.io/a")
         );
-        self.shown(&failure.what)
+        self.shown(&failure.problem)
     }
 }
 
@@ -64,7 +64,7 @@ fn names((credentials, failures): (Vec<Credential>, Vec<PluginFailure>)) -> Vec<
 }
 
 #[tokio::test]
-async fn a_plugin_is_asked_with_its_arguments_and_variables() {
+async fn plugin_runs_with_its_arguments_and_environment() {
     let script =
         format!(r#"printf '%s|' "$@" "$WORD" "$HOME" "${{PATH:+set}}" > "$DIR/seen"; {ANSWERS}"#);
     let folder = Folder::with_plugin(&script);
@@ -108,19 +108,19 @@ async fn a_plugin_is_asked_with_its_arguments_and_variables() {
 }
 
 #[tokio::test]
-async fn a_hanging_plugin_is_ended_with_all_that_it_started() {
+async fn hanging_plugin_is_killed_with_its_children() {
     let folder = Folder::with_plugin(HANGS);
     // Long enough for the script to have begun; the test waits for all of it.
     let plugins = folder.open().with_deadline(Duration::from_secs(2));
     assert_eq!(
         folder.failure(&plugins).await,
-        "it did not answer within 2s and was ended; see whether it reaches the service that it asks for logins"
+        "it did not answer within 2s and was killed: check that it reaches its login service"
     );
     folder.until_all_have_ended().await;
 }
 
 #[tokio::test]
-async fn a_plugin_that_nobody_waits_for_is_ended_with_all_that_it_started() {
+async fn cancelled_plugin_is_killed_with_its_children() {
     let folder = Folder::with_plugin(HANGS);
     let plugins = folder.open();
     tokio::select! {
@@ -139,7 +139,7 @@ async fn images_are_looked_up_from_any_task() {
 }
 
 #[tokio::test]
-async fn those_who_ask_at_once_share_a_run() {
+async fn concurrent_lookups_share_a_run() {
     let folder = Folder::with_plugin(ANSWERS);
     let plugins = folder.open();
     let (one, other) = tokio::join!(plugins.lookup("r.io/a"), plugins.lookup("r.io/a"));
@@ -151,7 +151,7 @@ async fn those_who_ask_at_once_share_a_run() {
 }
 
 #[tokio::test]
-async fn a_run_goes_on_for_those_who_still_wait() {
+async fn run_continues_for_remaining_waiters() {
     let script = format!(r#"mkfifo "$DIR/gate"; cat "$DIR/gate" > "$DIR/null"; {ANSWERS}"#);
     let folder = Folder::with_plugin(&script);
     let plugins = folder.open();
@@ -171,7 +171,7 @@ async fn a_run_goes_on_for_those_who_still_wait() {
 }
 
 #[tokio::test]
-async fn few_run_at_a_time_and_the_others_see_what_they_were_told() {
+async fn concurrent_runs_are_limited_and_share_the_cache() {
     let folder = Folder::with_plugin(ANSWERS);
     folder.file("answer", &answer("Registry", &["r.io"]));
     let plugins = folder.open();
@@ -183,7 +183,7 @@ async fn few_run_at_a_time_and_the_others_see_what_they_were_told() {
 }
 
 #[tokio::test]
-async fn an_answer_is_used_until_its_time_is_over() {
+async fn answer_is_cached_until_it_expires() {
     let folder = Folder::with_plugin(ANSWERS);
     let plugins = folder.open();
     // Time stands still but while a program runs, whose deadline would otherwise come at once.
@@ -199,31 +199,31 @@ async fn an_answer_is_used_until_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_failing_plugin_is_told_with_the_beginning_of_what_it_said() {
+async fn failed_plugin_is_reported_with_start_of_stderr() {
     let cases = [
         (
             r#"printf 'no such role\r\n\033[31m\n' >&2; exit 3"#,
-            "it failed (exit status: 3) and said: no such role [31m".to_owned(),
+            "it failed (exit status: 3): no such role [31m".to_owned(),
         ),
         (
             r#"printf '%1000s' '' | tr ' ' s >&2; exit 1"#,
-            format!("it failed (exit status: 1) and said: {}…", "s".repeat(200)),
+            format!("it failed (exit status: 1): {}…", "s".repeat(200)),
         ),
         (
             r#"cat "$DIR/answer"; exit 1"#,
-            "it failed (exit status: 1) and said nothing; run it by hand with the same arguments and variables".to_owned(),
+            "it failed (exit status: 1) without a message on stderr: run it by hand with the same arguments and variables".to_owned(),
         ),
         (
             "kill -9 $$",
-            "it failed (signal: 9 (SIGKILL)) and said nothing; run it by hand with the same arguments and variables".to_owned(),
+            "it failed (signal: 9 (SIGKILL)) without a message on stderr: run it by hand with the same arguments and variables".to_owned(),
         ),
         (
             "echo hunter2",
-            "what it printed is no JSON object (line 1, column 1); it must print a CredentialProviderResponse and nothing else".to_owned(),
+            "its output is not a JSON object (line 1, column 1): it must print a CredentialProviderResponse and nothing else".to_owned(),
         ),
         (
             "exec yes hunter2",
-            "it printed more than 1048576 bytes and was ended; it must print a CredentialProviderResponse and nothing else".to_owned(),
+            "it printed more than 1048576 bytes and was killed: it must print a CredentialProviderResponse and nothing else".to_owned(),
         ),
     ];
     for (script, expected) in cases {
@@ -233,19 +233,19 @@ async fn a_failing_plugin_is_told_with_the_beginning_of_what_it_said() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_taken_away_is_told() {
+async fn removed_program_is_reported() {
     let folder = Folder::with_plugin(ANSWERS);
     let plugins = folder.open();
     let program = folder.path("bin/a");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(
         folder.failure(&plugins).await,
-        "/bin/a cannot be started: it may not be executed; make it executable"
+        "/bin/a cannot be started: it is not executable: make it executable"
     );
     fs::remove_file(&program).unwrap();
     assert_eq!(
         folder.failure(&plugins).await,
-        "/bin/a cannot be started: it, or the interpreter that it names, is not there; put it in the folder of plugins"
+        "/bin/a cannot be started: it or its interpreter does not exist: install it in the plugin folder"
     );
     folder.program("a", ANSWERS);
     assert_eq!(
@@ -256,7 +256,7 @@ async fn a_program_that_is_taken_away_is_told() {
 }
 
 #[tokio::test]
-async fn a_failure_takes_nothing_from_the_other_plugins() {
+async fn failed_plugin_does_not_affect_others() {
     let folder = Folder::with_plugin("exit 1");
     folder.program("b", ANSWERS);
     let config = json!({
@@ -273,21 +273,21 @@ async fn a_failure_takes_nothing_from_the_other_plugins() {
     assert_eq!(
         told,
         [
-            "the credential provider a failed for r.io/a: it failed (exit status: 1) and said nothing; run it by hand with the same arguments and variables",
-            "the credential provider b failed for r.io/a: a login of its answer is skipped: its key's path has a `%` that encodes nothing; write the path as it is",
+            "the credential provider a failed for r.io/a: it failed (exit status: 1) without a message on stderr: run it by hand with the same arguments and variables",
+            "the credential provider b failed for r.io/a: an entry of its answer is skipped: its key's path has an invalid `%` escape: write the path unescaped",
         ]
     );
 }
 
 #[tokio::test]
-async fn a_plugin_may_leave_its_input_unread_and_complain_at_length() {
+async fn plugin_may_ignore_stdin_and_fill_stderr() {
     let script = r#"exec < "$DIR/answer"; yes complaint | head -c 1000000 >&2; cat"#;
     let folder = Folder::with_plugin(script);
     assert_eq!(names(folder.open().lookup("r.io/a").await), ["r.io"]);
 }
 
 #[tokio::test]
-async fn who_keeps_the_output_of_a_plugin_that_has_ended_is_ended() {
+async fn child_holding_output_of_an_exited_plugin_is_killed() {
     let script = format!(r#"sleep 600 & echo "$$ $!" > "$DIR/processes"; {ANSWERS}"#);
     let folder = Folder::with_plugin(&script);
     assert_eq!(names(folder.open().lookup("r.io/a").await), ["r.io"]);
@@ -295,7 +295,7 @@ async fn who_keeps_the_output_of_a_plugin_that_has_ended_is_ended() {
 }
 
 #[tokio::test]
-async fn who_left_the_group_and_keeps_the_output_is_not_waited_for() {
+async fn detached_process_holding_the_output_is_not_awaited() {
     let script = format!(r#"setsid sleep 60 & {ANSWERS}"#);
     let folder = Folder::with_plugin(&script);
     let started = Instant::now();
@@ -304,7 +304,7 @@ async fn who_left_the_group_and_keeps_the_output_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn an_image_that_no_plugin_is_for_is_not_asked_for() {
+async fn unmatched_image_runs_no_plugin() {
     let folder = Folder::with_plugin(ANSWERS);
     let plugins = folder.open();
     for image in ["r.example.com/a", "r.io:5000/a", "not an image"] {
@@ -318,7 +318,7 @@ async fn an_image_that_no_plugin_is_for_is_not_asked_for() {
 }
 
 #[test]
-fn what_is_shown_of_plugins_is_their_names() {
+fn debug_of_plugins_shows_their_names() {
     let folder = Folder::with_plugin(ANSWERS);
     assert_eq!(format!("{:?}", folder.open()), r#"["a"]"#);
 }

@@ -51,7 +51,7 @@ const STRICTER: [&str; 2] = ["a second document", "tokenAttributes"];
 const MILDER: [&str; 2] = ["YAML in braces", "anchors"];
 
 #[test]
-fn configurations_are_accepted_as_by_the_kubelet_but_for_what_is_named() {
+fn configurations_are_accepted_as_by_the_kubelet() {
     let (mut stricter, mut milder) = (Vec::new(), Vec::new());
     for case in cases().configs {
         let folder = Folder::new();

@@ -1,8 +1,8 @@
-//! How long a host is waited for, and when plain HTTP is spoken after TLS.
+//! Timeouts of hosts, and the fallback to plain HTTP.
 
 use std::time::Duration;
 
-use resolver::{Asked, Endpoint, Failure, Keyring, Options, Resolver};
+use resolver::{ConnectFailure, Endpoint, Failure, HostFailure, Keyring, Options, Resolver};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -12,7 +12,7 @@ use crate::support::{ask_for, configure, key, options, resolver_of};
 use crate::{IMAGE, INDEX, MANIFEST, MIRRORED, digest, folder, manifest};
 
 #[tokio::test]
-async fn a_mirror_that_hangs_leaves_the_next_its_time() {
+async fn hanging_mirror_leaves_time_for_the_next() {
     let hanging =
         Server::start(|_| Answer::Endless(Vec::new(), Vec::new(), Duration::from_millis(50))).await;
     let registry = Server::start(manifest).await;
@@ -29,7 +29,7 @@ async fn a_mirror_that_hangs_leaves_the_next_its_time() {
 }
 
 #[tokio::test]
-async fn plain_http_is_spoken_where_tls_was_tried_in_vain() {
+async fn plain_http_is_the_fallback_of_tls() {
     let registry = Server::start(manifest).await;
     let host = key(&registry.address);
     let folder = TempDir::new().unwrap();
@@ -43,7 +43,7 @@ async fn plain_http_is_spoken_where_tls_was_tried_in_vain() {
 }
 
 #[tokio::test]
-async fn plain_http_is_spoken_where_nothing_answers_to_tls() {
+async fn plain_http_is_tried_if_tls_is_not_answered() {
     let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", mute.local_addr().unwrap());
     tokio::spawn(async move {
@@ -74,7 +74,7 @@ async fn plain_http_is_spoken_where_nothing_answers_to_tls() {
 }
 
 #[tokio::test]
-async fn a_connection_may_take_as_long_as_is_written() {
+async fn dial_timeout_is_applied() {
     // A listener whose queue is full lets nobody in and turns nobody away.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -98,8 +98,8 @@ async fn a_connection_may_take_as_long_as_is_written() {
         .unwrap_err();
     let failure = Failure::ConnectionFailed {
         host: at.to_string(),
-        detail: "no connection within 0.25s".to_owned(),
+        cause: ConnectFailure::DialTimeout(Duration::from_millis(250)),
     };
     let endpoint = Endpoint::parse(&address).unwrap();
-    assert_eq!(error.also_asked, [Asked { endpoint, failure }]);
+    assert_eq!(error.also_asked, [HostFailure { endpoint, failure }]);
 }

@@ -1,48 +1,48 @@
-//! What goes without a proxy: the entries of `NO_PROXY`.
+//! The entries of `NO_PROXY`.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// An entry of the list.
+/// An entry of `NO_PROXY`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Exempt {
+pub(super) enum NoProxyEntry {
     /// `*`
     Everything,
     /// `10.0.0.0/8`
     Network(IpNet),
-    /// `10.0.0.1`, and with a port only there.
+    /// `10.0.0.1`, with an optional port.
     Address(IpAddr, Option<String>),
-    /// `example.com` with all below it, `.example.com` with only those.
+    /// `example.com` with its subdomains, `.example.com` with only those.
     Domain {
-        /// The end of the names that are meant, with its dot.
-        end: String,
-        /// Whether the name without that dot is meant too.
-        with_itself: bool,
+        /// The suffix, with its dot.
+        suffix: String,
+        /// Whether the domain itself is included.
+        includes_apex: bool,
         port: Option<String>,
     },
 }
 
-/// Reads the list. Entries that mean nothing are passed over, as Go does.
-pub(super) fn parse(list: &str) -> Vec<Exempt> {
+/// Parses the list. Invalid entries are skipped, as in Go.
+pub(super) fn parse(list: &str) -> Vec<NoProxyEntry> {
     let mut entries = Vec::new();
     for text in list.split(',') {
         match entry(&text.trim().to_lowercase()) {
-            Some(Exempt::Everything) => return vec![Exempt::Everything],
+            Some(NoProxyEntry::Everything) => return vec![NoProxyEntry::Everything],
             entry => entries.extend(entry),
         }
     }
     entries
 }
 
-fn entry(text: &str) -> Option<Exempt> {
+fn entry(text: &str) -> Option<NoProxyEntry> {
     if text == "*" {
-        return Some(Exempt::Everything);
+        return Some(NoProxyEntry::Everything);
     }
     if text.contains('/')
         && let Ok(network) = text.parse()
     {
-        return Some(Exempt::Network(network));
+        return Some(NoProxyEntry::Network(network));
     }
     let (host, port) = split_port(text);
     if host.is_empty() {
@@ -50,24 +50,24 @@ fn entry(text: &str) -> Option<Exempt> {
     }
     let port = port.filter(|port| !port.is_empty()).map(str::to_owned);
     if let Ok(address) = host.parse::<IpAddr>() {
-        return Some(Exempt::Address(address.to_canonical(), port));
+        return Some(NoProxyEntry::Address(address.to_canonical(), port));
     }
     let host = match host.strip_prefix('*') {
-        Some(end) if end.starts_with('.') => end,
+        Some(suffix) if suffix.starts_with('.') => suffix,
         _ => host,
     };
-    let with_itself = !host.starts_with('.');
-    Some(Exempt::Domain {
-        end: match with_itself {
+    let includes_apex = !host.starts_with('.');
+    Some(NoProxyEntry::Domain {
+        suffix: match includes_apex {
             true => format!(".{host}"),
             false => host.to_owned(),
         },
-        with_itself,
+        includes_apex,
         port,
     })
 }
 
-/// Host and port of `host:port` or `[address]:port`; an address of IPv6 without brackets has none.
+/// Splits `host:port` or `[address]:port`; a bare IPv6 address has no port.
 fn split_port(text: &str) -> (&str, Option<&str>) {
     match text.rsplit_once(':') {
         Some((host, port)) if host.starts_with('[') && host.ends_with(']') => {
@@ -78,8 +78,8 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Whether a host is asked without the proxy. This machine always is.
-pub(super) fn goes_without(entries: &[Exempt], host: &str, port: u16) -> bool {
+/// Whether requests to a host are direct. Loopback hosts always are.
+pub(super) fn is_bypassed(entries: &[NoProxyEntry], host: &str, port: u16) -> bool {
     if host == "localhost" {
         return true;
     }
@@ -93,17 +93,20 @@ pub(super) fn goes_without(entries: &[Exempt], host: &str, port: u16) -> bool {
         None => true,
     };
     entries.iter().any(|entry| match (entry, address) {
-        (Exempt::Everything, _) => true,
-        (Exempt::Network(network), Some(address)) => network.contains(&address),
-        (Exempt::Address(exempt, port), Some(address)) => *exempt == address && here(port),
+        (NoProxyEntry::Everything, _) => true,
+        (NoProxyEntry::Network(network), Some(address)) => network.contains(&address),
+        (NoProxyEntry::Address(exempt, port), Some(address)) => *exempt == address && here(port),
         (
-            Exempt::Domain {
-                end,
-                with_itself,
+            NoProxyEntry::Domain {
+                suffix,
+                includes_apex,
                 port,
             },
             None,
-        ) => (host.ends_with(end.as_str()) || (*with_itself && host == end[1..])) && here(port),
+        ) => {
+            (host.ends_with(suffix.as_str()) || (*includes_apex && host == suffix[1..]))
+                && here(port)
+        }
         _ => false,
     })
 }

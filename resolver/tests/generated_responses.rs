@@ -1,9 +1,8 @@
-//! What holds for every answer, however odd: nothing panics, an error stays short, and it holds no
-//! credential, though servers send back what they were sent.
+//! Invariants under generated responses: no panic, bounded errors, no credential in an error,
+//! although servers echo them.
 //!
-//! A registry and its token server, both one server here, answer from a script that is made up
-//! for each case: statuses, headers near to those that are read, and bodies near to manifests,
-//! tokens and errors, with the login and the token in any place of them.
+//! Each case is a script for a registry and its token server on one address: statuses, headers and
+//! bodies close to valid ones, with the credential and the token anywhere in them.
 
 mod support;
 
@@ -19,14 +18,13 @@ use resolver::Digest;
 use support::server::{Answer, Server, header, reply};
 use support::{ask, key, keyring, resolver, with_identity_token};
 
-/// How many scripts are made up; each is some exchanges on this machine.
+/// The number of scripts; each takes a few local requests.
 const CASES: u32 = 1_000;
 
-/// The most bytes of an error's text: the image, an address or two of the server's choice, the
-/// 300 characters that it may say, and our own words.
+/// The longest error: the image, a few addresses, a message of 300 characters, and fixed text.
 const ERROR_MAX: usize = 2500;
 
-/// Stand in scripts for what is known only when they are played.
+/// Placeholders of values that are known when a script runs.
 const PASSWORD: &str = "{password}";
 const ESCAPED: &str = "{escaped}";
 const SENT: &str = "{sent}";
@@ -34,7 +32,7 @@ const TOKEN: &str = "{token}";
 const SHOWN: &str = "{shown}";
 const ADDRESS: &str = "{address}";
 
-/// What a server answers.
+/// A response.
 #[derive(Clone, Debug)]
 struct Reply {
     status: &'static str,
@@ -42,15 +40,15 @@ struct Reply {
     body: String,
 }
 
-/// What is answered to whom.
+/// The responses by request.
 #[derive(Clone, Debug)]
 struct Script {
     username: String,
     password: String,
-    /// Whether what stands for the password is an identity token.
+    /// Whether `password` is an identity token.
     is_identity: bool,
     token: String,
-    /// To those who show nothing.
+    /// Without an authorization.
     nameless: Reply,
     head: Reply,
     get: Reply,
@@ -72,7 +70,7 @@ impl Script {
         }
     }
 
-    /// The login as it is sent.
+    /// The credential as sent.
     fn sent(&self) -> String {
         match self.is_identity {
             true => encoded(&self.password),
@@ -112,7 +110,7 @@ impl Script {
 }
 
 #[test]
-fn no_answer_upsets_the_resolver_or_brings_a_credential_into_its_error() {
+fn no_response_panics_or_leaks_a_credential() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -190,7 +188,7 @@ fn any_script() -> impl Strategy<Value = Script> {
     })
 }
 
-/// An answer, half of the time with this status.
+/// A response, half of the time with this status.
 fn any_reply(likely: &'static str) -> impl Strategy<Value = Reply> {
     let status = prop_oneof![
         10 => Just(likely),
@@ -271,7 +269,7 @@ fn any_challenge() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Where a server may send one. No name among them leads anywhere.
+/// Redirect targets; no host name among them resolves.
 fn any_address() -> impl Strategy<Value = String> {
     let below = prop::sample::select(vec![
         "/token",
@@ -348,8 +346,7 @@ fn any_body() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A text with what was sent in it: of the token that is all that was shown, since before that it
-/// is nobody's credential.
+/// Text with the sent values in it: the whole token only after it was sent.
 fn any_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         2 => "[a-z0-9]{0,6}",
@@ -362,12 +359,12 @@ fn any_text() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
 }
 
-/// A string of JSON in which what was sent is escaped as the rest is.
+/// A JSON string with the sent values escaped.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", escaped(text).replace(PASSWORD, ESCAPED))
 }
 
-/// As it stands in a form.
+/// Encoded for a form.
 fn encoded(text: &str) -> String {
     const NOT_PLAIN: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'-')

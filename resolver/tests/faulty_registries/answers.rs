@@ -1,4 +1,4 @@
-//! Answers that are odd, too long, too slow, or none.
+//! Invalid, oversized, slow and missing responses.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::support::{ask, failure, options, resolver};
 use crate::{BODY, INDEX, digest, invalid, manifest, resolved};
 
 #[tokio::test]
-async fn a_head_is_enough_and_asks_for_all_four_types() {
+async fn head_suffices_and_accepts_all_manifest_types() {
     let server = Server::start(manifest).await;
     assert_eq!(resolved(&server, &Keyring::new()).await, (digest(), None));
     assert_eq!(server.lines(), ["HEAD /v2/team/app/manifests/v1"]);
@@ -22,7 +22,7 @@ async fn a_head_is_enough_and_asks_for_all_four_types() {
 }
 
 #[tokio::test]
-async fn a_head_without_a_digest_is_followed_by_a_get_that_is_hashed() {
+async fn get_follows_a_head_without_digest() {
     let server =
         Server::start(|request| reply(request, "200 OK", &[("Content-Type", INDEX)], BODY)).await;
     assert_eq!(resolved(&server, &Keyring::new()).await, (digest(), None));
@@ -36,7 +36,7 @@ async fn a_head_without_a_digest_is_followed_by_a_get_that_is_hashed() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_hash_to_its_digest_is_refused() {
+async fn body_with_another_digest_is_refused() {
     let wrong = format!("sha256:{}", "0".repeat(64));
     let told = wrong.clone();
     let server = Server::start(move |request| {
@@ -62,16 +62,16 @@ async fn a_body_that_does_not_hash_to_its_digest_is_refused() {
 }
 
 #[tokio::test]
-async fn digests_that_are_none_or_that_differ_are_refused() {
+async fn invalid_or_differing_digests_are_refused() {
     let cases: [(&[&str], &str); 3] = [
-        (&["sha256:xyz"], "what it gives as the digest is none"),
-        (&["md5:0"], "what it gives as the digest is none"),
+        (&["sha256:xyz"], "its Docker-Content-Digest is not a digest"),
+        (&["md5:0"], "its Docker-Content-Digest is not a digest"),
         (
             &[
                 "sha256:0000000000000000000000000000000000000000000000000000000000000000",
                 "sha256:1111111111111111111111111111111111111111111111111111111111111111",
             ],
-            "it gives two different digests",
+            "it has two different Docker-Content-Digest headers",
         ),
     ];
     for (digests, detail) in cases {
@@ -90,7 +90,7 @@ async fn digests_that_are_none_or_that_differ_are_refused() {
 }
 
 #[tokio::test]
-async fn another_digest_than_the_one_asked_for_is_refused() {
+async fn digest_other_than_the_requested_one_is_refused() {
     let server = Server::start(manifest).await;
     let asked = Digest::of(b"another");
     let reference = Reference::parse("a.example/team/app")
@@ -108,7 +108,7 @@ async fn another_digest_than_the_one_asked_for_is_refused() {
         error.failure,
         invalid(
             &server,
-            &format!("{asked} was asked for, and {} came", digest())
+            &format!("{asked} was requested, and {} was returned", digest())
         )
     );
     assert_eq!(
@@ -118,7 +118,7 @@ async fn another_digest_than_the_one_asked_for_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_manifest_is_refused() {
+async fn other_media_types_are_refused() {
     let old = "application/vnd.docker.distribution.manifest.v1+prettyjws";
     let page = Server::start(|request| {
         reply(
@@ -139,7 +139,7 @@ async fn what_is_no_manifest_is_refused() {
         failure(&page.address).await,
         invalid(
             &page,
-            "it is of the type `text/html`, which is no image's; is it a registry that was asked?"
+            "its media type `text/html` is not an image's; is the server a registry?"
         )
     );
     assert_eq!(
@@ -147,7 +147,7 @@ async fn what_is_no_manifest_is_refused() {
         invalid(
             &schema1,
             &format!(
-                "it is of the type `{old}`, which is no image's; that form of image is no longer supported: build and push it again"
+                "its media type `{old}` is not an image's; that manifest format is no longer supported: build and push the image again"
             )
         )
     );
@@ -157,12 +157,12 @@ async fn what_is_no_manifest_is_refused() {
     );
     assert_eq!(
         failure(&untyped.address).await,
-        invalid(&untyped, "it does not say of what type the manifest is")
+        invalid(&untyped, "it has no Content-Type")
     );
 }
 
 #[tokio::test]
-async fn a_manifest_that_is_too_long_is_refused() {
+async fn oversized_manifest_is_refused() {
     let server = Server::start(|request| match request.starts_with("HEAD") {
         true => reply(request, "200 OK", &[("Content-Type", INDEX)], ""),
         false => Answer::Endless(
@@ -179,7 +179,7 @@ async fn a_manifest_that_is_too_long_is_refused() {
 }
 
 #[tokio::test]
-async fn headers_without_end_are_refused() {
+async fn oversized_headers_are_refused() {
     let server = Server::start(|_| {
         Answer::Endless(
             b"HTTP/1.1 200 OK\r\n".to_vec(),
@@ -192,26 +192,26 @@ async fn headers_without_end_are_refused() {
         failure(&server.address).await,
         invalid(
             &server,
-            "it is no HTTP within bounds (message head is too large)"
+            "it is not valid HTTP, or its headers are too large (message head is too large)"
         )
     );
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_refused() {
+async fn invalid_http_is_refused() {
     let server =
         Server::start(|_| Answer::Bytes(b"220 mail.example.com ESMTP\r\n\r\n".to_vec())).await;
     assert_eq!(
         failure(&server.address).await,
         invalid(
             &server,
-            "it is no HTTP within bounds (invalid HTTP version parsed)"
+            "it is not valid HTTP, or its headers are too large (invalid HTTP version parsed)"
         )
     );
 }
 
 #[tokio::test]
-async fn a_drip_ends_with_the_deadline_of_the_whole() {
+async fn slow_body_ends_at_the_deadline() {
     let deadline = Duration::from_millis(300);
     let resolver = Resolver::new(Options {
         deadline,
@@ -253,7 +253,7 @@ async fn a_drip_ends_with_the_deadline_of_the_whole() {
 }
 
 #[tokio::test]
-async fn being_sent_away_is_told_with_how_long() {
+async fn rate_limit_is_reported_with_retry_after() {
     for (value, expected) in [
         ("120", Some(120)),
         ("Fri, 31 Dec 9999 23:59:59 GMT", Some(86400)),
@@ -273,7 +273,7 @@ async fn being_sent_away_is_told_with_how_long() {
             Failure::RateLimited {
                 by: server.address.clone(),
                 retry_after: expected.map(Duration::from_secs),
-                said: String::new()
+                server_message: String::new()
             }
         );
         assert_eq!(
@@ -285,7 +285,7 @@ async fn being_sent_away_is_told_with_how_long() {
 }
 
 #[tokio::test]
-async fn a_registry_that_fails_is_told_by_its_status() {
+async fn failing_registry_is_reported_by_status() {
     for (status, code) in [
         ("500 Internal Server Error", 500),
         ("503 Service Unavailable", 503),
@@ -300,14 +300,14 @@ async fn a_registry_that_fails_is_told_by_its_status() {
                 by: server.address.clone(),
                 status: code,
                 retry_after: Some(Duration::from_secs(7)),
-                said: String::new()
+                server_message: String::new()
             }
         );
     }
 }
 
 #[tokio::test]
-async fn what_is_missing_is_asked_again_by_get_for_the_words_to_tell() {
+async fn not_found_is_repeated_by_get_for_its_message() {
     let long = "x".repeat(200_000);
     let server = Server::start(move |request| {
         let body = format!(r#"{{"errors":[{{"code":"MANIFEST_UNKNOWN","message":"no\r\nsuch\u001b[31m tag"}}]}}{}"#, " ".repeat(10));
@@ -318,7 +318,7 @@ async fn what_is_missing_is_asked_again_by_get_for_the_words_to_tell() {
         failure(&server.address).await,
         Failure::NotFoundOrNoAccess {
             status: 404,
-            said: "MANIFEST_UNKNOWN: no such [31m tag".to_owned()
+            server_message: "MANIFEST_UNKNOWN: no such [31m tag".to_owned()
         }
     );
     let chatty = Server::start(move |request| reply(request, "403 Forbidden", &[], &long)).await;
@@ -326,13 +326,13 @@ async fn what_is_missing_is_asked_again_by_get_for_the_words_to_tell() {
         failure(&chatty.address).await,
         Failure::NotFoundOrNoAccess {
             status: 403,
-            said: format!("{}…", "x".repeat(300))
+            server_message: format!("{}…", "x".repeat(300))
         }
     );
 }
 
 #[tokio::test]
-async fn a_registry_that_knows_no_head_for_missing_things_is_believed_by_its_get() {
+async fn get_decides_if_head_says_not_found() {
     let server = Server::start(|request| match request.starts_with("HEAD") {
         true => reply(request, "404 Not Found", &[], ""),
         false => manifest(request),

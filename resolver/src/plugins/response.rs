@@ -1,8 +1,8 @@
-//! What is said to a plugin and what it answers: `CredentialProviderRequest` and
-//! `CredentialProviderResponse` of `credentialprovider.kubelet.k8s.io`.
+//! `CredentialProviderRequest` and `CredentialProviderResponse` of
+//! `credentialprovider.kubelet.k8s.io`.
 //!
-//! An answer that the kubelet would not use is refused whole. Nothing of it is shown, since it is
-//! made of logins.
+//! An answer that the kubelet would reject is rejected as a whole. Messages contain nothing of it:
+//! it consists of credentials.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,46 +12,46 @@ use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use crate::duration;
-use crate::said::bounded_line;
+use crate::server_message::bounded_line;
 
-/// The most characters of a foreign `apiVersion` or `kind` that are shown.
+/// The most characters of an `apiVersion` or `kind` in a message.
 const NAME_MAX: usize = 100;
 
-/// For which images an answer holds, beside being matched by its keys.
+/// The `cacheKeyType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// For the image that was asked for.
+    /// The requested image.
     Image,
-    /// For all of its registry, by host and port.
+    /// All images of its registry.
     Registry,
-    /// For all that the plugin is asked for.
+    /// All images.
     Global,
 }
 
-/// How long an answer holds, in nanoseconds.
+/// The `cacheDuration`, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lifetime {
-    /// As long as the configuration says.
+    /// The configuration's default.
     Default,
-    /// So long; not at all, where it is not above zero.
+    /// This long; not cached unless positive.
     Nanos(i64),
 }
 
-/// A login and the key it stands under, as written.
+/// A credential and its key, as written.
 pub(super) struct Login {
     pub(super) key: String,
     pub(super) username: String,
     pub(super) password: String,
 }
 
-/// An answer that may be used.
-pub(super) struct Answer {
+/// A valid answer.
+pub(super) struct Response {
     pub(super) scope: Scope,
     pub(super) lifetime: Lifetime,
     pub(super) logins: Vec<Login>,
 }
 
-/// What is written to a plugin's standard input.
+/// The standard input of a plugin.
 pub(super) fn request(version: &str, image: &str) -> Vec<u8> {
     let request = json!({
         "apiVersion": version,
@@ -61,35 +61,34 @@ pub(super) fn request(version: &str, image: &str) -> Vec<u8> {
     format!("{request}\n").into_bytes()
 }
 
-/// Reads what a plugin wrote to its standard output. The error says what is wrong, and what it
-/// should be.
-pub(super) fn read(output: &[u8], version: &str) -> Result<Answer, String> {
+/// Parses the standard output of a plugin. The error names the fix.
+pub(super) fn read(output: &[u8], version: &str) -> Result<Response, String> {
     if output.iter().all(u8::is_ascii_whitespace) {
-        return Err("it printed nothing; it must print a CredentialProviderResponse".to_owned());
+        return Err("it printed nothing: it must print a CredentialProviderResponse".to_owned());
     }
     let place =
         |error: serde_json::Error| format!("line {}, column {}", error.line(), error.column());
     let Head { api_version, kind } = serde_json::from_slice(output).map_err(|error| {
         format!(
-            "what it printed is no JSON object ({}); it must print a CredentialProviderResponse and nothing else",
+            "its output is not a JSON object ({}): it must print a CredentialProviderResponse and nothing else",
             place(error)
         )
     })?;
     if api_version.as_deref() != Some(version) {
         return Err(format!(
-            "it answers in the apiVersion {:?}, and not in `{version}`, in which it is asked; set its apiVersion in the configuration to one that it speaks",
+            "it answered with apiVersion {:?} instead of `{version}`: set `apiVersion` in its configuration to one that it supports",
             bounded_line(&api_version.unwrap_or_default(), NAME_MAX)
         ));
     }
     if kind.as_deref() != Some("CredentialProviderResponse") {
         return Err(format!(
-            "it answers with a {:?}, where a CredentialProviderResponse is asked for",
+            "it answered with kind {:?} instead of CredentialProviderResponse",
             bounded_line(&kind.unwrap_or_default(), NAME_MAX)
         ));
     }
     let body: Body = serde_json::from_slice(output).map_err(|error| {
         format!(
-            "its answer is not as {version} has it ({}): a field that there is not, or one of another type",
+            "its answer does not match {version} ({}): an unknown field, or one of another type",
             place(error)
         )
     })?;
@@ -99,7 +98,7 @@ pub(super) fn read(output: &[u8], version: &str) -> Result<Answer, String> {
         Some("Global") => Scope::Global,
         _ => {
             return Err(
-                "its answer has no valid cacheKeyType; it must be Image, Registry or Global"
+                "its answer has an invalid cacheKeyType: it must be Image, Registry or Global"
                     .to_owned(),
             );
         }
@@ -109,7 +108,7 @@ pub(super) fn read(output: &[u8], version: &str) -> Result<Answer, String> {
         Some(Some(nanos)) => Lifetime::Nanos(nanos),
         Some(None) => {
             return Err(
-                "its answer has a cacheDuration that is no duration; it must have a unit, such as `12h`"
+                "its answer has an invalid cacheDuration: it must have a unit, such as `12h`"
                     .to_owned(),
             );
         }
@@ -128,7 +127,7 @@ pub(super) fn read(output: &[u8], version: &str) -> Result<Answer, String> {
             }
         })
         .collect();
-    Ok(Answer {
+    Ok(Response {
         scope,
         lifetime,
         logins,
@@ -142,7 +141,7 @@ struct Head {
     kind: Option<String>,
 }
 
-/// Read as strictly as the kubelet does it: no field that it does not know, and none twice.
+/// As strict as in the kubelet: no unknown and no duplicate fields.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Body {
@@ -162,7 +161,7 @@ struct Entry {
     password: Option<String>,
 }
 
-/// Entries by their keys, none of which may stand there twice.
+/// The entries by key, without duplicates.
 #[derive(Default)]
 struct Auth(BTreeMap<String, Option<Entry>>);
 

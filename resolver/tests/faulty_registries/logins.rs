@@ -1,4 +1,4 @@
-//! Logins: which are shown to whom, and what comes of it.
+//! Which servers receive which credentials.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::support::{ask, failure, key, keyring, resolver};
 use crate::{digest, invalid, manifest, resolved, unauthorized, with_token};
 
 #[tokio::test]
-async fn one_login_is_tried_after_the_other_and_none_is_left_out() {
+async fn every_matching_login_is_tried_in_turn() {
     // base64("good:right")
     let server = Server::start(|request| match header(request, "authorization") {
         Some("Basic Z29vZDpyaWdodA==") => manifest(request),
@@ -59,20 +59,20 @@ async fn one_login_is_tried_after_the_other_and_none_is_left_out() {
         error.failure,
         Failure::AuthenticationFailed {
             by: server.address.clone(),
-            said: "UNAUTHORIZED: log in".to_owned()
+            server_message: "UNAUTHORIZED: log in".to_owned()
         }
     );
     assert_eq!(
         error.to_string(),
         format!(
-            "registry.example.com/team/app:v1, asked at {0}: {0} accepted no login: UNAUTHORIZED: log in; asked with the logins of `a`, `b`: check the users and the passwords there",
+            "registry.example.com/team/app:v1 at {0}: {0} rejected the login: UNAUTHORIZED: log in; tried the logins of `a`, `b`: check the usernames and passwords there",
             server.address
         )
     );
 }
 
 #[tokio::test]
-async fn without_a_login_one_is_asked_for_in_words() {
+async fn missing_login_is_reported() {
     let server = Server::start(|request| unauthorized(request, &["Basic realm=\"x\""])).await;
     let elsewhere = keyring(&[("regcred", "registry.example.com", "bob", "hunter2")]);
     let error = ask(&resolver(), &server.address, &elsewhere)
@@ -81,7 +81,7 @@ async fn without_a_login_one_is_asked_for_in_words() {
     assert_eq!(
         error.to_string(),
         format!(
-            "registry.example.com/team/app:v1, asked at {0}: {0} accepted no login: it asks for a login, and there is none for it; no login for this address was at hand: add a pull secret for it",
+            "registry.example.com/team/app:v1 at {0}: {0} rejected the login: it requires credentials and none match; no pull secret matches this address: add one",
             server.address
         )
     );
@@ -95,7 +95,7 @@ async fn without_a_login_one_is_asked_for_in_words() {
 }
 
 #[tokio::test]
-async fn what_hides_from_the_nameless_is_found_by_the_front_door() {
+async fn private_image_is_found_by_the_challenge_of_v2() {
     let server = Server::start(|request| {
         match (
             header(request, "authorization"),
@@ -123,7 +123,7 @@ async fn what_hides_from_the_nameless_is_found_by_the_front_door() {
 }
 
 #[tokio::test]
-async fn a_token_is_fetched_kept_and_never_shared_between_logins() {
+async fn token_is_cached_per_login() {
     let server = Server::start(with_token(
         |host| format!("Basic realm=\"x\", Bearer realm=\"http://{host}/token\",service=\"s\""),
         r#"{"access_token":"abc","expires_in":300}"#,
@@ -165,7 +165,7 @@ async fn a_token_is_fetched_kept_and_never_shared_between_logins() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_no_longer_taken_is_fetched_anew() {
+async fn rejected_token_is_fetched_again() {
     let server = Server::start({
         let asked = AtomicUsize::new(0);
         let good = with_token(
@@ -206,7 +206,7 @@ async fn a_token_that_is_no_longer_taken_is_fetched_anew() {
 }
 
 #[tokio::test]
-async fn a_token_that_ends_within_seconds_is_not_kept() {
+async fn short_lived_token_is_not_cached() {
     let server = Server::start(with_token(
         |host| format!("Bearer realm=\"http://{host}/token\""),
         r#"{"token":"abc","expires_in":10}"#,
@@ -227,15 +227,15 @@ async fn a_token_that_ends_within_seconds_is_not_kept() {
 }
 
 #[tokio::test]
-async fn tokens_that_are_none_are_refused() {
+async fn invalid_tokens_are_refused() {
     let cases = [
         (
             r#"{"token":"a\r\nX-Evil: 1"}"#,
-            "its token has characters that no header may have",
+            "its token has characters that are not allowed in a header",
         ),
-        (r#"{"token":""}"#, "it holds no token"),
-        (r#"{"token":7}"#, "it holds no token"),
-        ("[]", "it holds no token"),
+        (r#"{"token":""}"#, "it has no token"),
+        (r#"{"token":7}"#, "it has no token"),
+        ("[]", "it has no token"),
         ("<html>", "it is not JSON with a token"),
     ];
     for (token, detail) in cases {
@@ -249,7 +249,7 @@ async fn tokens_that_are_none_are_refused() {
 }
 
 #[tokio::test]
-async fn a_token_server_that_refuses_or_fails_is_named() {
+async fn failing_token_server_is_named() {
     let token_server = |status: &'static str| {
         move |request: &str| match request.starts_with("GET /token") {
             true => reply(
@@ -276,7 +276,7 @@ async fn a_token_server_that_refuses_or_fails_is_named() {
         failure(&refusing.address).await,
         Failure::AuthenticationFailed {
             by: refusing.address.clone(),
-            said: said.clone()
+            server_message: said.clone()
         }
     );
     assert_eq!(
@@ -284,7 +284,7 @@ async fn a_token_server_that_refuses_or_fails_is_named() {
         Failure::RateLimited {
             by: busy.address.clone(),
             retry_after: wait,
-            said: said.clone()
+            server_message: said.clone()
         }
     );
     assert_eq!(
@@ -293,13 +293,13 @@ async fn a_token_server_that_refuses_or_fails_is_named() {
             by: failing.address.clone(),
             status: 502,
             retry_after: wait,
-            said
+            server_message: said,
         }
     );
 }
 
 #[tokio::test]
-async fn a_login_is_not_sent_to_a_foreign_token_server() {
+async fn login_is_not_sent_to_a_foreign_token_server() {
     let foreign = Server::start_on("127.0.0.2", |request| {
         reply(request, "200 OK", &[], r#"{"token":"abc"}"#)
     })
@@ -314,8 +314,8 @@ async fn a_login_is_not_sent_to_a_foreign_token_server() {
         error.failure,
         Failure::AuthenticationFailed {
             by: server.address.clone(),
-            said: format!(
-                "it sends logins on to {}, which is neither its own host nor the domain above it, so none was sent",
+            server_message: format!(
+                "its token server {} is neither its own host nor a parent domain, so no credential was sent",
                 foreign.address
             )
         }
@@ -326,7 +326,7 @@ async fn a_login_is_not_sent_to_a_foreign_token_server() {
 }
 
 #[tokio::test]
-async fn what_a_registry_puts_into_realm_and_scope_stays_there() {
+async fn realm_and_scope_are_encoded() {
     let scope = "repository:a/b:pull&service=evil HTTP/1.1";
     let server = Server::start(with_token(
         move |host| format!("Bearer realm=\"http://{host}/token?x=1\",scope=\"{scope}\""),
@@ -348,7 +348,7 @@ async fn what_a_registry_puts_into_realm_and_scope_stays_there() {
     ] {
         let server =
             Server::start(with_token(move |_| format!("Bearer realm=\"{realm}\""), "")).await;
-        let detail = "the token server that it names is no address by https:// or http://";
+        let detail = "its token server is not an https:// or http:// URL";
         assert_eq!(
             failure(&server.address).await,
             invalid(&server, detail),
@@ -358,7 +358,7 @@ async fn what_a_registry_puts_into_realm_and_scope_stays_there() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_sent_back_does_not_show() {
+async fn echoed_login_is_hidden() {
     let server = Server::start(|request| match header(request, "authorization") {
         Some(sent) => reply(
             request,
@@ -377,7 +377,7 @@ async fn a_login_that_is_sent_back_does_not_show() {
         error.failure,
         Failure::AuthenticationFailed {
             by: server.address.clone(),
-            said: "X: bad [hidden], Basic [hidden]".to_owned()
+            server_message: "X: bad [hidden], Basic [hidden]".to_owned()
         }
     );
     // base64("bob:hunter2")
@@ -389,7 +389,7 @@ async fn a_login_that_is_sent_back_does_not_show() {
 }
 
 #[tokio::test]
-async fn a_login_that_comes_back_as_a_media_type_is_not_shown() {
+async fn login_in_a_media_type_is_hidden() {
     let server = Server::start(|request| match header(request, "authorization") {
         None => unauthorized(request, &["Basic realm=\"x\""]),
         Some(login) => {
@@ -406,13 +406,13 @@ async fn a_login_that_comes_back_as_a_media_type_is_not_shown() {
         error.failure,
         invalid(
             &server,
-            "it is of the type `basic [hidden] [hidden]`, which is no image's; is it a registry that was asked?"
+            "its media type `basic [hidden] [hidden]` is not an image's; is the server a registry?"
         )
     );
 }
 
 #[tokio::test]
-async fn a_token_servers_answer_that_is_too_long_is_refused() {
+async fn oversized_token_response_is_refused() {
     let server = Server::start(|request| match request.starts_with("GET /token") {
         true => Answer::Endless(
             b"HTTP/1.1 200 OK\r\n\r\n{\"token\":\"".to_vec(),

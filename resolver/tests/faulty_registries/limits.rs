@@ -1,10 +1,10 @@
-//! What a registry says of its limits.
+//! Rate limits that a registry reports.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use resolver::{Endpoint, Keyring, Reference, Remaining, Request, Resolved, Shared};
+use resolver::{Endpoint, Keyring, RateLimit, Reference, Request, Resolved, Shared};
 use tokio::time::Instant;
 
 use crate::support::server::{Server, reply};
@@ -13,7 +13,7 @@ use crate::{INDEX, digest};
 
 const BODY: &str = r#"{"manifests":[{"platform":{"os":"linux","architecture":"amd64"}}]}"#;
 
-/// A registry that has so many pulls left, and whose index names a platform.
+/// A registry with this many remaining pulls, whose index names a platform.
 async fn start(left: Arc<AtomicU64>) -> Server {
     let digest = resolver::Digest::of(BODY.as_bytes()).to_string();
     Server::start(move |request| {
@@ -29,12 +29,12 @@ async fn start(left: Arc<AtomicU64>) -> Server {
     .await
 }
 
-struct Asking {
+struct Client {
     shared: Shared,
     endpoint: Endpoint,
 }
 
-impl Asking {
+impl Client {
     async fn digest(&self, keyring: &Keyring) -> Resolved {
         let reference = Reference::parse("registry.example.com/team/app:v1").unwrap();
         let request = self.request(&reference, keyring);
@@ -58,11 +58,11 @@ impl Asking {
 }
 
 #[tokio::test]
-async fn what_is_left_comes_with_the_answer() {
+async fn rate_limit_is_part_of_the_result() {
     let server = start(Arc::new(AtomicU64::new(76))).await;
     let none = Keyring::new();
     let resolved = ask(&resolver(), &server.address, &none).await.unwrap();
-    let remaining = Remaining {
+    let remaining = RateLimit {
         remaining: 76,
         limit: Some(100),
         window: Some(Duration::from_secs(21600)),
@@ -78,26 +78,26 @@ async fn what_is_left_comes_with_the_answer() {
 }
 
 #[tokio::test]
-async fn where_few_pulls_are_left_none_is_spent_on_platforms() {
+async fn platforms_are_not_read_near_the_rate_limit() {
     let left = Arc::new(AtomicU64::new(9));
     let server = start(left.clone()).await;
-    let asking = Asking {
+    let client = Client {
         shared: Shared::new(resolver()),
         endpoint: Endpoint::parse(&server.address).unwrap(),
     };
     let none = Keyring::new();
-    let resolved = asking.digest(&none).await;
-    assert_eq!(asking.platforms(&none, &resolved).await, [] as [&str; 0]);
+    let resolved = client.digest(&none).await;
+    assert_eq!(client.platforms(&none, &resolved).await, [] as [&str; 0]);
     assert_eq!(server.lines(), ["HEAD /v2/team/app/manifests/v1"]);
 
     // The limit is an account's: another's few are not these logins'.
     let alice = keyring(&[("regcred", key(&server.address), "alice", "secret")]);
-    assert_eq!(asking.platforms(&alice, &resolved).await, ["linux/amd64"]);
+    assert_eq!(client.platforms(&alice, &resolved).await, ["linux/amd64"]);
     assert_eq!(server.lines().len(), 2);
 
     left.store(10, Ordering::SeqCst);
-    asking.digest(&none).await;
-    assert_eq!(asking.platforms(&none, &resolved).await, ["linux/amd64"]);
+    client.digest(&none).await;
+    assert_eq!(client.platforms(&none, &resolved).await, ["linux/amd64"]);
     let get = format!("GET /v2/team/app/manifests/{}", resolved.digest);
     assert_eq!(server.lines().last(), Some(&get));
 }

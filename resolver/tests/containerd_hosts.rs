@@ -1,4 +1,4 @@
-//! The hosts of a `hosts.toml` against what containerd makes of it: see `judges/README.md`.
+//! Compares the hosts of a `hosts.toml` with containerd's: see `judges/README.md`.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use resolver::hosts::{self, Host};
 use resolver::{Endpoint, Reference};
 use serde_json::{Value, json};
 
-/// The host in the judge's words.
+/// The host in the format of the recorded cases.
 fn as_judged(host: &Host) -> Value {
     let settings = &host.settings;
     let mut headers = serde_json::Map::new();
@@ -22,7 +22,7 @@ fn as_judged(host: &Host) -> Value {
         .collect();
     json!({
         "endpoint": host.endpoint.to_string(),
-        "or_http": host.or_http,
+        "or_http": host.http_fallback,
         "path": host.path,
         "pull": host.capabilities.pull,
         "resolve": host.capabilities.resolve,
@@ -35,7 +35,7 @@ fn as_judged(host: &Host) -> Value {
 }
 
 #[test]
-fn hosts_are_those_that_containerd_asks() {
+fn hosts_are_those_of_containerd() {
     let cases: Vec<Value> = serde_json::from_str(include_str!("judges/hosts/cases.json")).unwrap();
     for case in &cases {
         let image = format!("{}/a/b", case["registry"].as_str().unwrap());
@@ -48,7 +48,7 @@ fn hosts_are_those_that_containerd_asks() {
             _ => {
                 let names: Vec<String> =
                     serde_json::from_value(case["files"].clone()).unwrap_or_default();
-                Some(vec![hosts::of_certificates(
+                Some(vec![hosts::from_certificates(
                     Path::new(""),
                     &names,
                     &registry,

@@ -1,16 +1,16 @@
-//! Where a connection is made, and where not.
+//! Redirects, forbidden addresses and failed connections.
 
 use std::net::IpAddr;
 
 use resolver::address::Forbidden;
-use resolver::{Failure, Keyring, Options, Resolver};
+use resolver::{ConnectFailure, Failure, Keyring, Options, Resolver};
 
 use crate::support::server::{Answer, Server, header, reply};
 use crate::support::{ask, failure, key, keyring, options};
 use crate::{digest, invalid, manifest, resolved, unauthorized, with_token};
 
 #[tokio::test]
-async fn redirects_on_the_same_server_are_followed_with_the_login() {
+async fn redirects_on_the_same_server_keep_the_login() {
     let server = Server::start(|request| {
         match (
             header(request, "authorization"),
@@ -36,7 +36,7 @@ async fn redirects_on_the_same_server_are_followed_with_the_login() {
 }
 
 #[tokio::test]
-async fn redirects_without_end_or_to_nowhere_or_elsewhere_by_plain_http_are_refused() {
+async fn invalid_redirects_are_refused() {
     let other = Server::start_on("127.0.0.2", manifest).await;
     let to_other = format!("{}/x", other.address);
     let cases = [
@@ -46,20 +46,23 @@ async fn redirects_without_end_or_to_nowhere_or_elsewhere_by_plain_http_are_refu
         ),
         (
             String::new(),
-            "it redirects to what is no address by https:// or http://".to_owned(),
+            "it redirects to an invalid address: `Location` must be an https:// or http:// URL"
+                .to_owned(),
         ),
         (
             "ftp://a/b".to_owned(),
-            "it redirects to what is no address by https:// or http://".to_owned(),
+            "it redirects to an invalid address: `Location` must be an https:// or http:// URL"
+                .to_owned(),
         ),
         (
             "http://u:p@a/b".to_owned(),
-            "it redirects to what is no address by https:// or http://".to_owned(),
+            "it redirects to an invalid address: `Location` must be an https:// or http:// URL"
+                .to_owned(),
         ),
         (
             to_other,
             format!(
-                "it redirects to {}, which is another server and by plain HTTP",
+                "it redirects to {}, another server, by plain HTTP",
                 other.address
             ),
         ),
@@ -75,20 +78,20 @@ async fn redirects_without_end_or_to_nowhere_or_elsewhere_by_plain_http_are_refu
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_told() {
+async fn broken_connection_is_reported() {
     let server = Server::start(|_| Answer::Bytes(Vec::new())).await;
     let host = key(&server.address).to_owned();
     assert_eq!(
         failure(&server.address).await,
         Failure::ConnectionFailed {
             host,
-            detail: "connection closed before message completed".to_owned()
+            cause: ConnectFailure::Broken("connection closed before message completed".to_owned())
         }
     );
 }
 
 #[tokio::test]
-async fn closed_addresses_are_not_connected_to_however_they_are_written() {
+async fn forbidden_addresses_are_refused_in_every_spelling() {
     let server = Server::start(manifest).await;
     let port = server.address.rsplit_once(':').unwrap().1.to_owned();
     let resolver = Resolver::new(Options::default()).unwrap();
@@ -135,7 +138,7 @@ async fn closed_addresses_are_not_connected_to_however_they_are_written() {
 }
 
 #[tokio::test]
-async fn a_closed_address_behind_a_redirect_or_a_realm_is_not_connected_to() {
+async fn forbidden_address_of_redirect_or_realm_is_refused() {
     let inner = Server::start_on("127.0.0.2", manifest).await;
     let at = inner.address.clone();
     let redirecting = Server::start({
@@ -172,7 +175,7 @@ async fn a_closed_address_behind_a_redirect_or_a_realm_is_not_connected_to() {
 }
 
 #[tokio::test]
-async fn to_a_network_that_is_denied_no_connection_is_made_though_it_is_allowed() {
+async fn denied_network_wins_over_allowed_network() {
     let outer = Server::start(manifest).await;
     let inner = Server::start_on("127.0.0.2", manifest).await;
     let at = inner.address.replace("http://", "https://");
@@ -206,7 +209,7 @@ async fn to_a_network_that_is_denied_no_connection_is_made_though_it_is_allowed(
 }
 
 #[tokio::test]
-async fn nobody_there_and_no_such_name_are_told_apart() {
+async fn unreachable_and_unknown_hosts_are_distinguished() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let free = listener.local_addr().unwrap();
     drop(listener);
@@ -214,7 +217,10 @@ async fn nobody_there_and_no_such_name_are_told_apart() {
         failure(&format!("http://{free}")).await,
         Failure::ConnectionFailed {
             host: free.to_string(),
-            detail: format!("Connection refused (os error 111) (at {free})")
+            cause: ConnectFailure::Unreachable {
+                address: free,
+                detail: "Connection refused (os error 111)".to_owned()
+            }
         }
     );
     let found = failure("http://no-such-host.invalid").await;

@@ -1,22 +1,21 @@
-//! What a server says of its own failure, made fit to be shown.
+//! Error messages of servers, made safe to show.
 
 use std::fmt::Display;
 
 use hyper::body::Bytes;
 use serde_json::Value;
 
-/// The most characters that are shown.
-const LENGTH_MAX: usize = 300;
+/// The most characters of a message.
+const MESSAGE_MAX: usize = 300;
 
-/// What stands in place of a credential that a server sent back.
+/// The replacement of a credential.
 const HIDDEN: &str = "[hidden]";
 
-/// The text of an error's body: from the fields that registries and token servers use, else the
-/// body itself if it is plain text. One line, bounded, without control characters, and without
-/// the `secrets`, since a server may well send back what it was sent.
-pub(crate) fn said(body: &Bytes, secrets: &[String]) -> String {
+/// The message of an error's body: its known JSON fields, or plain text. One bounded line without
+/// control characters and `secrets`.
+pub(crate) fn server_message(body: &Bytes, secrets: &[String]) -> String {
     let text = match serde_json::from_slice::<Value>(body) {
-        Ok(document) => of_document(&document),
+        Ok(document) => document_message(&document),
         Err(_) => match str::from_utf8(body) {
             Ok(text) if !text.trim_start().starts_with('<') => text.to_owned(),
             _ => String::new(),
@@ -25,38 +24,38 @@ pub(crate) fn said(body: &Bytes, secrets: &[String]) -> String {
     let mut line = one_line(&text);
     let forms = |secret: &String| [one_line(secret), one_line(&escaped(secret))];
     let mut secrets: Vec<_> = secrets.iter().flat_map(forms).collect();
-    // One of spaces alone is nothing on a line of which the spaces were put in order.
+    // A secret of spaces alone is empty after the normalization.
     secrets.retain(|secret| !secret.is_empty());
-    // The longest first, so that one within another leaves nothing of it behind.
+    // The longest first: one secret may contain another.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     for secret in secrets {
         line = line.replace(&secret, HIDDEN);
     }
-    shortened(line, LENGTH_MAX)
+    truncated(line, MESSAGE_MAX)
 }
 
-/// A text as one line of at most so many characters, without those that are not seen.
+/// The text as one line of at most `length_max` visible characters.
 pub(crate) fn bounded_line(text: &str, length_max: usize) -> String {
-    shortened(one_line(text), length_max)
+    truncated(one_line(text), length_max)
 }
 
-/// An error of a library's that may hold a server's words, on one bounded line.
-pub(crate) fn in_short(error: &dyn Display) -> String {
-    bounded_line(&error.to_string(), LENGTH_MAX)
+/// An error's text as one bounded line: it may quote the server.
+pub(crate) fn bounded_error(error: &dyn Display) -> String {
+    bounded_line(&error.to_string(), MESSAGE_MAX)
 }
 
-fn shortened(line: String, length_max: usize) -> String {
+fn truncated(line: String, length_max: usize) -> String {
     match line.char_indices().nth(length_max) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }
 }
 
-fn of_document(document: &Value) -> String {
+fn document_message(document: &Value) -> String {
     let field =
         |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     if let Some(errors) = document.get("errors").and_then(Value::as_array) {
-        let told: Vec<_> = errors
+        let messages: Vec<_> = errors
             .iter()
             .map(
                 |error| match (field(error, "code"), field(error, "message")) {
@@ -65,7 +64,7 @@ fn of_document(document: &Value) -> String {
                 },
             )
             .collect();
-        return told.join("; ");
+        return messages.join("; ");
     }
     ["details", "error_description", "message", "error"]
         .iter()
@@ -73,7 +72,7 @@ fn of_document(document: &Value) -> String {
         .unwrap_or_default()
 }
 
-/// As it stands in JSON, since a document that breaks off is shown as it came.
+/// JSON-escaped, for documents that are truncated and so shown as text.
 fn escaped(text: &str) -> String {
     let quoted = Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
@@ -87,7 +86,7 @@ fn one_line(text: &str) -> String {
     shown.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Characters that are not seen, or change how others are.
+/// Whether a character is invisible or changes the display of others.
 fn is_hidden(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -98,7 +97,7 @@ mod tests {
     use super::*;
 
     fn of(body: &str) -> String {
-        said(&Bytes::copy_from_slice(body.as_bytes()), &[])
+        server_message(&Bytes::copy_from_slice(body.as_bytes()), &[])
     }
 
     #[test]
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_and_documents_of_another_kind_say_nothing() {
+    fn html_and_unknown_json_give_no_message() {
         for body in [
             "",
             "<html><body>502",
@@ -134,32 +133,38 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_one_bounded_line() {
+    fn message_is_one_bounded_line() {
         assert_eq!(of("a\r\nb\u{1b}[31mc\u{202e}\u{0}d"), "a b [31mc d");
         assert_eq!(of(&"ä".repeat(1000)), format!("{}…", "ä".repeat(300)));
     }
 
     #[test]
-    fn credentials_that_are_sent_back_are_hidden() {
+    fn echoed_credentials_are_hidden() {
         let body = Bytes::from_static(b"user bob, pass hunter2 (Ym9iOmh1bnRlcjI=)");
         let secrets = [
             "hunter2".to_owned(),
             "Ym9iOmh1bnRlcjI=".to_owned(),
             String::new(),
         ];
-        assert_eq!(said(&body, &secrets), "user bob, pass [hidden] ([hidden])");
+        assert_eq!(
+            server_message(&body, &secrets),
+            "user bob, pass [hidden] ([hidden])"
+        );
     }
 
     #[test]
-    fn credentials_in_a_document_that_breaks_off_are_hidden() {
+    fn credentials_in_a_truncated_document_are_hidden() {
         let body = Bytes::from_static(br#"{"details":"no h\"un\\ter2 here"#);
         let secrets = [r#"h"un\ter2"#.to_owned()];
-        assert_eq!(said(&body, &secrets), r#"{"details":"no [hidden] here"#);
+        assert_eq!(
+            server_message(&body, &secrets),
+            r#"{"details":"no [hidden] here"#
+        );
     }
 
     #[test]
     fn a_password_of_spaces_hides_nothing() {
         let body = Bytes::from_static(b"no such  user");
-        assert_eq!(said(&body, &["  ".to_owned()]), "no such user");
+        assert_eq!(server_message(&body, &["  ".to_owned()]), "no such user");
     }
 }

@@ -1,4 +1,4 @@
-//! The resolver against servers that do what no good registry does.
+//! The resolver against faulty registries.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -20,7 +20,7 @@ fn digest() -> String {
     Digest::of(BODY.as_bytes()).to_string()
 }
 
-/// The manifest, as a good registry gives it.
+/// A correct response with the manifest.
 fn manifest(request: &str) -> Answer {
     reply(
         request,
@@ -53,7 +53,7 @@ fn invalid(server: &Server, detail: &str) -> Failure {
     }
 }
 
-/// What of an answer does not depend on the port that a server got.
+/// The parts of a result that do not depend on the server's port.
 async fn resolved(server: &Server, keyring: &Keyring) -> (String, Option<String>) {
     let resolved = ask(&resolver(), &server.address, keyring).await.unwrap();
     (
@@ -62,8 +62,7 @@ async fn resolved(server: &Server, keyring: &Keyring) -> (String, Option<String>
     )
 }
 
-/// A registry with a token server at `/token`, both on one address. It says where its token
-/// server is by the `Host` it was asked at.
+/// A registry with a token server at `/token` on the same address, named by the request's `Host`.
 fn with_token(
     challenge: impl Fn(&str) -> String + Send + Sync + 'static,
     token: &'static str,

@@ -1,12 +1,12 @@
-//! How a login is shown to a registry: by itself, or as a token that it was exchanged for.
+//! Authorizes requests: with the password itself, or with a token.
 //!
-//! A password is shown to a token server by itself, as the distribution specification's `token.md`
-//! has it. An identity token is sent in a form, as its `oauth.md` has it.
+//! Passwords are exchanged as in the distribution specification's `token.md`, identity tokens as in
+//! its `oauth.md`.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -18,171 +18,172 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use crate::challenge::{Bearer, Challenge};
-use crate::endpoint::{Endpoint, Scheme, encoded};
+use crate::endpoint::{Endpoint, Scheme, query_encoded};
 use crate::error::Failure;
-use crate::exchange::{Ask, Deadline};
+use crate::http::{Deadline, HttpRequest};
 use crate::keyring::{Credential, Proof};
-use crate::outcome;
+use crate::lock::lock;
+use crate::response;
 use crate::target::Target;
-use crate::trust::Mark;
+use crate::trust::TrustId;
 
-/// The most bytes of a token server's answer. A token has to fit into a header, of which servers
-/// take some ten kB; and a document takes many times its length in memory while it is read.
+/// The largest accepted response of a token server, in bytes: a token must fit into a header, and
+/// JSON takes a multiple of its size while it is parsed.
 const TOKEN_BODY_MAX: usize = 128 << 10;
 
-/// How long a token lives where its server does not say, as the distribution specification has it.
-const TOKEN_LIFE: Duration = Duration::from_secs(60);
+/// The default lifetime of a token in the distribution specification.
+const TOKEN_TTL: Duration = Duration::from_secs(60);
 
-/// The longest that a token is believed to live.
-const TOKEN_LIFE_MAX: Duration = Duration::from_secs(60 * 60);
+/// The longest accepted lifetime of a token.
+const TOKEN_TTL_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// How long before its end a token is no longer used: it must outlive the request.
+/// The time before its expiry at which a token is no longer used.
 const TOKEN_MARGIN: Duration = Duration::from_secs(10);
 
-/// What the resolver calls itself where tokens are exchanged by OAuth2: a word for their logs.
+/// The `client_id` of token exchanges.
 const CLIENT_ID: &str = "dockercoins-resolver";
 
-/// The most authorizations that are kept.
-const KEPT_MAX: usize = 1024;
+/// The most cached authorizations.
+const ENTRIES_MAX: usize = 1024;
 
-/// What is sent as `Authorization`, and how it came about.
+/// The `Authorization` header and its scheme.
 #[derive(Clone)]
 pub(crate) struct Authorization {
     pub(crate) header: HeaderValue,
-    pub(crate) kind: Kind,
+    pub(crate) scheme: AuthScheme,
 }
 
-/// Whether a registry sees the login or a token.
+/// The scheme of an `Authorization` header.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum AuthScheme {
     Basic,
-    Token,
+    Bearer,
 }
 
-/// Whom an authorization is for. A login is part of it by its values, so that what one login was
-/// given is never sent with another, nor after its password has changed. So is whose certificates
-/// are trusted: what one trust was given is not sent where only another trusts the server.
+/// The key of a cached authorization. It contains a hash of the credential and of the trust, so
+/// that a token never serves another credential, a changed password, or a server under other trust.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Whom {
-    mark: Mark,
+pub(crate) struct CacheKey {
+    trust_id: TrustId,
     endpoint: Endpoint,
-    /// With all that belongs to the address: one host may serve the images of several registries.
+    /// With the query: one host may mirror several registries.
     image: String,
     login: Option<[u8; 32]>,
 }
 
-impl Whom {
-    pub(crate) fn new(target: &Target, repository: &str, credential: Option<&Credential>) -> Whom {
-        Whom {
-            mark: target.mark,
+impl CacheKey {
+    pub(crate) fn new(
+        target: &Target,
+        repository: &str,
+        credential: Option<&Credential>,
+    ) -> CacheKey {
+        CacheKey {
+            trust_id: target.trust_id,
             endpoint: target.endpoint.clone(),
-            image: target.below(repository),
+            image: target.path_and_query(repository),
             login: credential.map(fingerprint),
         }
     }
 }
 
-/// The authorizations that registries took, as long as they hold.
+/// A cache of authorizations until they expire.
 #[derive(Default)]
-pub(crate) struct Authorizations {
-    kept: Mutex<HashMap<Whom, (Authorization, Instant)>>,
+pub(crate) struct AuthorizationCache {
+    cache: Mutex<HashMap<CacheKey, (Authorization, Instant)>>,
 }
 
-impl Authorizations {
-    pub(crate) fn get(&self, whom: &Whom) -> Option<Authorization> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(whom)
+impl AuthorizationCache {
+    pub(crate) fn get(&self, key: &CacheKey) -> Option<Authorization> {
+        let cache = lock(&self.cache);
+        cache
+            .get(key)
             .filter(|(_, end)| Instant::now() < *end)
             .map(|(authorization, _)| authorization.clone())
     }
 
-    pub(crate) fn forget(&self, whom: &Whom) {
-        self.kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(whom);
+    pub(crate) fn remove(&self, key: &CacheKey) {
+        lock(&self.cache).remove(key);
     }
 
-    fn keep(&self, whom: &Whom, authorization: &Authorization, life: Duration) {
+    fn insert(&self, key: &CacheKey, authorization: &Authorization, ttl: Duration) {
         let now = Instant::now();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT_MAX {
-            kept.retain(|_, (_, end)| now < *end);
+        let mut cache = lock(&self.cache);
+        if cache.len() >= ENTRIES_MAX {
+            cache.retain(|_, (_, end)| now < *end);
         }
-        if kept.len() < KEPT_MAX {
-            kept.insert(whom.clone(), (authorization.clone(), now + life));
+        if cache.len() < ENTRIES_MAX {
+            cache.insert(key.clone(), (authorization.clone(), now + ttl));
         }
     }
 }
 
-impl fmt::Debug for Authorizations {
+impl fmt::Debug for AuthorizationCache {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Authorizations").finish_non_exhaustive()
     }
 }
 
-/// Logs in where it is asked to.
-pub(crate) struct Login<'a> {
-    pub(crate) kept: &'a Authorizations,
+/// Answers a host's challenges.
+pub(crate) struct Authorizer<'a> {
+    pub(crate) cache: &'a AuthorizationCache,
     pub(crate) target: &'a Target,
     pub(crate) repository: &'a str,
     pub(crate) credential: Option<&'a Credential>,
     pub(crate) deadline: Deadline,
-    /// The how manyth login it is for the registry.
+    /// The number of the attempt, from 1.
     pub(crate) attempt: usize,
 }
 
-impl Login<'_> {
-    /// Meets one of the challenges: a token is preferred, since it shows the login to the token
-    /// server only and may serve those who have none.
-    pub(crate) async fn meet(&self, challenges: &[Challenge]) -> Result<Authorization, Failure> {
+impl Authorizer<'_> {
+    /// Answers one of the challenges. Bearer is preferred: only the token server sees the
+    /// credential.
+    pub(crate) async fn authorize(
+        &self,
+        challenges: &[Challenge],
+    ) -> Result<Authorization, Failure> {
         let bearer = challenges.iter().find_map(|challenge| match challenge {
             Challenge::Bearer(bearer) => Some(bearer),
             Challenge::Basic => None,
         });
-        let (authorization, life) = match (bearer, self.credential) {
+        let (authorization, ttl) = match (bearer, self.credential) {
             (Some(bearer), _) => self.fetch_token(bearer).await?,
             (None, Some(credential)) if challenges.contains(&Challenge::Basic) => {
                 let Proof::Password(password) = credential.proof() else {
                     return Err(self.refused(
-                        "it asks for a password, and the login for it has an identity token"
+                        "it requires a password, and the credential has an identity token"
                             .to_owned(),
                     ));
                 };
                 let authorization = Authorization {
                     header: basic_header(credential, password)?,
-                    kind: Kind::Basic,
+                    scheme: AuthScheme::Basic,
                 };
-                (authorization, TOKEN_LIFE_MAX)
+                (authorization, TOKEN_TTL_MAX)
             }
             (None, None) if challenges.contains(&Challenge::Basic) => {
-                return Err(
-                    self.refused("it asks for a login, and there is none for it".to_owned())
-                );
+                return Err(self.refused("it requires credentials and none match".to_owned()));
             }
             (None, _) => {
-                return Err(self.refused(
-                    "it offers no way to log in that is known here (Basic or Bearer)".to_owned(),
-                ));
+                return Err(self.refused("its challenge is neither Basic nor Bearer".to_owned()));
             }
         };
-        let whom = Whom::new(self.target, self.repository, self.credential);
-        self.kept.keep(&whom, &authorization, life);
+        let key = CacheKey::new(self.target, self.repository, self.credential);
+        self.cache.insert(&key, &authorization, ttl);
         Ok(authorization)
     }
 
     fn refused(&self, why: String) -> Failure {
         Failure::AuthenticationFailed {
             by: self.target.endpoint.to_string(),
-            said: why,
+            server_message: why,
         }
     }
 
     async fn fetch_token(&self, bearer: &Bearer) -> Result<(Authorization, Duration), Failure> {
         let (server, realm) = self.token_server(bearer)?;
-        if self.credential.is_some() && !may_log_in(&self.target.endpoint, &server) {
+        if self.credential.is_some() && !may_send_credential(&self.target.endpoint, &server) {
             return Err(self.refused(format!(
-                "it sends logins on to {server}, which is neither its own host nor the domain above it, so none was sent"
+                "its token server {server} is neither its own host nor a parent domain, so no credential was sent"
             )));
         }
         let (mut method, mut authorization, mut form) = (Method::GET, None, None);
@@ -198,40 +199,40 @@ impl Login<'_> {
             }
             None => address = token_query(&realm, bearer, self.repository),
         }
-        let is_exchange = form.is_some();
+        let is_refresh = form.is_some();
         let uri = format!("{server}{address}")
             .parse()
-            .map_err(|_| self.unusable_server("has an address that is too long"))?;
-        let ask = Ask {
+            .map_err(|_| self.invalid_token_server("has an address that is too long"))?;
+        let request = HttpRequest {
             method,
             server: &server,
             uri,
             accept: "application/json",
             authorization,
             form,
-            headers: match may_log_in(&self.target.endpoint, &server) {
+            headers: match may_send_credential(&self.target.endpoint, &server) {
                 true => &self.target.headers,
                 false => &[],
             },
             body_max: TOKEN_BODY_MAX,
-            asked_for: "token",
+            purpose: "token",
             attempt: self.attempt,
         };
-        let answer = self.target.exchange.ask(ask, self.deadline).await?;
-        if answer.status != StatusCode::OK {
+        let response = self.target.client.send(request, self.deadline).await?;
+        if response.status != StatusCode::OK {
             let secrets = secrets(self.target, self.credential, None);
-            return Err(match is_exchange {
-                true => outcome::exchange_refused(&server, &answer, &secrets),
-                false => outcome::token_refused(&server, &answer, &secrets),
+            return Err(match is_refresh {
+                true => response::refresh_error(&server, &response, &secrets),
+                false => response::token_error(&server, &response, &secrets),
             });
         }
-        let unusable = |detail: &str| Failure::InvalidAnswer {
+        let invalid = |detail: &str| Failure::InvalidAnswer {
             by: server.to_string(),
             detail: detail.to_owned(),
         };
-        let document: Value = serde_json::from_slice(&answer.body)
-            .map_err(|_| unusable("it is not JSON with a token"))?;
-        let names: &[&str] = match is_exchange {
+        let document: Value = serde_json::from_slice(&response.body)
+            .map_err(|_| invalid("it is not JSON with a token"))?;
+        let names: &[&str] = match is_refresh {
             true => &["access_token"],
             false => &["token", "access_token"],
         };
@@ -239,71 +240,70 @@ impl Login<'_> {
             .iter()
             .filter_map(|name| document.get(name)?.as_str())
             .find(|token| !token.is_empty())
-            .ok_or_else(|| unusable("it holds no token"))?;
+            .ok_or_else(|| invalid("it has no token"))?;
         let header = HeaderValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| unusable("its token has characters that no header may have"))?;
-        let life = match document.get("expires_in").and_then(Value::as_u64) {
-            Some(seconds) => Duration::from_secs(seconds).min(TOKEN_LIFE_MAX),
-            None => TOKEN_LIFE,
+            .map_err(|_| invalid("its token has characters that are not allowed in a header"))?;
+        let ttl = match document.get("expires_in").and_then(Value::as_u64) {
+            Some(seconds) => Duration::from_secs(seconds).min(TOKEN_TTL_MAX),
+            None => TOKEN_TTL,
         };
         Ok((
             Authorization {
                 header,
-                kind: Kind::Token,
+                scheme: AuthScheme::Bearer,
             },
-            life.saturating_sub(TOKEN_MARGIN),
+            ttl.saturating_sub(TOKEN_MARGIN),
         ))
     }
 
-    /// Where the token is asked for. The realm is the registry's word; what it may not do is lead
-    /// from HTTPS to plain HTTP.
+    /// The token server and its realm. A registry with HTTPS may not name one with plain HTTP.
     fn token_server(&self, bearer: &Bearer) -> Result<(Endpoint, Uri), Failure> {
-        let (server, realm) = Endpoint::of_address(&bearer.realm)
-            .ok_or_else(|| self.unusable_server("is no address by https:// or http://"))?;
+        let (server, realm) = Endpoint::from_uri(&bearer.realm)
+            .ok_or_else(|| self.invalid_token_server("is not an https:// or http:// URL"))?;
         if self.target.endpoint.scheme() == Scheme::Https && server.scheme() == Scheme::Http {
-            return Err(self.unusable_server(&format!(
-                "({server}) is asked by plain HTTP, while the registry is not"
+            return Err(self.invalid_token_server(&format!(
+                "({server}) uses plain HTTP, and the registry does not"
             )));
         }
         Ok((server, realm))
     }
 
-    fn unusable_server(&self, what: &str) -> Failure {
+    fn invalid_token_server(&self, what: &str) -> Failure {
         Failure::InvalidAnswer {
             by: self.target.endpoint.to_string(),
-            detail: format!("the token server that it names {what}"),
+            detail: format!("its token server {what}"),
         }
     }
 }
 
-/// The path and query of a token server, as the registry wrote them.
+/// The path and query of the realm as written.
 fn path_and_query(realm: &Uri) -> String {
     let written = realm.path_and_query();
     written.map_or("/", |address| address.as_str()).to_owned()
 }
 
-/// What the token must allow: what the registry says, or else what is needed.
+/// The scope of the challenge, or else pull on the repository.
 fn scope(bearer: &Bearer, repository: &str) -> String {
     let needed = || format!("repository:{repository}:pull");
     bearer.scope.clone().unwrap_or_else(needed)
 }
 
-/// The form by which an identity token is exchanged; every value is encoded.
+/// The form of a refresh token exchange.
 fn token_form(bearer: &Bearer, repository: &str, token: &str) -> String {
     let scope = scope(bearer, repository);
     let fields = [
         ("grant_type", "refresh_token"),
-        // It must be there, and a registry need not give it.
+        // Required, although a challenge may omit it.
         ("service", bearer.service.as_deref().unwrap_or_default()),
         ("client_id", CLIENT_ID),
         ("scope", scope.as_str()),
         ("refresh_token", token),
     ];
-    let fields = fields.map(|(name, value)| format!("{name}={}", encoded(value)));
+    let fields = fields.map(|(name, value)| format!("{name}={}", query_encoded(value)));
     fields.join("&")
 }
 
-/// The path and query below a token server; every value is encoded.
+/// The path and query of a token request.
 fn token_query(realm: &Uri, bearer: &Bearer, repository: &str) -> String {
     let scope = scope(bearer, repository);
     let scopes = scope.split_whitespace();
@@ -316,25 +316,24 @@ fn token_query(realm: &Uri, bearer: &Bearer, repository: &str) -> String {
         query.push(if query.contains('?') { '&' } else { '?' });
         query.push_str(name);
         query.push('=');
-        query.push_str(&encoded(value));
+        query.push_str(&query_encoded(value));
     }
     query
 }
 
-/// Whether a registry's login may be shown to this token server.
+/// Whether a registry's credential may be sent to this token server.
 ///
-/// It may on the registry's own host, at whatever port, and on a domain above that host: whoever
-/// holds `gitlab.com` decides where `registry.gitlab.com` leads, so that nothing is shown to them
-/// that they could not have had. It may not elsewhere, with Docker Hub's the one exception; a
-/// sibling such as `auth.example.com` for `registry.example.com` can be another's.
-fn may_log_in(registry: &Endpoint, server: &Endpoint) -> bool {
+/// Allowed are the registry's own host at any port, and parent domains: the owner of `gitlab.com`
+/// controls `registry.gitlab.com` anyway. Siblings are not, except Docker Hub's: `auth.example.com`
+/// may not belong to the owner of `registry.example.com`.
+fn may_send_credential(registry: &Endpoint, server: &Endpoint) -> bool {
     if registry.scheme() == Scheme::Https && server.scheme() == Scheme::Http {
         return false;
     }
     if registry.is_docker_hub() && server.host() == "auth.docker.io" {
         return true;
     }
-    // An address has no domains above it, though `0.0.1` is the end of `10.0.0.1`.
+    // An IP address has no parent domain, though `0.0.1` is a suffix of `10.0.0.1`.
     let is_address = registry.host().parse::<Ipv4Addr>().is_ok();
     let is_above = !is_address
         && server.scheme() == Scheme::Https
@@ -342,11 +341,11 @@ fn may_log_in(registry: &Endpoint, server: &Endpoint) -> bool {
         && registry
             .host()
             .strip_suffix(server.host())
-            .is_some_and(|below| below.ends_with('.'));
+            .is_some_and(|path_and_query| path_and_query.ends_with('.'));
     registry.host() == server.host() || is_above
 }
 
-/// What tells a login from every other.
+/// A hash of a credential.
 fn fingerprint(credential: &Credential) -> [u8; 32] {
     let proof = credential.proof();
     let shown = basic(credential.username(), proof.value());
@@ -359,14 +358,14 @@ fn basic(username: &str, password: &str) -> String {
 
 fn basic_header(credential: &Credential, password: &str) -> Result<HeaderValue, Failure> {
     let header = format!("Basic {}", basic(credential.username(), password));
-    // Base64 has no character that a header may not have.
+    // Base64 is always valid in a header.
     HeaderValue::try_from(header).map_err(|error| Failure::AuthenticationFailed {
         by: credential.source().to_owned(),
-        said: error.to_string(),
+        server_message: error.to_string(),
     })
 }
 
-/// All that must not be shown of what was sent.
+/// The sent values that must not appear in messages.
 pub(crate) fn secrets(
     target: &Target,
     credential: Option<&Credential>,
@@ -375,7 +374,7 @@ pub(crate) fn secrets(
     let of_credential = credential
         .map(|credential| match credential.proof() {
             Proof::Password(password) => [password.clone(), basic(credential.username(), password)],
-            Proof::IdentityToken(token) => [token.clone(), encoded(token)],
+            Proof::IdentityToken(token) => [token.clone(), query_encoded(token)],
         })
         .into_iter()
         .flatten();
@@ -390,7 +389,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_login_is_shown_to_the_own_host_and_to_domains_above_it_only() {
+    fn login_is_sent_to_own_host_and_parent_domains_only() {
         let cases = [
             ("https://ghcr.io", "https://ghcr.io", true),
             ("https://registry:5000", "https://registry:5001", true),
@@ -427,7 +426,7 @@ mod tests {
                 Endpoint::parse(server).unwrap(),
             );
             assert_eq!(
-                may_log_in(&registry, &server),
+                may_send_credential(&registry, &server),
                 expected,
                 "{registry} to {server}"
             );
@@ -435,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_registry_wants_in_the_query_is_encoded() {
+    fn token_query_is_encoded() {
         let query = |realm: &str, service: Option<&str>, scope: Option<&str>| {
             let bearer = Bearer {
                 realm: realm.to_owned(),

@@ -1,4 +1,4 @@
-//! What an answer means.
+//! Interprets responses of registries and token servers.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,12 +7,12 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 
 use crate::endpoint::{Endpoint, Scheme};
 use crate::error::Failure;
-use crate::exchange::Answer;
+use crate::http::HttpResponse;
 use crate::names::Digest;
-use crate::said::said;
+use crate::server_message::server_message;
 
-/// What a manifest may be, in the order of the `Accept` header: an index first, since a digest of
-/// one platform's image would break clusters with several.
+/// The accepted media types, in the order of `Accept`. Indexes come first: the digest of one
+/// platform's manifest would break mixed clusters.
 const MANIFEST_TYPES: [&str; 4] = [
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -23,46 +23,46 @@ const MANIFEST_TYPES: [&str; 4] = [
 /// The `Accept` header of a request for a manifest.
 pub(crate) const ACCEPT_MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 
-/// The longest that a server's `Retry-After` is believed.
+/// The longest accepted `Retry-After`.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many pulls are few: what is left then is for those who run the images.
-const FEW: u64 = 10;
+/// Below this many remaining pulls, the rest is for those who run the images.
+const LOW: u64 = 10;
 
-/// What is known of a manifest.
+/// The description of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(crate) digest: Digest,
     pub(crate) media_type: String,
-    pub(crate) remaining: Option<Remaining>,
+    pub(crate) remaining: Option<RateLimit>,
 }
 
-/// How many pulls a registry has left for whoever asked, as Docker Hub tells it.
+/// The rate limit that a registry reports, as Docker Hub does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remaining {
-    /// How many are left.
+pub struct RateLimit {
+    /// The remaining pulls.
     pub remaining: u64,
-    /// Of how many.
+    /// The pulls per window.
     pub limit: Option<u64>,
-    /// In which time.
+    /// The window.
     pub window: Option<Duration>,
 }
 
-impl Remaining {
-    /// Whether so few are left, fewer than ten, that none is to be spent on what is not needed.
-    pub fn are_few(&self) -> bool {
-        self.remaining < FEW
+impl RateLimit {
+    /// Whether fewer than ten pulls remain, so that optional requests should be omitted.
+    pub fn is_low(&self) -> bool {
+        self.remaining < LOW
     }
 
-    /// What the headers of an answer say: `RateLimit-Remaining` and `RateLimit-Limit`, in the form
-    /// of `76;w=21600`. `None` where it is not said how many are left.
-    fn read(headers: &HeaderMap) -> Option<Remaining> {
+    /// Reads `RateLimit-Remaining` and `RateLimit-Limit`, such as `76;w=21600`. `None` without the
+    /// former.
+    fn read(headers: &HeaderMap) -> Option<RateLimit> {
         let (remaining, window) = quota(headers, "ratelimit-remaining")?;
         let (limit, limit_window) = match quota(headers, "ratelimit-limit") {
             Some((limit, window)) => (Some(limit), window),
             None => (None, None),
         };
-        Some(Remaining {
+        Some(RateLimit {
             remaining,
             limit,
             window: window.or(limit_window),
@@ -70,7 +70,7 @@ impl Remaining {
     }
 }
 
-/// A number, and the seconds that follow it as `w`.
+/// Reads a number and its window in seconds, `w`.
 fn quota(headers: &HeaderMap, name: &str) -> Option<(u64, Option<Duration>)> {
     let mut parts = headers.get(name)?.to_str().ok()?.split(';');
     let number = parts.next()?.trim().parse().ok()?;
@@ -78,64 +78,67 @@ fn quota(headers: &HeaderMap, name: &str) -> Option<(u64, Option<Duration>)> {
     Some((number, seconds.map(Duration::from_secs)))
 }
 
-/// The manifest that a successful HEAD describes; `None` where it says too little.
-pub(crate) fn of_head(
+/// Reads the manifest's description from a successful `HEAD`; `None` if headers are missing.
+pub(crate) fn from_head(
     server: &Endpoint,
-    answer: &Answer,
+    response: &HttpResponse,
     secrets: &[String],
 ) -> Result<Option<Manifest>, Failure> {
-    let media_type = media_type(server, &answer.headers, secrets)?;
-    let digest = digest(server, &answer.headers)?;
+    let media_type = media_type(server, &response.headers, secrets)?;
+    let digest = digest(server, &response.headers)?;
     Ok(match (digest, media_type) {
         (Some(digest), Some(media_type)) => Some(Manifest {
             digest,
             media_type,
-            remaining: Remaining::read(&answer.headers),
+            remaining: RateLimit::read(&response.headers),
         }),
         _ => None,
     })
 }
 
-/// The manifest that a successful GET gave. Its body must hash to what the registry says it does,
-/// and to the digest that was asked for, if it was one.
-pub(crate) fn of_get(
+/// Reads a manifest from a successful `GET`. The body must match the registry's digest, and the
+/// requested one.
+pub(crate) fn from_get(
     server: &Endpoint,
-    answer: &Answer,
+    response: &HttpResponse,
     asked: Option<&Digest>,
     secrets: &[String],
 ) -> Result<Manifest, Failure> {
-    let media_type = media_type(server, &answer.headers, secrets)?
-        .ok_or_else(|| unusable(server, "it does not say of what type the manifest is"))?;
-    if serde_json::from_slice::<serde::de::IgnoredAny>(&answer.body).is_err() {
-        return Err(unusable(server, "the manifest is not JSON"));
+    let media_type = media_type(server, &response.headers, secrets)?
+        .ok_or_else(|| invalid(server, "it has no Content-Type"))?;
+    if serde_json::from_slice::<serde::de::IgnoredAny>(&response.body).is_err() {
+        return Err(invalid(server, "the manifest is not JSON"));
     }
-    let told = digest(server, &answer.headers)?;
-    let digest = told
+    let header_digest = digest(server, &response.headers)?;
+    let digest = header_digest
         .or_else(|| asked.cloned())
-        .unwrap_or_else(|| Digest::of(&answer.body));
-    if digest.verify(&answer.body) {
+        .unwrap_or_else(|| Digest::of(&response.body));
+    if digest.verify(&response.body) {
         return Ok(Manifest {
             digest,
             media_type,
-            remaining: Remaining::read(&answer.headers),
+            remaining: RateLimit::read(&response.headers),
         });
     }
-    Err(unusable(
+    Err(invalid(
         server,
         &format!("the manifest does not hash to its digest {digest}"),
     ))
 }
 
-/// Refuses another digest than the one asked for.
-pub(crate) fn check_asked(
+/// Rejects a digest other than the requested one.
+pub(crate) fn check_digest(
     server: &Endpoint,
     asked: Option<&Digest>,
     manifest: Manifest,
 ) -> Result<Manifest, Failure> {
     match asked {
         Some(asked) if *asked != manifest.digest => {
-            let detail = format!("{asked} was asked for, and {} came", manifest.digest);
-            Err(unusable(server, &detail))
+            let detail = format!(
+                "{asked} was requested, and {} was returned",
+                manifest.digest
+            );
+            Err(invalid(server, &detail))
         }
         _ => Ok(manifest),
     }
@@ -154,126 +157,139 @@ fn media_type(
     if MANIFEST_TYPES.contains(&media_type.as_str()) {
         return Ok(Some(media_type));
     }
-    // What is hidden is looked for before anything is cut off or put in lower case.
-    let shown = essence(&said(&text.into_owned().into(), secrets));
+    // Secrets are hidden before anything is cut off or lowercased.
+    let shown = essence(&server_message(&text.into_owned().into(), secrets));
     let hint = match media_type.starts_with("application/vnd.docker.distribution.manifest.v1") {
-        true => "; that form of image is no longer supported: build and push it again",
-        false => "; is it a registry that was asked?",
+        true => "; that manifest format is no longer supported: build and push the image again",
+        false => "; is the server a registry?",
     };
-    Err(unusable(
+    Err(invalid(
         server,
-        &format!("it is of the type `{shown}`, which is no image's{hint}"),
+        &format!("its media type `{shown}` is not an image's{hint}"),
     ))
 }
 
-/// A media type without its parameters, in lower case.
+/// The media type without parameters, in lower case.
 fn essence(text: &str) -> String {
     let before = text.split(';').next().unwrap_or_default();
     before.trim().to_ascii_lowercase()
 }
 
-/// The digest that a registry gives in its header; all of them must be well-formed and the same.
+/// Reads `Docker-Content-Digest`; several must be equal.
 fn digest(server: &Endpoint, headers: &HeaderMap) -> Result<Option<Digest>, Failure> {
     let mut found: Option<Digest> = None;
     for value in headers.get_all("docker-content-digest") {
         let text = String::from_utf8_lossy(value.as_bytes());
         let digest = Digest::parse(&text)
-            .map_err(|_| unusable(server, "what it gives as the digest is none"))?;
+            .map_err(|_| invalid(server, "its Docker-Content-Digest is not a digest"))?;
         if found.as_ref().is_some_and(|found| *found != digest) {
-            return Err(unusable(server, "it gives two different digests"));
+            return Err(invalid(
+                server,
+                "it has two different Docker-Content-Digest headers",
+            ));
         }
         found = Some(digest);
     }
     Ok(found)
 }
 
-fn unusable(server: &Endpoint, detail: &str) -> Failure {
+fn invalid(server: &Endpoint, detail: &str) -> Failure {
     Failure::InvalidAnswer {
         by: server.to_string(),
         detail: detail.to_owned(),
     }
 }
 
-/// What a registry means by a status that is not success. `showed_login` says whether it was
-/// shown a login itself, rather than a token.
-pub(crate) fn refused(
+/// Converts an error status of a registry. `sent_password` tells a rejected password from a token.
+pub(crate) fn registry_error(
     server: &Endpoint,
-    answer: &Answer,
-    showed_login: bool,
+    response: &HttpResponse,
+    sent_password: bool,
     secrets: &[String],
 ) -> Failure {
-    let said = said(&answer.body, secrets);
-    match answer.status {
-        StatusCode::UNAUTHORIZED if showed_login => Failure::AuthenticationFailed {
+    let server_message = server_message(&response.body, secrets);
+    match response.status {
+        StatusCode::UNAUTHORIZED if sent_password => Failure::AuthenticationFailed {
             by: server.to_string(),
-            said,
+            server_message,
         },
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
             Failure::NotFoundOrNoAccess {
-                status: answer.status.as_u16(),
-                said,
+                status: response.status.as_u16(),
+                server_message,
             }
         }
-        _ => failed(server, answer, said),
+        _ => status_error(server, response, server_message),
     }
 }
 
-/// What a token server means by a status that is not success.
-pub(crate) fn token_refused(server: &Endpoint, answer: &Answer, secrets: &[String]) -> Failure {
-    let said = said(&answer.body, secrets);
-    match answer.status {
+/// Converts an error status of a token server.
+pub(crate) fn token_error(
+    server: &Endpoint,
+    response: &HttpResponse,
+    secrets: &[String],
+) -> Failure {
+    let server_message = server_message(&response.body, secrets);
+    match response.status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::AuthenticationFailed {
             by: server.to_string(),
-            said,
+            server_message,
         },
-        _ => failed(server, answer, said),
+        _ => status_error(server, response, server_message),
     }
 }
 
-/// What a token server means by a status that is not success, where an identity token was to be
-/// exchanged. Of one that is no longer good it says 400 (RFC 6749, 5.2).
-pub(crate) fn exchange_refused(server: &Endpoint, answer: &Answer, secrets: &[String]) -> Failure {
-    let mut said = said(&answer.body, secrets);
-    match answer.status {
+/// Converts an error status of a refresh token exchange: 400 is an invalid token (RFC 6749, 5.2).
+pub(crate) fn refresh_error(
+    server: &Endpoint,
+    response: &HttpResponse,
+    secrets: &[String],
+) -> Failure {
+    let mut server_message = server_message(&response.body, secrets);
+    match response.status {
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            said = "it knows no identity tokens: log in to it anew, with a password".to_owned();
+            server_message =
+                "it does not support identity tokens: log in again with a password".to_owned();
         }
         StatusCode::BAD_REQUEST => {}
-        _ => return token_refused(server, answer, secrets),
+        _ => return token_error(server, response, secrets),
     }
     Failure::AuthenticationFailed {
         by: server.to_string(),
-        said,
+        server_message,
     }
 }
 
-fn failed(server: &Endpoint, answer: &Answer, mut said: String) -> Failure {
-    let (by, status) = (server.to_string(), answer.status);
-    // What a server of TLS answers to plain HTTP; its explanation does not come with a HEAD.
-    if status == StatusCode::BAD_REQUEST && server.scheme() == Scheme::Http && said.is_empty() {
-        said = format!("if it speaks TLS, write https://{}", server.authority());
+fn status_error(server: &Endpoint, response: &HttpResponse, mut server_message: String) -> Failure {
+    let (by, status) = (server.to_string(), response.status);
+    // A TLS server's response to plain HTTP; with `HEAD` its explanation is missing.
+    if status == StatusCode::BAD_REQUEST
+        && server.scheme() == Scheme::Http
+        && server_message.is_empty()
+    {
+        server_message = format!("if it speaks TLS, write https://{}", server.authority());
     }
-    let retry_after = retry_after(&answer.headers, answer.at);
+    let retry_after = retry_after(&response.headers, response.at);
     match status {
         StatusCode::TOO_MANY_REQUESTS => Failure::RateLimited {
             by,
             retry_after,
-            said,
+            server_message,
         },
         _ if status.is_success() || status.is_redirection() => Failure::InvalidAnswer {
             by,
-            detail: format!("HTTP {} has no meaning here", status.as_u16()),
+            detail: format!("HTTP {} is not an expected status", status.as_u16()),
         },
         _ => Failure::RegistryError {
             by,
             status: status.as_u16(),
             retry_after,
-            said,
+            server_message,
         },
     }
 }
 
-/// How long a server asks to be left alone: in seconds, or until a date.
+/// Reads `Retry-After`: seconds or a date.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse() {
@@ -291,21 +307,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_accept_header_names_every_type_that_is_taken() {
+    fn accept_header_lists_all_manifest_types() {
         assert_eq!(ACCEPT_MANIFESTS, MANIFEST_TYPES.join(", "));
     }
 
     #[test]
-    fn what_is_left_of_a_limit_is_read_as_docker_hub_writes_it() {
+    fn rate_limit_headers_are_read_as_docker_hub_writes_them() {
         let of = |pairs: &[(&'static str, &str)]| {
             let headers = pairs.iter().map(|(name, value)| {
                 let name: hyper::header::HeaderName = name.parse().unwrap();
                 (name, value.parse().unwrap())
             });
-            Remaining::read(&headers.collect())
+            RateLimit::read(&headers.collect())
         };
         let remaining = |remaining, limit, seconds: Option<u64>| {
-            Some(Remaining {
+            Some(RateLimit {
                 remaining,
                 limit,
                 window: seconds.map(Duration::from_secs),
@@ -334,8 +350,8 @@ mod tests {
         for (headers, expected) in cases {
             assert_eq!(of(headers), expected, "{headers:?}");
         }
-        let few = [9, 10].map(|left| remaining(left, None, None).unwrap().are_few());
-        assert_eq!(few, [true, false]);
+        let low = [9, 10].map(|left| remaining(left, None, None).unwrap().is_low());
+        assert_eq!(low, [true, false]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One request and its answer over HTTP, within bounds.
+//! Bounded HTTP requests.
 
 use std::error::Error;
 use std::io;
@@ -22,59 +22,59 @@ use tracing::{Instrument as _, field, info_span};
 
 use crate::connect::{ConnectError, Connector};
 use crate::endpoint::{Endpoint, Scheme};
-use crate::error::Failure;
+use crate::error::{ConnectFailure, Failure};
 use crate::proxy::Proxies;
-use crate::said::in_short;
+use crate::server_message::bounded_error;
 
-/// The most that is read of an answer that tells of an error.
+/// The most bytes that are read of an error's body.
 const ERROR_BODY_MAX: usize = 64 << 10;
 
-/// The most bytes of an answer's headers.
+/// The most bytes of a response's headers.
 const HEADERS_MAX: usize = 64 << 10;
 
-/// The room that all bodies have together, in pieces: however many registries are asked at once, and whatever they
-/// send, there is an end to it. Who finds none waits for it, within the deadline.
-static ROOM: Semaphore = Semaphore::const_new((64 << 20) / PIECE);
+/// The memory budget of all response bodies together, in units. A response waits for it within its
+/// deadline.
+static BODY_BUDGET: Semaphore = Semaphore::const_new((64 << 20) / BUDGET_UNIT);
 
-/// A piece of that room, in bytes.
-const PIECE: usize = 64 << 10;
+/// The size of a unit, in bytes.
+const BUDGET_UNIT: usize = 64 << 10;
 
-/// How long a connection that serves nobody is kept.
+/// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// What is asked of a server.
-pub(crate) struct Ask<'a> {
+/// A request.
+pub(crate) struct HttpRequest<'a> {
     pub(crate) method: Method,
-    /// The server, for messages; `uri` is on it.
+    /// The server of `uri`, for messages.
     pub(crate) server: &'a Endpoint,
     pub(crate) uri: Uri,
     pub(crate) accept: &'static str,
     pub(crate) authorization: Option<HeaderValue>,
-    /// What an administrator has written for the server.
+    /// The headers that `hosts.toml` sets for the server.
     pub(crate) headers: &'a [(HeaderName, HeaderValue)],
-    /// What is sent along: fields of a form, encoded.
+    /// The body: encoded form fields.
     pub(crate) form: Option<String>,
-    /// The most bytes that a successful answer may have.
+    /// The largest accepted body of a successful response, in bytes.
     pub(crate) body_max: usize,
-    /// What is asked for, in a word, for traces.
-    pub(crate) asked_for: &'static str,
-    /// With the how manyth login for the server, from 1, for traces.
+    /// The kind of content, for traces.
+    pub(crate) purpose: &'static str,
+    /// The number of the attempt, from 1, for traces.
     pub(crate) attempt: usize,
 }
 
-/// What a server answered.
-pub(crate) struct Answer {
+/// A response.
+pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// All of it where the request succeeded, at most the start of it where not.
+    /// All of it where the request is_success, at most the start of it where not.
     pub(crate) body: Bytes,
-    /// When it came.
+    /// When it arrived.
     pub(crate) at: SystemTime,
-    /// The room that the body takes of what all have together.
-    _room: Option<SemaphorePermit<'static>>,
+    /// The body's share of the budget.
+    _permits: Option<SemaphorePermit<'static>>,
 }
 
-/// When all exchanges for one image must be over.
+/// The deadline of all requests of one resolution.
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline {
     length: Duration,
@@ -89,28 +89,27 @@ impl Deadline {
         }
     }
 
-    /// Half of what is left, for one of several that are asked in turn: one that does not answer
-    /// must leave the next its time.
+    /// Half of the remaining time, so that the next host has some left.
     pub(crate) fn half(self) -> Deadline {
         Deadline::after(self.end.saturating_duration_since(Instant::now()) / 2)
     }
 }
 
-/// Speaks HTTP. Connections are kept and shared; they carry no login of their own.
+/// An HTTP client. Connections are pooled; they carry no credentials.
 #[derive(Clone)]
-pub(crate) struct Exchange {
+pub(crate) struct HttpClient {
     client: Client<HttpsConnector<Connector>, Full<Bytes>>,
     proxies: Arc<Proxies>,
     user_agent: HeaderValue,
 }
 
-impl Exchange {
+impl HttpClient {
     pub(crate) fn new(
         tls: rustls::ClientConfig,
         connector: Connector,
         proxies: Arc<Proxies>,
         user_agent: HeaderValue,
-    ) -> Exchange {
+    ) -> HttpClient {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
@@ -122,17 +121,21 @@ impl Exchange {
             .pool_max_idle_per_host(4)
             .http1_max_buf_size(HEADERS_MAX)
             .build(connector);
-        Exchange {
+        HttpClient {
             client,
             proxies,
             user_agent,
         }
     }
 
-    /// Asks, and reads the answer whole. Redirects are not followed: they are answers.
-    pub(crate) async fn ask(&self, ask: Ask<'_>, deadline: Deadline) -> Result<Answer, Failure> {
-        let server = ask.server;
-        // Nothing of the address but its host: there may be what is nobody's business in the rest.
+    /// Sends a request and reads the whole response. Redirects are not followed.
+    pub(crate) async fn send(
+        &self,
+        request: HttpRequest<'_>,
+        deadline: Deadline,
+    ) -> Result<HttpResponse, Failure> {
+        let server = request.server;
+        // Paths and queries may hold secrets.
         let span = info_span!(
             "exchange",
             otel.kind = "client",
@@ -140,12 +143,12 @@ impl Exchange {
             error.type = field::Empty,
             server.address = server.host(),
             server.port = i64::from(server.port()),
-            http.request.method = ask.method.as_str(),
+            http.request.method = request.method.as_str(),
             http.response.status_code = field::Empty,
-            asked_for = ask.asked_for,
-            attempt = ask.attempt as i64,
+            asked_for = request.purpose,
+            attempt = request.attempt as i64,
         );
-        let answer = tokio::time::timeout_at(deadline.end, self.ask_without_deadline(ask))
+        let response = tokio::time::timeout_at(deadline.end, self.send_without_deadline(request))
             .instrument(span.clone())
             .await
             .unwrap_or_else(|_| {
@@ -154,9 +157,9 @@ impl Exchange {
                     deadline: deadline.length,
                 })
             });
-        match &answer {
-            Ok(answer) => {
-                let status = i64::from(answer.status.as_u16());
+        match &response {
+            Ok(response) => {
+                let status = i64::from(response.status.as_u16());
                 span.record("http.response.status_code", status);
             }
             Err(failure) => {
@@ -164,23 +167,26 @@ impl Exchange {
                 span.record("otel.status_code", "ERROR");
             }
         }
-        answer
+        response
     }
 
-    async fn ask_without_deadline(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
-        let Ask {
+    async fn send_without_deadline(
+        &self,
+        request: HttpRequest<'_>,
+    ) -> Result<HttpResponse, Failure> {
+        let HttpRequest {
             method,
             server,
             uri,
             accept,
             authorization,
-            headers: of_server,
+            headers: server_headers,
             form,
             body_max,
-            asked_for: _,
+            purpose: _,
             attempt: _,
-        } = ask;
-        let proxy = self.proxies.of(&uri);
+        } = request;
+        let proxy = self.proxies.proxy_for(&uri);
         let to_proxy = proxy
             .filter(|_| server.scheme() == Scheme::Http)
             .and_then(|proxy| proxy.authorization().cloned());
@@ -190,7 +196,7 @@ impl Exchange {
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        for (name, value) in of_server {
+        for (name, value) in server_headers {
             headers.append(name, value.clone());
         }
         headers
@@ -203,7 +209,7 @@ impl Exchange {
         if let Some(authorization) = to_proxy {
             headers.insert(PROXY_AUTHORIZATION, authorization);
         }
-        // A login that was asked for counts more than one that is always sent.
+        // A challenge's authorization takes precedence over a configured header.
         if let Some(mut authorization) = authorization {
             authorization.set_sensitive(true);
             headers.insert(AUTHORIZATION, authorization);
@@ -214,13 +220,13 @@ impl Exchange {
             .await
             .map_err(|error| failure(server, &error))?;
         let status = response.status();
-        let (headers, body, room) = read(server, response, body_max).await?;
-        Ok(Answer {
+        let (headers, body, permits) = read(server, response, body_max).await?;
+        Ok(HttpResponse {
             status,
             headers,
             body,
             at: SystemTime::now(),
-            _room: room,
+            _permits: permits,
         })
     }
 }
@@ -231,31 +237,34 @@ async fn read(
     body_max: usize,
 ) -> Result<(HeaderMap, Bytes, Option<SemaphorePermit<'static>>), Failure> {
     let (parts, mut body) = response.into_parts();
-    let succeeded = parts.status.is_success();
-    let most = if succeeded { body_max } else { ERROR_BODY_MAX };
+    let is_success = parts.status.is_success();
+    let most = if is_success { body_max } else { ERROR_BODY_MAX };
     let mut bytes = Vec::new();
-    let mut room: Option<SemaphorePermit<'static>> = None;
+    let mut permits: Option<SemaphorePermit<'static>> = None;
     while let Some(frame) = body.frame().await {
         let data = match frame {
             Ok(frame) => frame.into_data().unwrap_or_default(),
-            // The status has been told: that its explanation broke off takes nothing from it.
-            Err(_) if !succeeded => break,
+            // The status is known; a truncated explanation is acceptable.
+            Err(_) if !is_success => break,
             Err(error) => return Err(failure(server, &error)),
         };
         let left = most - bytes.len();
         let data_len = data.len().min(left);
-        let has = room.as_ref().map_or(0, SemaphorePermit::num_permits) * PIECE;
-        if let Some(missing) = (bytes.len() + data_len).checked_sub(has).filter(|m| *m > 0) {
-            let pieces = u32::try_from(missing.div_ceil(PIECE)).expect("bodies are bounded");
-            let more = ROOM.acquire_many(pieces).await.expect("never closed");
-            match &mut room {
-                Some(room) => room.merge(more),
-                None => room = Some(more),
+        let held = permits.as_ref().map_or(0, SemaphorePermit::num_permits) * BUDGET_UNIT;
+        if let Some(missing) = (bytes.len() + data_len)
+            .checked_sub(held)
+            .filter(|m| *m > 0)
+        {
+            let units = u32::try_from(missing.div_ceil(BUDGET_UNIT)).expect("bodies are bounded");
+            let more = BODY_BUDGET.acquire_many(units).await.expect("never closed");
+            match &mut permits {
+                Some(permits) => permits.merge(more),
+                None => permits = Some(more),
             }
         }
         bytes.extend_from_slice(&data[..data_len]);
         if data.len() > left {
-            if succeeded {
+            if is_success {
                 let detail = format!("it is longer than {most} bytes");
                 return Err(Failure::InvalidAnswer {
                     by: server.to_string(),
@@ -265,12 +274,12 @@ async fn read(
             break;
         }
     }
-    Ok((parts.headers, bytes.into(), room))
+    Ok((parts.headers, bytes.into(), permits))
 }
 
-/// Tells what went wrong below HTTP, or while reading it.
+/// Converts an error of the HTTP client.
 fn failure(server: &Endpoint, error: &(dyn Error + 'static)) -> Failure {
-    let host = server.dialled();
+    let host = server.host_port();
     if let Some(error) = find::<ConnectError>(error) {
         return match error {
             ConnectError::NameNotResolved(error) => Failure::NameNotResolved {
@@ -282,111 +291,100 @@ fn failure(server: &Endpoint, error: &(dyn Error + 'static)) -> Failure {
                 address: address.ip(),
                 forbidden: *forbidden,
             },
-            ConnectError::Unreachable(address, error) => Failure::ConnectionFailed {
+            ConnectError::Unreachable(address, error) => connection_failed(
                 host,
-                detail: format!("{error} (at {address})"),
-            },
-            ConnectError::TooSlow(_) | ConnectError::Proxy { .. } => Failure::ConnectionFailed {
+                ConnectFailure::Unreachable {
+                    address: *address,
+                    detail: error.to_string(),
+                },
+            ),
+            ConnectError::DialTimeout(timeout) => {
+                connection_failed(host, ConnectFailure::DialTimeout(*timeout))
+            }
+            ConnectError::Proxy { proxy, detail } => connection_failed(
                 host,
-                detail: error.to_string(),
-            },
+                ConnectFailure::Proxy {
+                    proxy: proxy.clone(),
+                    detail: detail.clone(),
+                },
+            ),
         };
     }
     match find::<rustls::Error>(error) {
         Some(rustls::Error::InvalidCertificate(error)) => {
             return Failure::CertificateNotTrusted {
                 host,
-                detail: explain(error),
+                detail: certificate_hint(error),
             };
         }
-        Some(rustls::Error::InvalidMessage(_)) => {
-            let detail = speaks_no_tls(server);
-            return Failure::ConnectionFailed { host, detail };
-        }
-        Some(rustls::Error::AlertReceived(alert)) => {
-            let detail =
-                of_alert(*alert).unwrap_or_else(|| in_short(&rustls::Error::AlertReceived(*alert)));
-            return Failure::ConnectionFailed { host, detail };
-        }
-        Some(error) => {
-            return Failure::ConnectionFailed {
-                host,
-                detail: in_short(error),
-            };
-        }
+        Some(error) => return connection_failed(host, tls_failure(server, error)),
         None => {}
     }
     if let Some(error) = find::<hyper::Error>(error)
         && error.is_parse()
     {
-        let detail = format!("it is no HTTP within bounds ({error})");
+        let detail = format!("it is not valid HTTP, or its headers are too large ({error})");
         return Failure::InvalidAnswer {
             by: server.to_string(),
             detail,
         };
     }
-    Failure::ConnectionFailed {
+    connection_failed(
         host,
-        detail: in_short(innermost(error)),
-    }
-}
-
-/// What is said of a server that answers to TLS with something else.
-pub(crate) fn speaks_no_tls(server: &Endpoint) -> String {
-    format!(
-        "it does not speak TLS; if it speaks plain HTTP, and is meant to, say so by the endpoint `http://{}`",
-        server.authority()
+        ConnectFailure::Broken(bounded_error(innermost(error))),
     )
 }
 
-/// How it is said that a server wants a client's certificate.
-const WANTS_CERTIFICATE: &str = "it wants a client's certificate";
-
-/// Whether the detail of a connection that failed says that the server wants a client's certificate.
-pub(crate) fn wants_certificate(detail: &str) -> bool {
-    detail.starts_with(WANTS_CERTIFICATE)
+fn connection_failed(host: String, cause: ConnectFailure) -> Failure {
+    Failure::ConnectionFailed { host, cause }
 }
 
-/// What a server says by an alert of TLS about the client's certificate. One that is missing has an
-/// alert of its own since TLS 1.3, but servers call it a bad one there too.
-fn of_alert(alert: AlertDescription) -> Option<String> {
-    let is_of_certificate = matches!(
-        alert,
-        AlertDescription::CertificateRequired
+/// The cause of a failed TLS handshake. A missing client certificate has an alert of its own since
+/// TLS 1.3, but some servers send `BadCertificate` there too.
+fn tls_failure(server: &Endpoint, error: &rustls::Error) -> ConnectFailure {
+    match error {
+        rustls::Error::InvalidMessage(_) => ConnectFailure::NotTls {
+            authority: server.authority(),
+        },
+        rustls::Error::AlertReceived(
+            alert @ (AlertDescription::CertificateRequired
             | AlertDescription::BadCertificate
             | AlertDescription::UnsupportedCertificate
             | AlertDescription::CertificateRevoked
             | AlertDescription::CertificateExpired
             | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-    );
-    is_of_certificate.then(|| {
-        format!(
-            "{WANTS_CERTIFICATE}, of an authority that it knows, and was shown none that it takes ({alert:?}): name one by `client` in the registry's hosts.toml"
-        )
-    })
-}
-
-fn explain(error: &CertificateError) -> String {
-    match error {
-        CertificateError::UnknownIssuer => {
-            "it is signed by none of the certificate authorities known here; a private one has to be added to them".to_owned()
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "it has expired; it has to be renewed on the registry".to_owned()
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("it is for another name ({}); ask by a name that stands in it", in_short(error))
-        }
-        // The verifier's own word, of a crate that is not among our dependencies.
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "it is an authority's own certificate (CA:TRUE), which no server may use; give the registry one that the authority signed".to_owned()
-        }
-        _ => in_short(error),
+            | AlertDescription::UnknownCA),
+        ) => ConnectFailure::ClientCertificateRequired {
+            alert: format!("{alert:?}"),
+        },
+        error => ConnectFailure::Tls(bounded_error(error)),
     }
 }
 
-/// Looks for an error of a kind among an error and its sources.
+fn certificate_hint(error: &CertificateError) -> String {
+    match error {
+        CertificateError::UnknownIssuer => {
+            "no trusted certificate authority signed it: add the private one to the trusted authorities".to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired: renew it on the registry".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            format!("it is for another name ({}): use a host name that the certificate lists", bounded_error(error))
+        }
+        CertificateError::Other(other)
+            if matches!(
+                other.0.downcast_ref(),
+                Some(webpki::Error::CaUsedAsEndEntity)
+            ) =>
+        {
+            "it is a CA certificate (CA:TRUE): configure the registry with a server certificate signed by that CA".to_owned()
+        }
+        _ => bounded_error(error),
+    }
+}
+
+/// Finds an error of a type among an error and its sources.
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     chain(error).find_map(|error| error.downcast_ref())
 }
@@ -395,7 +393,7 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
     chain(error).last().unwrap_or(error)
 }
 
-/// An error and its sources. What an `io::Error` wraps is not its source, but belongs here.
+/// An error and its sources. `io::Error::source` skips the error that it wraps.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| {
         let error: &'a (dyn Error + 'static) = *error;

@@ -1,4 +1,4 @@
-//! Identity tokens: what is sent to whom, and what comes of it.
+//! Identity tokens: their exchange, caching and errors.
 
 use resolver::Failure;
 
@@ -7,10 +7,10 @@ use crate::support::{ask, key, resolver, with_identity_token};
 use crate::{digest, invalid, manifest, unauthorized};
 
 const TOKEN: &str = "hunter2+/= &x";
-/// As it stands in a form.
+/// Encoded for a form.
 const ENCODED: &str = "hunter2%2B%2F%3D%20%26x";
 
-/// A registry that asks for tokens, with a token server at `/token` that answers so to what is sent there.
+/// A registry with a token server at `/token` that answers exchanges like this.
 async fn with_exchange(status: &'static str, body: &'static str) -> Server {
     Server::start(move |request| match header(request, "authorization") {
         _ if request.starts_with("POST /token") => reply(request, status, &[], body),
@@ -25,7 +25,7 @@ async fn with_exchange(status: &'static str, body: &'static str) -> Server {
     .await
 }
 
-/// Why a registry with this token server gives nothing.
+/// The failure with this token server.
 async fn refused(server: &Server) -> Failure {
     let logins = with_identity_token(key(&server.address), TOKEN);
     let error = ask(&resolver(), &server.address, &logins)
@@ -37,7 +37,7 @@ async fn refused(server: &Server) -> Failure {
 }
 
 #[tokio::test]
-async fn it_is_sent_in_a_form_and_what_it_is_exchanged_for_is_kept() {
+async fn identity_token_is_exchanged_and_the_token_cached() {
     let server = with_exchange("200 OK", r#"{"access_token":"abc","expires_in":300}"#).await;
     let resolver = resolver();
     let logins = with_identity_token(key(&server.address), TOKEN);
@@ -68,10 +68,10 @@ async fn it_is_sent_in_a_form_and_what_it_is_exchanged_for_is_kept() {
 }
 
 #[tokio::test]
-async fn one_that_is_refused_is_told_and_shown_nowhere() {
+async fn rejected_identity_token_is_reported_and_hidden() {
     let said = "the token [hidden] has ended ([hidden])";
     let words = r#"{"error":"invalid_grant","error_description":"the token hunter2+/= &x has ended (hunter2%2B%2F%3D%20%26x)"}"#;
-    let old = "it knows no identity tokens: log in to it anew, with a password";
+    let old = "it does not support identity tokens: log in again with a password";
     for (status, said) in [
         ("400 Bad Request", said),
         ("401 Unauthorized", said),
@@ -81,16 +81,19 @@ async fn one_that_is_refused_is_told_and_shown_nowhere() {
         let server = with_exchange(status, words).await;
         let by = server.address.clone();
         let said = said.to_owned();
-        let expected = Failure::AuthenticationFailed { by, said };
+        let expected = Failure::AuthenticationFailed {
+            by,
+            server_message: said,
+        };
         assert_eq!(refused(&server).await, expected, "{status}");
     }
 }
 
 #[tokio::test]
-async fn what_is_no_access_token_is_refused() {
+async fn invalid_access_token_is_refused() {
     for (body, detail) in [
-        (r#"{"token":"abc"}"#, "it holds no token"),
-        (r#"{"access_token":""}"#, "it holds no token"),
+        (r#"{"token":"abc"}"#, "it has no token"),
+        (r#"{"access_token":""}"#, "it has no token"),
         ("hunter2+/= &x", "it is not JSON with a token"),
     ] {
         let server = with_exchange("200 OK", body).await;
@@ -99,12 +102,12 @@ async fn what_is_no_access_token_is_refused() {
 }
 
 #[tokio::test]
-async fn it_is_shown_to_no_registry_and_to_no_foreign_token_server() {
+async fn identity_token_is_not_sent_to_foreign_token_servers() {
     let basic = Server::start(|request| unauthorized(request, &["Basic realm=\"x\""])).await;
-    let said = "it asks for a password, and the login for it has an identity token";
+    let said = "it requires a password, and the credential has an identity token";
     let expected = |by: &Server, said: String| Failure::AuthenticationFailed {
         by: by.address.clone(),
-        said,
+        server_message: said,
     };
     assert_eq!(refused(&basic).await, expected(&basic, said.to_owned()));
     assert!(
@@ -118,7 +121,7 @@ async fn it_is_shown_to_no_registry_and_to_no_foreign_token_server() {
     let realm = format!("Bearer realm=\"{}/token\"", foreign.address);
     let server = Server::start(move |request| unauthorized(request, &[&realm])).await;
     let said = format!(
-        "it sends logins on to {}, which is neither its own host nor the domain above it, so none was sent",
+        "its token server {} is neither its own host nor a parent domain, so no credential was sent",
         foreign.address
     );
     assert_eq!(refused(&server).await, expected(&server, said));
