@@ -1,0 +1,67 @@
+//! What the tests share: a namespace, an operator, images, and ways to wait for what must come.
+
+pub mod audit;
+pub mod coins;
+pub mod collector;
+pub mod command;
+pub mod kubectl;
+pub mod monitor;
+pub mod namespace;
+pub mod operator;
+pub mod own_cluster;
+pub mod proxy;
+pub mod registry;
+pub mod rights;
+#[path = "../../resolver/tests/support/server.rs"]
+#[allow(dead_code)]
+pub mod server;
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub use coins::{COMPONENTS, SERVED, conditions, reason_of};
+pub use namespace::Namespace;
+pub use operator::Operator;
+pub use own_cluster::OwnCluster;
+pub use registry::Registry;
+
+/// How long anything may take that must come about by itself. Many times what it takes, since all tests share
+/// two processors.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The time between two looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// Looks again and again until `look` finds what it looks for, and fails with what it saw last instead.
+pub async fn until<T, S: Display>(what: &str, look: impl AsyncFnMut() -> Result<T, S>) -> T {
+    until_within(PATIENCE, what, look).await
+}
+
+/// The same for what takes its time by design.
+pub async fn until_within<T, S: Display>(
+    patience: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<T, S>,
+) -> T {
+    let deadline = Instant::now() + patience;
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(seen) if Instant::now() > deadline => {
+                panic!(
+                    "after {} s it is still not so that {what}. Last seen:\n{seen}",
+                    patience.as_secs()
+                )
+            }
+            Err(_) => tokio::time::sleep(BETWEEN_LOOKS).await,
+        }
+    }
+}
+
+/// A variable that `make test` sets.
+pub fn variable(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run these tests by `make test`"))
+}
