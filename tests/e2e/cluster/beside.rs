@@ -177,7 +177,7 @@ async fn is_left_alone(it: Beside) {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_operator_that_starts_on_a_converged_resource_with_all_of_them_writes_nothing() {
+async fn an_operator_that_starts_on_a_converged_resource_writes_nothing() {
     install_gateway_api(&crate::support::namespace::client().await).await;
     let namespace = Namespace::new("beside-restart").await;
     let images = namespace.push_images().await;
@@ -239,16 +239,22 @@ pub fn permissions() -> Vec<String> {
     names.collect()
 }
 
+/// The kinds, each with what it is to be forbidden. Each kind has a watch of its own; the other verbs are one code path
+/// for all kinds, and so each of them is taken from some.
+fn lacking() -> Vec<(String, &'static str)> {
+    let others = ["get", "create", "patch", "delete"].into_iter().cycle();
+    let kinds = all().into_iter().map(|it| it.kind.plural).zip(others);
+    kinds
+        .flat_map(|(kind, other)| ["list", "watch", other].map(|verb| (kind.clone(), verb)))
+        .collect()
+}
+
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn without_one_permission_to_these_kinds_only_who_asks_for_one_tells_and_all_else_goes_on() {
     install_gateway_api(&crate::support::namespace::client().await).await;
-    let lacking = all().into_iter().flat_map(|it| {
-        let kind = it.kind.plural.clone();
-        ["get", "list", "watch", "create", "patch", "delete"].map(|verb| (kind.clone(), verb))
-    });
-    futures::stream::iter(lacking)
-        .for_each_concurrent(4, |(kind, verb)| async move {
+    futures::stream::iter(lacking())
+        .for_each_concurrent(8, |(kind, verb)| async move {
             let it = all().into_iter().find(|it| it.kind.plural == kind).unwrap();
             lacks(it, verb).await;
         })

@@ -101,18 +101,6 @@ async fn ready_is_true_when_every_pod_of_every_deployment_is() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn deleting_the_resource_takes_all_nine_along() {
-    let namespace = Namespace::new("gone").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
-    namespace.until_children(&nine()).await;
-    namespace.delete::<DockerCoins>(COINS).await;
-    namespace.until_children(&Default::default()).await;
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
 async fn deleting_works_without_the_operator() {
     let namespace = Namespace::new("abandoned").await;
     let images = namespace.push_images().await;
@@ -307,41 +295,6 @@ async fn every_setting_of_a_component_reaches_its_deployment_and_goes_when_it_is
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn the_web_page_s_service_follows_its_settings_and_back() {
-    let namespace = Namespace::new("service").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    let settings = json!({ "webui": { "service": { "type": "NodePort", "annotations": { "lb.example.com/size": "small" } } } });
-    namespace.create(COINS, &images, settings).await;
-    let service: Service = namespace
-        .until("webui", "webui has a NodePort", |s: &Service| {
-            type_of(s) == "NodePort"
-        })
-        .await;
-    assert_eq!(
-        service
-            .annotations()
-            .get("lb.example.com/size")
-            .map(String::as_str),
-        Some("small")
-    );
-    namespace
-        .edit(COINS, json!({ "webui": { "service": null } }))
-        .await;
-    let service: Service = namespace
-        .until("webui", "webui has none any more", |s: &Service| {
-            type_of(s) == "ClusterIP"
-        })
-        .await;
-    assert_eq!(service.annotations().get("lb.example.com/size"), None);
-    assert_eq!(
-        json!(service.spec.unwrap().ports.unwrap()[0].node_port),
-        json!(null)
-    );
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
 async fn images_are_pinned_to_the_index_that_serves_every_platform() {
     let namespace = Namespace::new("index").await;
     let images = namespace.push_images().await;
@@ -386,14 +339,6 @@ pub fn is_owned_by<K: Resource>(object: &K, uid: &str) -> bool {
         .owner_references()
         .iter()
         .any(|owner| owner.uid == uid)
-}
-
-fn type_of(service: &Service) -> &str {
-    service
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.type_.as_deref())
-        .unwrap_or_default()
 }
 
 /// A Deployment as it is meant, without what changes by itself.

@@ -107,25 +107,6 @@ async fn a_deleted_service_comes_back_and_the_event_says_how_to_stop_that() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_deleted_deployment_comes_back() {
-    let (namespace, _operator) = settled("deleted-too", json!({})).await;
-    let before: Deployment = namespace.get("hasher").await;
-    namespace.delete::<Deployment>("hasher").await;
-    namespace
-        .until("hasher", "there is a new Deployment", |d: &Deployment| {
-            d.uid() != before.uid()
-        })
-        .await;
-    let note = namespace.until_event("Healed", |_| true).await;
-    assert_eq!(
-        note,
-        "Deployment hasher had been deleted, and was created again. \
-         To stop the operator, set spec.suspend of DockerCoins dockercoins"
-    );
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
 async fn a_removed_label_is_healed_and_others_labels_and_annotations_stay() {
     let (namespace, _operator) = settled("labels", json!({})).await;
     let change = json!({ "metadata": {
@@ -266,26 +247,6 @@ async fn a_renumbered_port_is_healed_and_the_node_port_stays_ours() {
     let is_closed = |s: &Service| json!(s)["spec"]["ports"][0]["nodePort"].is_null();
     namespace
         .until("webui", "the Service has no node port", is_closed)
-        .await;
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
-async fn a_removed_stamp_is_written_again() {
-    let (namespace, _operator) = settled("stamp", json!({})).await;
-    let stamp = |s: &Service| s.annotations().get("dockercoins.dev/applied").cloned();
-    let before = stamp(&namespace.get("rng").await);
-    assert!(before.is_some());
-    namespace
-        .patch::<Service>(
-            "rng",
-            json!({ "metadata": { "annotations": { "dockercoins.dev/applied": null } } }),
-        )
-        .await;
-    namespace
-        .until("rng", "the stamp is as before", |s: &Service| {
-            stamp(s) == before
-        })
         .await;
 }
 

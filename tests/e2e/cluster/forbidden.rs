@@ -115,7 +115,7 @@ fn each_permission_of_the_role_is_taken_away_in_some_test() {
 #[ignore = "needs a cluster: make test"]
 async fn without_any_one_permission_the_operator_names_it_and_all_else_goes_on_and_it_heals() {
     futures::stream::iter(PERMISSIONS)
-        .for_each_concurrent(4, |(permission, told)| lacks(permission, told))
+        .for_each_concurrent(8, |(permission, told)| lacks(permission, told))
         .await;
 }
 

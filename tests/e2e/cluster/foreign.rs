@@ -190,57 +190,6 @@ async fn a_stranger_s_deployment_is_left_alone_until_it_is_annotated() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_annotation_that_names_another_resource_hands_nothing_over() {
-    let namespace = Namespace::new("adopt-not").await;
-    let images = namespace.push_images().await;
-    let mut service = stranger_s_service();
-    service["metadata"]["annotations"] = json!({ "dockercoins.dev/adopt": "another" });
-    let before: Service = namespace.make(service).await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
-    namespace
-        .until_told(COINS, "Ready", "False", "ForeignObject")
-        .await;
-    assert_eq!(
-        json!(namespace.get::<Service>("redis").await),
-        json!(before)
-    );
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
-async fn an_object_that_another_controller_has_is_not_handed_over_by_an_annotation() {
-    let namespace = Namespace::new("controlled").await;
-    let images = namespace.push_images().await;
-    let owner: Deployment = namespace
-        .make({
-            let mut deployment = stranger_s_deployment();
-            deployment["metadata"]["name"] = json!("someone");
-            deployment
-        })
-        .await;
-    let mut service = stranger_s_service();
-    service["metadata"]["annotations"] = json!({ "dockercoins.dev/adopt": COINS });
-    service["metadata"]["ownerReferences"] = json!([{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "someone", "uid": owner.uid(), "controller": true }]);
-    let before: Service = namespace.make(service).await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
-    let coins = namespace
-        .until_told(COINS, "Ready", "False", "ForeignObject")
-        .await;
-    assert!(
-        message_of(&coins, "Ready").starts_with("Service redis belongs to Deployment someone"),
-        "{}",
-        message_of(&coins, "Ready")
-    );
-    assert_eq!(
-        json!(namespace.get::<Service>("redis").await),
-        json!(before)
-    );
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
 async fn when_the_stranger_s_object_goes_ours_comes() {
     let namespace = Namespace::new("freed").await;
     let images = namespace.push_images().await;

@@ -40,26 +40,6 @@ async fn a_moved_tag_rolls_nothing_and_a_restart_asks_nothing_and_writes_nothing
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_changed_tag_rolls_all_four_and_leaves_redis() {
-    let namespace = Namespace::new("changed").await;
-    let images = namespace.push_images().await;
-    images.push_tag("v0.2").await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
-    namespace.run_pods(COINS).await;
-    let redis = namespace.image("redis").await;
-    namespace.edit(COINS, json!({ "tag": "v0.2" })).await;
-    for name in ["hasher", "rng", "webui", "worker"] {
-        let digest = images.push(name, "v0.2", "v0.2").await;
-        namespace
-            .until_image(name, &images.pinned(name, "v0.2", &digest))
-            .await;
-    }
-    assert_eq!(namespace.image("redis").await, redis);
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
 async fn a_tag_that_is_missing_for_one_rolls_none_and_pushing_it_heals() {
     let namespace = Namespace::new("missing").await;
     let images = namespace.push_images().await;
@@ -118,30 +98,6 @@ async fn a_tag_that_is_missing_for_one_rolls_none_and_pushing_it_heals() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_tag_that_was_never_there_gives_services_and_no_deployment() {
-    let namespace = Namespace::new("never-there").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace
-        .create(COINS, &images, json!({ "tag": "v9" }))
-        .await;
-    let coins = namespace
-        .until_told(COINS, "Ready", "False", "NotFoundOrNoAccess")
-        .await;
-    namespace
-        .until_children(&crate::support::coins::services())
-        .await;
-    let told = message_of(&coins, "Ready");
-    assert!(
-        told.ends_with("Nothing is deployed before every image is resolved"),
-        "{told}"
-    );
-    namespace.edit(COINS, json!({ "tag": "v0.1" })).await;
-    namespace.until_children(&nine()).await;
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
 async fn an_interval_asks_again_and_rolls_what_has_moved() {
     let namespace = Namespace::new("interval").await;
     let images = namespace.push_images().await;
@@ -194,44 +150,6 @@ async fn a_failed_refresh_keeps_the_digests_and_says_so() {
     registry.bring_up().await;
     namespace
         .until_told(COINS, "ImagesResolved", "True", "Resolved")
-        .await;
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
-async fn an_image_with_a_digest_is_never_asked_for() {
-    let namespace = Namespace::new("digest").await;
-    let registry = Registry::start().await;
-    let images = registry.images("team");
-    images.push_all().await;
-    let image = format!("registry.invalid/team/rng:v7@sha256:{}", "ab".repeat(32));
-    let _operator = Operator::start(&namespace);
-    namespace
-        .create(COINS, &images, json!({ "rng": { "image": image } }))
-        .await;
-    namespace.until_image("rng", &image).await;
-    assert_eq!(registry.questions(), 8);
-    namespace
-        .until_told(COINS, "ImagesResolved", "True", "Resolved")
-        .await;
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
-async fn one_component_may_have_a_tag_or_an_image_of_its_own() {
-    let namespace = Namespace::new("own").await;
-    let images = namespace.push_images().await;
-    let tagged = images.push("rng", "v0.3", "another").await;
-    let latest = images.push("hasher", "latest", "latest").await;
-    let _operator = Operator::start(&namespace);
-    let hasher = format!("{}/hasher", images.prefix());
-    let settings = json!({ "rng": { "tag": "v0.3" }, "hasher": { "image": hasher } });
-    namespace.create(COINS, &images, settings).await;
-    namespace
-        .until_image("rng", &images.pinned("rng", "v0.3", &tagged))
-        .await;
-    namespace
-        .until_image("hasher", &images.pinned("hasher", "latest", &latest))
         .await;
 }
 

@@ -92,31 +92,6 @@ async fn at_rest_the_operator_sends_nothing() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_operator_that_starts_on_a_converged_resource_writes_nothing() {
-    let namespace = Namespace::new("restart").await;
-    let images = namespace.push_images().await;
-    let first = Operator::start(&namespace);
-    namespace
-        .create(
-            COINS,
-            &images,
-            json!({ "rng": { "resources": { "requests": { "cpu": "0.5" } } } }),
-        )
-        .await;
-    namespace.run_pods_to_rest(COINS).await;
-    drop(first);
-    let before = namespace.acts();
-
-    let _second = Operator::start(&namespace);
-    namespace.until_marked("seen").await;
-    assert_eq!(
-        namespace.written_since(&before),
-        [("patch deployments".into(), 1)].into()
-    );
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
 async fn a_change_of_one_component_is_one_apply() {
     let namespace = Namespace::new("one").await;
     let images = namespace.push_images().await;

@@ -61,26 +61,6 @@ async fn a_registry_that_answers_too_slowly_is_given_up_in_time() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_registry_that_speaks_no_http_is_told() {
-    let server = Server::start(|_| Answer::Bytes(b"\x00\x01\x02 what?\r\n".to_vec())).await;
-    let told = told_of("garbage", &server, "InvalidAnswer").await;
-    assert!(told.contains("it is no HTTP within bounds"), "{told}");
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
-async fn a_web_page_is_no_manifest() {
-    let page = "<html><body>Welcome to nginx!</body></html>";
-    let server = Server::start(move |request| {
-        reply(request, "200 OK", &[("Content-Type", "text/html")], page)
-    })
-    .await;
-    let told = told_of("page", &server, "InvalidAnswer").await;
-    assert!(told.contains("cannot be used"), "{told}");
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
 async fn a_registry_that_fails_is_quoted() {
     let server =
         Server::start(|request| reply(request, "503 Service Unavailable", &[], "out to lunch"))

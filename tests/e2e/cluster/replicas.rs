@@ -30,39 +30,6 @@ async fn unset_replicas_are_left_to_kubectl_scale_through_every_later_change() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn set_replicas_are_healed_and_the_event_says_where_to_set_them() {
-    let (namespace, _operator) = settled("set", json!({ "worker": { "replicas": 3 } })).await;
-    namespace
-        .kubectl(&["scale", "deployment/worker", "--replicas=1"])
-        .await;
-    let note = namespace.until_event("Healed", |_| true).await;
-    assert_eq!(
-        note,
-        "Deployment worker: kubectl had changed spec.replicas to 1, and it was changed back to 3. \
-         To change it, set spec.worker.replicas of DockerCoins dockercoins"
-    );
-    until_replicas(&namespace, 3).await;
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
-async fn from_set_to_unset_the_running_number_stays_and_is_kubectl_s_from_then_on() {
-    let (namespace, _operator) = settled("unset", json!({ "worker": { "replicas": 3 } })).await;
-    until_replicas(&namespace, 3).await;
-    namespace
-        .edit(COINS, json!({ "worker": { "replicas": null } }))
-        .await;
-    namespace.until_marked("after").await;
-    until_replicas(&namespace, 3).await;
-    namespace
-        .kubectl(&["scale", "deployment/worker", "--replicas=5"])
-        .await;
-    namespace.until_marked("later").await;
-    until_replicas(&namespace, 5).await;
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: make test"]
 async fn unset_then_set_then_unset_takes_the_number_over_and_gives_it_back() {
     let (namespace, _operator) = settled("there-and-back", json!({})).await;
     namespace

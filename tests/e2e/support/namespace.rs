@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::registry::{Images, Registry};
-use super::{conditions, until, variable};
+use super::{conditions, until};
 
 /// The name of the resource in most tests.
 pub const COINS: &str = "dockercoins";
@@ -428,20 +428,20 @@ impl Drop for Namespace {
         if variable_is_set("KEEP_NAMESPACES") {
             return;
         }
-        // A test's runtime can't be waited for in here, and so this takes another.
-        let (name, config) = (self.name.clone(), variable("KUBECONFIG"));
-        let delete = std::process::Command::new(super::kubectl::program())
-            .args([
-                "--kubeconfig",
-                &config,
-                "delete",
-                "namespace",
-                &name,
-                "--wait=false",
-            ])
-            .output();
-        if !delete.is_ok_and(|output| output.status.success()) {
-            eprintln!("namespace {name} could not be deleted");
+        // The runtime of the test cannot run while this waits, so a thread with a runtime of its own asks.
+        let name = self.name.clone();
+        let delete = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let namespaces: Api<v1::Namespace> = Api::all(client().await);
+                namespaces.delete(&name, &DeleteParams::default()).await
+            })
+        });
+        if !delete.join().is_ok_and(|deleted| deleted.is_ok()) {
+            eprintln!("namespace {} could not be deleted", self.name);
         }
     }
 }
