@@ -19,13 +19,36 @@ pub mod server;
 use std::fmt::Display;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::Instant;
+
+use namespace::COINS;
+use registry::Images;
 
 pub use coins::{COMPONENTS, SERVED, conditions, reason_of};
 pub use namespace::Namespace;
 pub use operator::Operator;
 pub use own_cluster::OwnCluster;
 pub use registry::Registry;
+
+/// What most tests begin with: a namespace, its five images, an operator, and a DockerCoins with these settings.
+pub async fn begin(subject: &str, settings: Value) -> (Namespace, Images, Operator) {
+    let namespace = Namespace::new(subject).await;
+    let images = namespace.push_images().await;
+    let operator = Operator::start(&namespace);
+    namespace.create(COINS, &images, settings).await;
+    (namespace, images, operator)
+}
+
+/// The same, once every object has been written and every image has its digest.
+pub async fn settled(subject: &str, settings: Value) -> (Namespace, Images, Operator) {
+    let (namespace, images, operator) = begin(subject, settings).await;
+    namespace.until_children(&coins::nine()).await;
+    namespace
+        .until_told(COINS, "ImagesResolved", "True", "Resolved")
+        .await;
+    (namespace, images, operator)
+}
 
 /// How long anything may take that must come about by itself. Many times what it takes, since all tests share
 /// two processors.

@@ -8,7 +8,7 @@ use super::login::pull_secret;
 use crate::support::coins::{component, message_of, nine};
 use crate::support::namespace::COINS;
 use crate::support::registry::{PASSWORD, Registry, USER, free_address};
-use crate::support::{Namespace, Operator};
+use crate::support::{Namespace, Operator, begin};
 
 async fn request(namespace: &Namespace, value: &str) {
     let annotation =
@@ -19,10 +19,7 @@ async fn request(namespace: &Namespace, value: &str) {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn who_requests_it_by_annotation_gets_the_tags_asked_for_again_once_for_each_value() {
-    let namespace = Namespace::new("requested").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
+    let (namespace, images, _operator) = begin("requested", json!({})).await;
     namespace.run_pods(COINS).await;
     let moved = images.push("rng", "v0.1", "moved").await;
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::coins::{message_of, nine, reasons};
 use crate::support::namespace::{COINS, resource};
-use crate::support::{COMPONENTS, Namespace, Operator};
+use crate::support::{COMPONENTS, Namespace, begin, settled};
 
 async fn generations(namespace: &Namespace) -> Vec<Option<i64>> {
     let mut generations = Vec::new();
@@ -20,14 +20,7 @@ async fn generations(namespace: &Namespace) -> Vec<Option<i64>> {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn every_fault_is_told_and_not_only_the_first() {
-    let namespace = Namespace::new("two").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
-    namespace.until_children(&nine()).await;
-    namespace
-        .until_told(COINS, "ImagesResolved", "True", "Resolved")
-        .await;
+    let (namespace, _, _operator) = settled("two", json!({})).await;
     let before = generations(&namespace).await;
 
     let bad = json!({
@@ -72,10 +65,7 @@ async fn every_fault_is_told_and_not_only_the_first() {
 #[ignore = "needs a cluster: make test"]
 async fn an_annotation_that_kubernetes_refuses_is_told_by_the_api_server_s_words_and_mending_it_heals()
  {
-    let namespace = Namespace::new("annotation").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
+    let (namespace, _, _operator) = begin("annotation", json!({})).await;
     namespace.until_children(&nine()).await;
     let before = generations(&namespace).await;
     namespace
@@ -102,10 +92,7 @@ async fn an_annotation_that_kubernetes_refuses_is_told_by_the_api_server_s_words
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn input_that_the_api_server_refuses_leaves_everything_as_it_was() {
-    let namespace = Namespace::new("refused-input").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
+    let (namespace, _, _operator) = begin("refused-input", json!({})).await;
     namespace.until_children(&nine()).await;
     let before = generations(&namespace).await;
     let bad = json!({ "spec": { "worker": { "image": "a/b:c", "tag": "v2" } } });

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::coins::{component, nine, reasons};
 use crate::support::namespace::{COINS, image_of};
-use crate::support::{COMPONENTS, Namespace, Operator, SERVED};
+use crate::support::{COMPONENTS, Namespace, Operator, SERVED, begin};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
@@ -56,12 +56,7 @@ async fn a_resource_becomes_exactly_nine_objects_that_it_controls() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn ready_is_true_when_every_pod_of_every_deployment_is() {
-    let namespace = Namespace::new("ready").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace
-        .create(COINS, &images, json!({ "worker": { "replicas": 3 } }))
-        .await;
+    let (namespace, _, _operator) = begin("ready", json!({ "worker": { "replicas": 3 } })).await;
     let coins = namespace
         .until_told(COINS, "Ready", "False", "RolloutInProgress")
         .await;
@@ -102,10 +97,7 @@ async fn ready_is_true_when_every_pod_of_every_deployment_is() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn deleting_works_without_the_operator() {
-    let namespace = Namespace::new("abandoned").await;
-    let images = namespace.push_images().await;
-    let operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
+    let (namespace, _, operator) = begin("abandoned", json!({})).await;
     namespace.until_children(&nine()).await;
     drop(operator);
     namespace.delete::<DockerCoins>(COINS).await;
@@ -117,10 +109,7 @@ async fn deleting_works_without_the_operator() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn a_resource_recreated_at_once_ends_up_with_nine_objects_of_its_own() {
-    let namespace = Namespace::new("again").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
+    let (namespace, images, _operator) = begin("again", json!({})).await;
     namespace.until_children(&nine()).await;
     let before: Deployment = namespace.get("rng").await;
 
@@ -197,10 +186,7 @@ async fn an_object_that_an_older_operator_made_and_none_makes_any_more_is_delete
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn every_setting_of_a_component_reaches_its_deployment_and_goes_when_it_is_taken_back() {
-    let namespace = Namespace::new("settings").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
+    let (namespace, _, _operator) = begin("settings", json!({})).await;
     namespace.until_children(&nine()).await;
     let bare = without_hash(namespace.get::<Deployment>("rng").await);
 

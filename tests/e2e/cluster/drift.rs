@@ -8,25 +8,12 @@ use serde_json::json;
 
 use crate::support::coins::{component, message_of, nine, reasons};
 use crate::support::namespace::{COINS, image_of};
-use crate::support::{Namespace, Operator, conditions, reason_of, until};
-
-/// A namespace in which everything has been written and each tag has its digest, and the operator that did it.
-pub async fn settled(subject: &str, settings: serde_json::Value) -> (Namespace, Operator) {
-    let namespace = Namespace::new(subject).await;
-    let images = namespace.push_images().await;
-    let operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, settings).await;
-    namespace.until_children(&nine()).await;
-    namespace
-        .until_told(COINS, "ImagesResolved", "True", "Resolved")
-        .await;
-    (namespace, operator)
-}
+use crate::support::{Operator, conditions, reason_of, settled, until};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn an_edited_image_is_healed_and_the_event_says_what_to_edit_instead() {
-    let (namespace, _operator) = settled("image", json!({})).await;
+    let (namespace, _, _operator) = settled("image", json!({})).await;
     let ours = namespace.image("rng").await;
     namespace
         .kubectl(&["set", "image", "deployment/rng", "rng=example.com/rng:mine"])
@@ -45,7 +32,7 @@ async fn an_edited_image_is_healed_and_the_event_says_what_to_edit_instead() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn an_undone_rollout_is_healed() {
-    let (namespace, _operator) = settled("undo", json!({})).await;
+    let (namespace, _, _operator) = settled("undo", json!({})).await;
     let revision = |number: &'static str| {
         move |d: &Deployment| {
             d.annotations()
@@ -89,7 +76,7 @@ async fn an_undone_rollout_is_healed() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn a_deleted_service_comes_back_and_the_event_says_how_to_stop_that() {
-    let (namespace, _operator) = settled("deleted", json!({})).await;
+    let (namespace, _, _operator) = settled("deleted", json!({})).await;
     let before: Service = namespace.get("hasher").await;
     namespace.delete::<Service>("hasher").await;
     namespace
@@ -108,7 +95,7 @@ async fn a_deleted_service_comes_back_and_the_event_says_how_to_stop_that() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn a_removed_label_is_healed_and_others_labels_and_annotations_stay() {
-    let (namespace, _operator) = settled("labels", json!({})).await;
+    let (namespace, _, _operator) = settled("labels", json!({})).await;
     let change = json!({ "metadata": {
         "labels": { "app.kubernetes.io/part-of": null, "team": "blue" },
         "annotations": { "example.com/note": "mine" },
@@ -153,7 +140,7 @@ async fn a_removed_label_is_healed_and_others_labels_and_annotations_stay() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn our_variable_is_healed_and_another_s_stays() {
-    let (namespace, _operator) = settled(
+    let (namespace, _, _operator) = settled(
         "env",
         json!({ "worker": { "env": [{ "name": "OURS", "value": "1" }] } }),
     )
@@ -179,7 +166,7 @@ async fn our_variable_is_healed_and_another_s_stays() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn a_service_that_someone_pointed_elsewhere_is_healed() {
-    let (namespace, _operator) = settled("selector", json!({})).await;
+    let (namespace, _, _operator) = settled("selector", json!({})).await;
     let change = json!({ "spec": { "selector": { "app": "mine", "tier": "front" }, "ports": [
         { "name": "rng", "port": 80, "targetPort": 8080 },
     ] } });
@@ -213,7 +200,7 @@ async fn a_service_that_someone_pointed_elsewhere_is_healed() {
 #[ignore = "needs a cluster: make test"]
 async fn a_renumbered_port_is_healed_and_the_node_port_stays_ours() {
     let service = json!({ "webui": { "service": { "type": "NodePort" } } });
-    let (namespace, _operator) = settled("ports", service).await;
+    let (namespace, _, _operator) = settled("ports", service).await;
     let changes = [
         json!([{ "name": "webui", "port": 81 }]),
         json!([{ "port": 82 }]),
@@ -253,7 +240,7 @@ async fn a_renumbered_port_is_healed_and_the_node_port_stays_ours() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn a_removed_owner_makes_an_object_a_stranger_s_and_the_annotation_hands_it_back() {
-    let (namespace, _operator) = settled("disowned", json!({})).await;
+    let (namespace, _, _operator) = settled("disowned", json!({})).await;
     namespace
         .patch::<Service>("rng", json!({ "metadata": { "ownerReferences": null } }))
         .await;
@@ -284,7 +271,7 @@ async fn a_removed_owner_makes_an_object_a_stranger_s_and_the_annotation_hands_i
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn what_happened_while_the_operator_was_away_is_healed_when_it_starts() {
-    let (namespace, operator) = settled("away", json!({})).await;
+    let (namespace, _, operator) = settled("away", json!({})).await;
     let ours = namespace.image("rng").await;
     namespace
         .until_coins(COINS, "webui has been told to be there", |coins| {
@@ -309,7 +296,7 @@ async fn what_happened_while_the_operator_was_away_is_healed_when_it_starts() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn who_undoes_every_heal_is_named_and_the_writes_become_few() {
-    let (namespace, _operator) = settled("contended", json!({})).await;
+    let (namespace, _, _operator) = settled("contended", json!({})).await;
     let ours = namespace.image("rng").await;
     let rival = "example.com/rng:rival";
     let mut changes = 0;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::coins::{message_of, nine, reasons};
 use crate::support::namespace::COINS;
-use crate::support::{COMPONENTS, Namespace, Operator, SERVED, until};
+use crate::support::{COMPONENTS, Namespace, Operator, SERVED, begin, until};
 
 fn stranger_s_service() -> Value {
     json!({
@@ -215,10 +215,7 @@ async fn when_the_stranger_s_object_goes_ours_comes() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn orphaned_children_are_strangers_to_a_new_resource_until_they_are_annotated() {
-    let namespace = Namespace::new("orphans").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
+    let (namespace, images, _operator) = begin("orphans", json!({})).await;
     namespace.until_children(&nine()).await;
     let orphan = DeleteParams {
         propagation_policy: Some(kube::api::PropagationPolicy::Orphan),

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::coins::{component, message_of, nine};
 use crate::support::namespace::COINS;
 use crate::support::registry::Registry;
-use crate::support::{COMPONENTS, Namespace, Operator};
+use crate::support::{COMPONENTS, Namespace, Operator, begin};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
@@ -41,10 +41,7 @@ async fn a_moved_tag_rolls_nothing_and_a_restart_asks_nothing_and_writes_nothing
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn a_tag_that_is_missing_for_one_rolls_none_and_pushing_it_heals() {
-    let namespace = Namespace::new("missing").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
+    let (namespace, images, _operator) = begin("missing", json!({})).await;
     namespace.until_children(&nine()).await;
     let mut before = Vec::new();
     for name in COMPONENTS {
@@ -99,12 +96,8 @@ async fn a_tag_that_is_missing_for_one_rolls_none_and_pushing_it_heals() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn an_interval_asks_again_and_rolls_what_has_moved() {
-    let namespace = Namespace::new("interval").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace
-        .create(COINS, &images, json!({ "resolve": { "interval": "10s" } }))
-        .await;
+    let (namespace, images, _operator) =
+        begin("interval", json!({ "resolve": { "interval": "10s" } })).await;
     namespace.until_children(&nine()).await;
     let before = namespace.image("hasher").await;
     let moved = images.push("rng", "v0.1", "moved").await;

@@ -7,15 +7,12 @@ use serde_json::json;
 use crate::support::coins::nine;
 use crate::support::namespace::COINS;
 use crate::support::server::{Answer, Server, reply};
-use crate::support::{Namespace, Operator, Registry, until};
+use crate::support::{Namespace, Operator, Registry, begin, until};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn sigterm_ends_it_at_once_with_0() {
-    let namespace = Namespace::new("sigterm").await;
-    let images = namespace.push_images().await;
-    let operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
+    let (namespace, _, operator) = begin("sigterm", json!({})).await;
     namespace.run_pods_to_rest(COINS).await;
     ends_at_once(operator).await;
 }

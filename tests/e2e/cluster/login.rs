@@ -7,7 +7,7 @@ use crate::support::coins::{message_of, nine};
 use crate::support::namespace::COINS;
 use crate::support::registry::{Images, PASSWORD, Registry, USER};
 use crate::support::server::{Server, header, reply};
-use crate::support::{Namespace, Operator};
+use crate::support::{Namespace, Operator, begin};
 
 /// A Secret as `kubectl create secret docker-registry` makes it.
 pub fn pull_secret(name: &str, host: &str, user: &str, password: &str) -> Value {
@@ -130,12 +130,7 @@ async fn a_missing_secret_is_named_and_creating_it_heals() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn a_missing_secret_that_no_image_needs_stops_nothing() {
-    let namespace = Namespace::new("no-need").await;
-    let images = namespace.push_images().await;
-    let operator = Operator::start(&namespace);
-    namespace
-        .create(COINS, &images, with_secret("regcred"))
-        .await;
+    let (namespace, images, operator) = begin("no-need", with_secret("regcred")).await;
     namespace.until_children(&nine()).await;
     let coins = namespace
         .until_told(COINS, "ImagesResolved", "True", "Resolved")

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::coins::{component, message_of, nine, reasons, services};
 use crate::support::namespace::COINS;
 use crate::support::registry::Registry;
-use crate::support::{Namespace, Operator, until};
+use crate::support::{Namespace, Operator, begin, until};
 
 fn pull_policy(deployment: &Deployment) -> Value {
     json!(deployment)["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"].clone()
@@ -240,10 +240,7 @@ async fn never_asks_no_registry() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn never_for_one_component_rolls_a_tag_that_does_not_exist_and_touches_no_other() {
-    let namespace = Namespace::new("never-one").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
+    let (namespace, images, _operator) = begin("never-one", json!({})).await;
     namespace.run_pods(COINS).await;
     let hasher: Deployment = namespace.get("hasher").await;
     namespace

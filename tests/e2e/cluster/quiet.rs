@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::audit::Requests;
 use crate::support::coins::nine;
 use crate::support::namespace::COINS;
-use crate::support::{Namespace, Operator, until};
+use crate::support::{Namespace, Operator, begin, until};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
@@ -72,12 +72,8 @@ async fn a_new_resource_costs_nine_applies_and_one_read() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn at_rest_the_operator_sends_nothing() {
-    let namespace = Namespace::new("rest").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace
-        .create(COINS, &images, json!({ "resolve": { "interval": "720h" } }))
-        .await;
+    let (namespace, _, _operator) =
+        begin("rest", json!({ "resolve": { "interval": "720h" } })).await;
     namespace.run_pods_to_rest(COINS).await;
     let at_rest = namespace.acts();
 
@@ -93,10 +89,7 @@ async fn at_rest_the_operator_sends_nothing() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn a_change_of_one_component_is_one_apply() {
-    let namespace = Namespace::new("one").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
+    let (namespace, _, _operator) = begin("one", json!({})).await;
     namespace.run_pods(COINS).await;
     let before = namespace.requests();
     namespace

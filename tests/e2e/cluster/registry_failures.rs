@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::coins::{message_of, nine, reasons, services};
 use crate::support::namespace::COINS;
 use crate::support::server::{Answer, Server, reply};
-use crate::support::{Namespace, Operator, Registry, conditions};
+use crate::support::{Namespace, Operator, Registry, begin, conditions};
 
 /// The spec of a DockerCoins whose images are at a server that is none of the real ones.
 fn spec_at(server: &Server) -> serde_json::Value {
@@ -104,16 +104,11 @@ async fn without_leave_nothing_on_this_machine_is_asked() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn a_registry_on_an_unknown_host_is_told_and_mending_the_prefix_heals() {
-    let namespace = Namespace::new("unknown-host").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace
-        .create(
-            COINS,
-            &images,
-            json!({ "registry": { "prefix": "registry.invalid/team" } }),
-        )
-        .await;
+    let (namespace, images, _operator) = begin(
+        "unknown-host",
+        json!({ "registry": { "prefix": "registry.invalid/team" } }),
+    )
+    .await;
     let coins = namespace
         .until_told(COINS, "Ready", "False", "NameNotResolved")
         .await;

@@ -3,9 +3,8 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
-use super::drift::settled;
 use crate::support::namespace::COINS;
-use crate::support::{Namespace, Operator};
+use crate::support::{Namespace, Operator, settled};
 
 async fn until_replicas(namespace: &Namespace, number: i32) {
     let what = format!("worker has {number} replicas");
@@ -19,7 +18,7 @@ async fn until_replicas(namespace: &Namespace, number: i32) {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn unset_replicas_are_left_to_kubectl_scale_through_every_later_change() {
-    let (namespace, _operator) = settled("scaled", json!({})).await;
+    let (namespace, _, _operator) = settled("scaled", json!({})).await;
     namespace
         .kubectl(&["scale", "deployment/worker", "--replicas=4"])
         .await;
@@ -31,7 +30,7 @@ async fn unset_replicas_are_left_to_kubectl_scale_through_every_later_change() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn unset_then_set_then_unset_takes_the_number_over_and_gives_it_back() {
-    let (namespace, _operator) = settled("there-and-back", json!({})).await;
+    let (namespace, _, _operator) = settled("there-and-back", json!({})).await;
     namespace
         .kubectl(&["scale", "deployment/worker", "--replicas=4"])
         .await;
@@ -58,7 +57,8 @@ async fn unset_then_set_then_unset_takes_the_number_over_and_gives_it_back() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn replicas_taken_back_while_the_operator_was_away_stay_too() {
-    let (namespace, operator) = settled("unset-away", json!({ "worker": { "replicas": 3 } })).await;
+    let (namespace, _, operator) =
+        settled("unset-away", json!({ "worker": { "replicas": 3 } })).await;
     until_replicas(&namespace, 3).await;
     drop(operator);
     namespace
@@ -72,7 +72,7 @@ async fn replicas_taken_back_while_the_operator_was_away_stay_too() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn kubectl_scale_of_the_resource_sets_the_workers() {
-    let (namespace, _operator) = settled("scale", json!({ "worker": { "replicas": 1 } })).await;
+    let (namespace, _, _operator) = settled("scale", json!({ "worker": { "replicas": 1 } })).await;
     namespace
         .kubectl(&["scale", "dockercoins/dockercoins", "--replicas=4"])
         .await;
@@ -100,7 +100,7 @@ async fn zero_replicas_are_ready_without_a_pod() {
     let none = json!({ "replicas": 0 });
     let settings =
         json!({ "hasher": none, "redis": none, "rng": none, "webui": none, "worker": none });
-    let (namespace, _operator) = settled("zero", settings).await;
+    let (namespace, _, _operator) = settled("zero", settings).await;
     namespace.until_told(COINS, "Ready", "True", "Ready").await;
 }
 
@@ -108,7 +108,7 @@ async fn zero_replicas_are_ready_without_a_pod() {
 #[ignore = "needs a cluster: make test"]
 async fn the_strategy_goes_from_rolling_to_recreate_and_back_to_unset() {
     let rolling = json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 2 } });
-    let (namespace, _operator) =
+    let (namespace, _, _operator) =
         settled("strategy", json!({ "rng": { "strategy": rolling } })).await;
     let strategy = |d: &Deployment| json!(d)["spec"]["strategy"].clone();
     let surging = |d: &Deployment| strategy(d)["rollingUpdate"]["maxSurge"] == 2;
@@ -138,7 +138,7 @@ async fn the_strategy_goes_from_rolling_to_recreate_and_back_to_unset() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn a_probe_goes_from_one_kind_to_another_and_to_none_and_back_to_the_default() {
-    let (namespace, _operator) = settled("probes", json!({})).await;
+    let (namespace, _, _operator) = settled("probes", json!({})).await;
     let probe = |d: &Deployment| {
         json!(d)["spec"]["template"]["spec"]["containers"][0]["readinessProbe"].clone()
     };
@@ -212,7 +212,7 @@ async fn a_probe_goes_from_one_kind_to_another_and_to_none_and_back_to_the_defau
 async fn an_amount_in_another_notation_is_no_change() {
     let resources =
         json!({ "requests": { "cpu": "0.5", "memory": "0.5Gi" }, "limits": { "cpu": 1 } });
-    let (namespace, operator) =
+    let (namespace, _, operator) =
         settled("amounts", json!({ "rng": { "resources": resources } })).await;
     let amounts =
         json!({ "requests": { "cpu": "500m", "memory": "512Mi" }, "limits": { "cpu": "1" } });

@@ -6,21 +6,16 @@ use serde_json::json;
 
 use crate::support::coins::{component, message_of, nine, reasons};
 use crate::support::namespace::COINS;
-use crate::support::{Namespace, Operator, conditions, until};
+use crate::support::{Namespace, Operator, begin, conditions, until};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn a_rollout_past_its_deadline_is_stalled_and_heals_when_the_pods_come() {
-    let namespace = Namespace::new("deadline").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace
-        .create(
-            COINS,
-            &images,
-            json!({ "rng": { "progressDeadlineSeconds": 1 } }),
-        )
-        .await;
+    let (namespace, _, _operator) = begin(
+        "deadline",
+        json!({ "rng": { "progressDeadlineSeconds": 1 } }),
+    )
+    .await;
     let coins = namespace
         .until_told(COINS, "Ready", "False", "ProgressDeadlineExceeded")
         .await;
@@ -143,10 +138,7 @@ async fn a_deployment_that_the_api_server_refuses_is_told_and_stops_none_of_the_
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn a_refused_change_leaves_the_last_good_workload_and_is_told_once() {
-    let namespace = Namespace::new("refused-later").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
+    let (namespace, _, _operator) = begin("refused-later", json!({})).await;
     namespace.run_pods(COINS).await;
     let before: Deployment = namespace.get("rng").await;
     let resources = json!({ "requests": { "example.com/cards": "2" } });

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::children::is_owned_by;
 use crate::support::coins::{message_of, nine, reasons};
 use crate::support::namespace::COINS;
-use crate::support::{COMPONENTS, Namespace, Operator, SERVED};
+use crate::support::{COMPONENTS, Namespace, Operator, SERVED, begin};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
@@ -101,10 +101,7 @@ async fn who_has_the_objects_holds_the_names_and_not_who_is_older() {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn the_second_s_deletion_leaves_the_first_s_objects_alone() {
-    let namespace = Namespace::new("second-gone").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
+    let (namespace, images, _operator) = begin("second-gone", json!({})).await;
     namespace.run_pods(COINS).await;
     let before: Deployment = namespace.get("rng").await;
     namespace.create("second", &images, json!({})).await;

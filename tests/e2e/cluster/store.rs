@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::coins::{component, message_of, nine};
 use crate::support::namespace::{COINS, image_of, install_crd, merged};
-use crate::support::{Namespace, Operator, OwnCluster, until};
+use crate::support::{Namespace, Operator, OwnCluster, begin, until};
 
 /// The rules that compare with what was there before, by what they say.
 pub const ON_CHANGE: [&str; 2] = [
@@ -62,10 +62,7 @@ async fn refused(namespace: &Namespace, spec: Value) -> String {
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn a_redis_elsewhere_has_a_service_that_leads_there_and_comes_back_when_the_field_goes() {
-    let namespace = Namespace::new("elsewhere").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace.create(COINS, &images, json!({})).await;
+    let (namespace, _, _operator) = begin("elsewhere", json!({})).await;
     namespace.run_pods(COINS).await;
     let pinned = namespace.image("redis").await;
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::coins::{message_of, nine, reasons};
 use crate::support::namespace::COINS;
 use crate::support::registry::Registry;
-use crate::support::{Namespace, Operator};
+use crate::support::{Namespace, Operator, begin};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
@@ -108,12 +108,7 @@ async fn suspended_nothing_is_written_or_asked_and_status_stays_true_until_it_is
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
 async fn a_resource_that_is_born_suspended_writes_nothing_until_it_is_resumed() {
-    let namespace = Namespace::new("born").await;
-    let images = namespace.push_images().await;
-    let _operator = Operator::start(&namespace);
-    namespace
-        .create(COINS, &images, json!({ "suspend": true }))
-        .await;
+    let (namespace, _, _operator) = begin("born", json!({ "suspend": true })).await;
     namespace
         .until_told(COINS, "Ready", "False", "Suspended")
         .await;
