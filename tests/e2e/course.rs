@@ -61,7 +61,7 @@ fn told() -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_page_stands_in_the_index_and_is_run_by_a_test() {
+fn every_page_is_in_the_index_and_run() {
     let files = std::fs::read_dir("docs/course").unwrap();
     let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     let pages: BTreeSet<String> = files
@@ -79,7 +79,7 @@ fn every_page_stands_in_the_index_and_is_run_by_a_test() {
 }
 
 #[test]
-fn the_index_says_of_each_page_how_many_blocks_are_left_out() {
+fn index_counts_the_blocks_left_out() {
     for (name, told) in told() {
         let said = match page(&format!("docs/course/{name}.md")).left_out {
             0 => "in full".to_owned(),

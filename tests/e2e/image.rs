@@ -85,7 +85,7 @@ fn succeeded(command: &mut Command) -> Output {
 
 #[test]
 #[ignore = "builds the image; needs a registry and crane: `make test` runs it"]
-fn the_image_is_one_static_program_and_comes_with_a_bill_of_its_materials() {
+fn image_is_one_static_program_with_an_sbom() {
     let scratch = tempfile::tempdir().unwrap();
     let registry = Registry::start(&scratch.path().join("registry"));
     let image = format!("mine/dockercoins-operator:{TAG}");

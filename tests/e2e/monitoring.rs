@@ -41,7 +41,7 @@ fn promtool(arguments: &[&str]) {
 }
 
 #[test]
-fn every_alert_says_what_is_wrong_what_to_do_first_and_where_to_read_on() {
+fn every_alert_has_summary_description_and_runbook() {
     for alert in alerts() {
         let Alert {
             name,
@@ -79,7 +79,7 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
 }
 
 #[test]
-fn every_alert_is_tested_with_what_is_enough_for_it_and_with_what_is_not() {
+fn every_alert_is_tested_both_ways() {
     #[derive(Deserialize)]
     struct File {
         tests: Vec<Group>,
@@ -110,7 +110,7 @@ fn every_alert_is_tested_with_what_is_enough_for_it_and_with_what_is_not() {
 }
 
 #[test]
-fn every_alert_is_made_to_fire_by_a_real_operator() {
+fn every_alert_is_fired_by_a_real_operator() {
     let mut code = text(&format!("{REAL}.rs"));
     for entry in std::fs::read_dir(file(REAL)).unwrap() {
         code += &std::fs::read_to_string(entry.unwrap().path()).unwrap();
@@ -121,7 +121,7 @@ fn every_alert_is_made_to_fire_by_a_real_operator() {
 }
 
 #[test]
-fn every_alert_that_is_spoken_of_exists() {
+fn every_alert_named_in_the_docs_exists() {
     let names = names();
     for name in [RUNBOOKS, DASHBOARD, TESTS] {
         let text = text(name);
@@ -135,7 +135,7 @@ fn every_alert_that_is_spoken_of_exists() {
 }
 
 #[test]
-fn every_metric_that_is_asked_for_is_one_that_the_page_on_metrics_names() {
+fn every_queried_metric_is_documented() {
     let documented = text("docs/metrics.md");
     let ours = [
         "controller_runtime_",
@@ -162,7 +162,7 @@ fn every_metric_that_is_asked_for_is_one_that_the_page_on_metrics_names() {
 
 #[test]
 #[ignore = "needs promtool: make test"]
-fn the_rules_fire_when_they_should_and_only_then() {
+fn rules_pass_their_unit_tests() {
     promtool(&[
         "check",
         "rules",
@@ -174,7 +174,7 @@ fn the_rules_fire_when_they_should_and_only_then() {
 }
 
 #[test]
-fn every_panel_says_what_it_shows_in_which_unit_and_has_a_place_of_its_own() {
+fn every_panel_has_a_description_unit_and_place() {
     let mut ids = BTreeSet::new();
     let mut places = BTreeSet::new();
     for panel in panels() {
@@ -196,7 +196,7 @@ fn every_panel_says_what_it_shows_in_which_unit_and_has_a_place_of_its_own() {
 }
 
 #[test]
-fn the_dashboard_can_be_imported_with_any_prometheus_and_narrowed_to_one_installation() {
+fn dashboard_has_data_source_and_installation_variables() {
     let dashboard = dashboard();
     assert_eq!(dashboard["uid"], "dockercoins-operator");
     assert_eq!(dashboard.get("id"), None);
@@ -229,7 +229,7 @@ fn the_dashboard_can_be_imported_with_any_prometheus_and_narrowed_to_one_install
 
 #[test]
 #[ignore = "needs promtool: make test"]
-fn every_query_of_the_dashboard_is_understood() {
+fn every_dashboard_query_parses() {
     let queries = panels().into_iter().flat_map(|panel| panel.queries);
     let rule = |(number, query): (usize, String)| json!({ "record": format!("query:{number}"), "expr": filled_in(&query, "5m") });
     let rules: Vec<Value> = queries.enumerate().map(rule).collect();

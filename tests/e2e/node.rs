@@ -175,7 +175,7 @@ async fn images(mine: &Mine, coins: &DockerCoins) -> Vec<(String, Vec<String>)> 
 
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn the_example_mines_and_every_pod_runs_the_digest_that_status_names() {
+async fn example_mines_with_the_digests_of_status() {
     let mine = Mine::open("example", json!({})).await;
     let wait = [
         "wait",
@@ -197,7 +197,7 @@ async fn the_example_mines_and_every_pod_runs_the_digest_that_status_names() {
 
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn more_workers_raise_the_hash_rate_until_rng_is_the_ceiling() {
+async fn more_workers_raise_the_rate_until_rng_is_the_limit() {
     let mine = Mine::open("bottleneck", json!({ "worker": { "replicas": 1 } })).await;
     mine.more_coins_than(0).await;
     let one = mine.rate_above(0.0).await;
@@ -223,7 +223,7 @@ async fn more_workers_raise_the_hash_rate_until_rng_is_the_ceiling() {
 
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn a_new_tag_rolls_out_and_leaves_redis_and_its_coins_alone() {
+async fn new_tag_rolls_out_and_leaves_redis_alone() {
     let mine = Mine::open("new-tag", json!({})).await;
     let before = mine.more_coins_than(0).await;
     let redis = mine.only_pod("redis").await.uid();
@@ -243,7 +243,7 @@ async fn a_new_tag_rolls_out_and_leaves_redis_and_its_coins_alone() {
 
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn a_tag_that_does_not_exist_leaves_the_old_pods_mining_and_taking_it_back_heals() {
+async fn missing_tag_leaves_the_old_pods_mining() {
     let mine = Mine::open("missing-tag", json!({})).await;
     mine.namespace.edit(COINS, json!({ "tag": "v0.9" })).await;
     mine.namespace
@@ -256,7 +256,7 @@ async fn a_tag_that_does_not_exist_leaves_the_old_pods_mining_and_taking_it_back
 
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn with_the_policy_never_for_the_worker_its_rollout_gets_stuck_and_the_old_workers_mine_on() {
+async fn stuck_rollout_leaves_the_old_workers_mining() {
     let mine = Mine::open(
         "stuck",
         json!({ "worker": { "progressDeadlineSeconds": 3 } }),
@@ -298,7 +298,7 @@ async fn without_redis_the_page_says_so_at_once_and_mining_goes_on_when_it_is_ba
 
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn a_worker_ends_as_soon_as_it_is_told_to() {
+async fn worker_ends_at_sigterm() {
     let mine = Mine::open("sigterm", json!({ "worker": { "replicas": 1 } })).await;
     let worker = mine.only_pod("worker").await.name_any();
     // Within its grace period, which is 30 s, or it would be killed: kubectl would wait that long.
@@ -308,7 +308,7 @@ async fn a_worker_ends_as_soon_as_it_is_told_to() {
 
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn the_page_shows_a_rate_in_a_browser() {
+async fn page_shows_a_rate_in_a_browser() {
     let mine = Mine::open("page", json!({})).await;
     let service: Service = mine.namespace.get("webui").await;
     let port = service.spec.unwrap().ports.unwrap()[0].node_port.unwrap();

@@ -130,14 +130,14 @@ fn allowed() -> BTreeSet<String> {
 
 #[test]
 #[ignore = "needs helm: make test"]
-fn the_page_on_security_explains_every_permission_of_the_role_and_no_other() {
+fn security_page_explains_every_permission() {
     let explained: BTreeSet<String> = explained().into_keys().collect();
     assert_eq!(explained, allowed());
 }
 
 #[test]
 #[ignore = "needs helm: make test"]
-fn no_permission_is_a_wildcard_and_none_but_the_lease_s_needs_a_name() {
+fn no_permission_is_a_wildcard() {
     for values in [&[][..], &["watchNamespaces={a,b}"]] {
         for permission in Rights::of_chart(values).all() {
             let has_star = permission.to_string().contains('*');
@@ -152,7 +152,7 @@ fn no_permission_is_a_wildcard_and_none_but_the_lease_s_needs_a_name() {
 
 #[test]
 #[ignore = "needs helm: make test"]
-fn with_watch_namespaces_the_same_is_allowed_there_and_nowhere_else() {
+fn watch_namespaces_narrow_the_role() {
     let everywhere = Rights::of_chart(&[]);
     let within = Rights::of_chart(&["watchNamespaces={a,b}"]);
     let release = crate::support::rights::RELEASE;
@@ -169,7 +169,7 @@ fn with_watch_namespaces_the_same_is_allowed_there_and_nowhere_else() {
 
 #[test]
 #[ignore = "needs what all other tests leave in the audit log: make test"]
-fn the_role_allows_what_was_used_and_nothing_else() {
+fn role_allows_exactly_what_was_used() {
     let (used, paths) = used();
     let role = Rights::of_chart(&[]).all();
     let missing: BTreeMap<String, &Value> = used

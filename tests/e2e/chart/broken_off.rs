@@ -90,7 +90,7 @@ async fn has_concurrency(namespace: &Namespace, concurrency: &str) -> bool {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_upgrade_that_loses_the_api_server_anywhere_is_mended_as_the_readme_says() {
+async fn broken_upgrade_is_repaired_as_documented() {
     let client = client().await;
     no_crd(&client).await;
     let namespace = Namespace::of(client, "cut").await;
@@ -130,7 +130,7 @@ async fn an_upgrade_that_loses_the_api_server_anywhere_is_mended_as_the_readme_s
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_upgrade_for_which_there_is_no_room_changes_nothing_and_is_done_later() {
+async fn upgrade_without_room_changes_nothing() {
     let client = client().await;
     no_crd(&client).await;
     let namespace = Namespace::of(client, "full").await;

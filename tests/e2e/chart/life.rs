@@ -18,7 +18,7 @@ fn knows_suspend(crd: &CustomResourceDefinition) -> bool {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn the_crd_goes_with_the_release_and_outlives_it_with_all_resources() {
+async fn crd_and_resources_outlive_the_release() {
     let client = client().await;
     no_crd(&client).await;
     let namespace = Namespace::of(client.clone(), "life").await;
@@ -78,7 +78,7 @@ async fn the_crd_goes_with_the_release_and_outlives_it_with_all_resources() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_crd_that_is_not_to_be_kept_goes_with_the_release() {
+async fn crd_without_keep_goes_with_the_release() {
     let client = client().await;
     no_crd(&client).await;
     let namespace = Namespace::of(client.clone(), "not-kept").await;
@@ -103,7 +103,7 @@ async fn a_crd_that_is_not_to_be_kept_goes_with_the_release() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn the_crd_of_the_chart_is_the_operator_s_but_for_what_helm_needs() {
+async fn crd_equals_the_operators() {
     let client = client().await;
     no_crd(&client).await;
     let namespace = Namespace::of(client.clone(), "same").await;

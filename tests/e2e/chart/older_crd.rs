@@ -88,7 +88,7 @@ async fn an_operator_does_not_act_where_the_crd_would_drop_its_memory() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_operator_warns_of_a_crd_that_is_newer_or_drops_settings() {
+async fn newer_or_partial_crd_is_a_warning() {
     let client = client().await;
     install(&client, |crd| {
         without_field(crd, "spec/suspend");
@@ -113,7 +113,7 @@ async fn an_operator_warns_of_a_crd_that_is_newer_or_drops_settings() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_check_tells_that_there_is_no_crd() {
+async fn check_reports_a_missing_crd() {
     let client = client().await;
     no_crd(&client).await;
     until_published(&client, &Value::Null).await;

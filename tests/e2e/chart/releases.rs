@@ -23,7 +23,7 @@ fn looks_after(what: &str, namespace: &str) -> String {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn one_release_has_the_crd_and_another_is_told_how_to_do_without_or_get_it() {
+async fn second_release_is_told_how_to_get_the_crd() {
     let client = client().await;
     no_crd(&client).await;
     let (here, there) = (
@@ -67,7 +67,7 @@ async fn one_release_has_the_crd_and_another_is_told_how_to_do_without_or_get_it
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_crd_that_was_applied_by_hand_is_taken_over_only_if_asked() {
+async fn applied_crd_is_taken_over_only_on_request() {
     let client = client().await;
     no_crd(&client).await;
     let mut older = serde_json::to_value(api::crd()).unwrap();
@@ -89,7 +89,7 @@ async fn a_crd_that_was_applied_by_hand_is_taken_over_only_if_asked() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_namespace_is_looked_after_by_one_release_and_must_be_there() {
+async fn namespace_belongs_to_one_release() {
     let client = client().await;
     no_crd(&client).await;
     let (here, there) = (

@@ -48,7 +48,7 @@ async fn pods(namespace: &Namespace) -> BTreeMap<String, (String, i32)> {
 
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn no_pod_is_rolled_by_what_happens_to_the_release() {
+async fn release_changes_roll_no_pod() {
     no_crd(&client().await).await;
     let (home, demo) = (restricted("operator").await, restricted("demo").await);
     let release = Release::new("dockercoins-operator", &home.name);
@@ -142,7 +142,7 @@ async fn no_pod_is_rolled_by_what_happens_to_the_release() {
 
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn a_release_for_one_namespace_serves_it_alone_with_the_files_that_values_give() {
+async fn release_for_one_namespace_serves_it_alone() {
     no_crd(&client().await).await;
     let (home, demo, other) = (
         restricted("operator").await,

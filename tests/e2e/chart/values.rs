@@ -42,7 +42,7 @@ fn described(schema: &Value, path: &str, found: &mut BTreeMap<String, String>) {
 }
 
 #[test]
-fn every_value_has_a_comment_and_the_schema_says_the_same() {
+fn values_and_schema_agree() {
     let schema = std::fs::read_to_string(format!("{CHART}/values.schema.json")).unwrap();
     let schema: Value = serde_json::from_str(&schema).unwrap();
     assert_eq!(schema["additionalProperties"], false);
@@ -55,7 +55,7 @@ fn every_value_has_a_comment_and_the_schema_says_the_same() {
 
 #[test]
 #[ignore = "needs Helm: make test"]
-fn what_is_no_value_or_has_the_wrong_type_is_named() {
+fn unknown_or_mistyped_value_is_named() {
     for (wrong, said) in [
         ("replicas=two", "at '/replicas': got string, want integer"),
         ("replicas=11", "at '/replicas': maximum: got 11, want 10"),
@@ -110,7 +110,7 @@ fn what_is_no_value_or_has_the_wrong_type_is_named() {
 
 #[test]
 #[ignore = "needs Helm: make test"]
-fn what_can_t_be_meant_is_refused_with_what_to_write() {
+fn contradictory_values_are_refused() {
     let missing = refused(&["template", "x", CHART]);
     assert_eq!(
         words(&missing),
@@ -191,7 +191,7 @@ fn what_can_t_be_meant_is_refused_with_what_to_write() {
 
 #[test]
 #[ignore = "needs Helm: make test"]
-fn every_flag_that_the_chart_sets_is_the_operator_s() {
+fn every_flag_exists() {
     let mut operator = Command::new(env!("CARGO_BIN_EXE_dockercoins-operator"));
     let help = said(operator.args(["run", "--help"])).out;
     let file = format!("{CHART}/ci/everything-values.yaml");
@@ -214,7 +214,7 @@ fn every_flag_that_the_chart_sets_is_the_operator_s() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn every_file_of_values_is_taken_by_the_api_server_where_pod_security_is_restricted() {
+async fn every_values_file_passes_pod_security_restricted() {
     let client = crate::support::namespace::client().await;
     let namespace = Namespace::of(client, "values").await;
     let restricted = [

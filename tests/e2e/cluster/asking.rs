@@ -58,7 +58,7 @@ async fn who_requests_it_by_annotation_gets_the_tags_asked_for_again_once_for_ea
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn with_no_pull_secret_named_those_of_the_default_service_account_serve() {
+async fn default_service_account_lends_its_pull_secrets() {
     let namespace = Namespace::new("account").await;
     let registry = Registry::start_with_login().await;
     let images = registry.images("team");
@@ -129,7 +129,7 @@ async fn node(namespace: &Namespace, name: &str, architecture: &str) {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_image_that_nodes_have_no_use_for_is_told() {
+async fn image_without_the_nodes_platform_is_reported() {
     let namespace = Namespace::new("platforms").await;
     let (fit, unfit) = (
         format!("{}-fit", namespace.name),
@@ -169,7 +169,7 @@ async fn an_image_that_nodes_have_no_use_for_is_told() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn what_a_registry_answers_one_resource_it_has_answered_them_all() {
+async fn one_answer_serves_all_resources() {
     let registry = Registry::start().await;
     let images = registry.images("team");
     images.push_all().await;
@@ -194,7 +194,7 @@ async fn what_a_registry_answers_one_resource_it_has_answered_them_all() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_push_that_the_registry_tells_of_is_rolled_out() {
+async fn push_notification_is_rolled_out() {
     let namespace = Namespace::new("pushed").await;
     let address = free_address();
     let secret = "0123456789abcdef0123456789abcdef";
@@ -227,7 +227,7 @@ async fn a_push_that_the_registry_tells_of_is_rolled_out() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_registry_with_a_private_authority_is_trusted_by_what_a_config_map_holds() {
+async fn private_authority_is_read_from_a_config_map() {
     let namespace = Namespace::new("authority").await;
     let mut registry = Registry::start().await;
     let images = registry.images("team");

@@ -19,7 +19,7 @@ async fn generations(namespace: &Namespace) -> Vec<Option<i64>> {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn every_fault_is_told_and_not_only_the_first() {
+async fn all_faults_are_reported_at_once() {
     let (namespace, _, _operator) = settled("two", json!({})).await;
     let before = generations(&namespace).await;
 
@@ -63,8 +63,7 @@ async fn every_fault_is_told_and_not_only_the_first() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_annotation_that_kubernetes_refuses_is_told_by_the_api_server_s_words_and_mending_it_heals()
- {
+async fn api_servers_refusal_is_quoted() {
     let (namespace, _, _operator) = begin("annotation", json!({})).await;
     namespace.until_children(&nine()).await;
     let before = generations(&namespace).await;
@@ -91,7 +90,7 @@ async fn an_annotation_that_kubernetes_refuses_is_told_by_the_api_server_s_words
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn input_that_the_api_server_refuses_leaves_everything_as_it_was() {
+async fn refused_input_changes_nothing() {
     let (namespace, _, _operator) = begin("refused-input", json!({})).await;
     namespace.until_children(&nine()).await;
     let before = generations(&namespace).await;
@@ -118,7 +117,7 @@ async fn input_that_the_api_server_refuses_leaves_everything_as_it_was() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn kubectl_s_strict_validation_names_an_unknown_field() {
+async fn strict_validation_names_an_unknown_field() {
     let namespace = Namespace::new("strict").await;
     let yaml =
         serde_saphyr::to_string(&resource(COINS, json!({ "worker": { "replica": 3 } }))).unwrap();

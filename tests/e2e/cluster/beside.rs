@@ -42,7 +42,7 @@ async fn until_served(namespace: &Namespace) {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn each_kind_comes_with_its_field_is_healed_and_goes_with_it() {
+async fn each_kind_is_created_restored_and_deleted() {
     install_gateway_api(&crate::support::namespace::client().await).await;
     futures::stream::iter(all())
         .for_each_concurrent(4, comes_and_goes)
@@ -125,7 +125,7 @@ async fn heals(namespace: &Namespace, title: &str) -> usize {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_stranger_s_of_each_kind_is_left_as_it_is_until_it_is_handed_over() {
+async fn foreign_object_of_each_kind_is_left_alone() {
     install_gateway_api(&crate::support::namespace::client().await).await;
     futures::stream::iter(all())
         .for_each_concurrent(4, is_left_alone)
@@ -251,7 +251,7 @@ fn lacking() -> Vec<(String, &'static str)> {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn without_one_permission_to_these_kinds_only_who_asks_for_one_tells_and_all_else_goes_on() {
+async fn missing_permission_affects_only_resources_with_the_kind() {
     install_gateway_api(&crate::support::namespace::client().await).await;
     futures::stream::iter(lacking())
         .for_each_concurrent(8, |(kind, verb)| async move {

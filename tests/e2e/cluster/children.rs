@@ -12,7 +12,7 @@ use crate::support::{COMPONENTS, Namespace, Operator, SERVED, begin};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_resource_becomes_exactly_nine_objects_that_it_controls() {
+async fn resource_becomes_nine_objects_that_it_controls() {
     let namespace = Namespace::new("nine").await;
     let images = namespace.push_images().await;
     let _operator = Operator::start(&namespace);
@@ -55,7 +55,7 @@ async fn a_resource_becomes_exactly_nine_objects_that_it_controls() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn ready_is_true_when_every_pod_of_every_deployment_is() {
+async fn resource_is_ready_when_all_pods_are() {
     let (namespace, _, _operator) = begin("ready", json!({ "worker": { "replicas": 3 } })).await;
     let coins = namespace
         .until_told(COINS, "Ready", "False", "RolloutInProgress")
@@ -96,7 +96,7 @@ async fn ready_is_true_when_every_pod_of_every_deployment_is() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn deleting_works_without_the_operator() {
+async fn resource_is_deleted_without_an_operator() {
     let (namespace, _, operator) = begin("abandoned", json!({})).await;
     namespace.until_children(&nine()).await;
     drop(operator);
@@ -108,7 +108,7 @@ async fn deleting_works_without_the_operator() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_resource_recreated_at_once_ends_up_with_nine_objects_of_its_own() {
+async fn recreated_resource_gets_nine_new_objects() {
     let (namespace, images, _operator) = begin("again", json!({})).await;
     namespace.until_children(&nine()).await;
     let before: Deployment = namespace.get("rng").await;
@@ -140,7 +140,7 @@ async fn a_resource_recreated_at_once_ends_up_with_nine_objects_of_its_own() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_object_that_an_older_operator_made_and_none_makes_any_more_is_deleted() {
+async fn obsolete_object_is_pruned() {
     let namespace = Namespace::new("prune").await;
     let images = namespace.push_images().await;
     let operator = Operator::start(&namespace);
@@ -185,7 +185,7 @@ async fn an_object_that_an_older_operator_made_and_none_makes_any_more_is_delete
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn every_setting_of_a_component_reaches_its_deployment_and_goes_when_it_is_taken_back() {
+async fn every_setting_reaches_the_deployment_and_is_removed_again() {
     let (namespace, _, _operator) = begin("settings", json!({})).await;
     namespace.until_children(&nine()).await;
     let bare = without_hash(namespace.get::<Deployment>("rng").await);
@@ -281,7 +281,7 @@ async fn every_setting_of_a_component_reaches_its_deployment_and_goes_when_it_is
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn images_are_pinned_to_the_index_that_serves_every_platform() {
+async fn image_is_pinned_to_the_digest_of_the_index() {
     let namespace = Namespace::new("index").await;
     let images = namespace.push_images().await;
     let digest = images.push("rng", "v0.1", "for two platforms").await;

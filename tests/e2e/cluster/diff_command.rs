@@ -77,7 +77,7 @@ fn files(answer: &Answer) -> Vec<&str> {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn what_diff_shows_is_what_the_operator_does_and_then_there_is_no_difference() {
+async fn diff_shows_what_the_operator_then_does() {
     let namespace = Namespace::new("diff").await;
     let registry = Registry::start().await;
     let images = registry.images("team");
@@ -194,7 +194,7 @@ async fn what_diff_shows_is_what_the_operator_does_and_then_there_is_no_differen
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn drift_is_shown_and_what_others_own_is_not() {
+async fn diff_shows_drift_and_no_foreign_fields() {
     let namespace = Namespace::new("diff-drift").await;
     let images = namespace.push_images().await;
     let reader = reader(&namespace).await;
@@ -246,7 +246,7 @@ async fn drift_is_shown_and_what_others_own_is_not() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn what_stands_in_the_way_is_an_error_and_the_rest_is_shown() {
+async fn obstacle_is_an_error_and_the_rest_is_shown() {
     let namespace = Namespace::new("diff-foreign").await;
     let images = namespace.images();
     let reader = reader(&namespace).await;
@@ -269,7 +269,7 @@ async fn what_stands_in_the_way_is_an_error_and_the_rest_is_shown() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_second_resource_in_a_namespace_is_an_error() {
+async fn second_resource_in_a_namespace_is_an_error() {
     let namespace = Namespace::new("diff-second").await;
     let images = namespace.images();
     let reader = reader(&namespace).await;
@@ -288,7 +288,7 @@ async fn a_second_resource_in_a_namespace_is_an_error() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_suspended_resource_changes_nothing_and_what_is_not_as_wanted_is_told() {
+async fn suspended_resource_has_no_diff_but_a_note() {
     let namespace = Namespace::new("diff-suspend").await;
     let images = namespace.push_images().await;
     let reader = reader(&namespace).await;
@@ -311,7 +311,7 @@ async fn a_suspended_resource_changes_nothing_and_what_is_not_as_wanted_is_told(
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_object_that_is_no_longer_wanted_is_shown_as_deleted() {
+async fn unwanted_object_is_shown_as_deleted() {
     let namespace = Namespace::new("diff-gone").await;
     let images = namespace.images();
     let reader = reader(&namespace).await;
@@ -352,7 +352,7 @@ async fn an_object_that_is_no_longer_wanted_is_shown_as_deleted() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn who_may_not_read_gets_an_error_that_says_what() {
+async fn missing_permission_is_an_error() {
     let namespace = Namespace::new("diff-stranger").await;
     let stranger = kubeconfig(Some("stranger"), &[], None);
     let spec = json!({});

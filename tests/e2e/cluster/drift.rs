@@ -12,7 +12,7 @@ use crate::support::{Operator, conditions, reason_of, settled, until};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_edited_image_is_healed_and_the_event_says_what_to_edit_instead() {
+async fn edited_image_is_restored_and_the_event_names_the_field() {
     let (namespace, _, _operator) = settled("image", json!({})).await;
     let ours = namespace.image("rng").await;
     namespace
@@ -31,7 +31,7 @@ async fn an_edited_image_is_healed_and_the_event_says_what_to_edit_instead() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_undone_rollout_is_healed() {
+async fn rollout_undo_is_reverted() {
     let (namespace, _, _operator) = settled("undo", json!({})).await;
     let revision = |number: &'static str| {
         move |d: &Deployment| {
@@ -75,7 +75,7 @@ async fn an_undone_rollout_is_healed() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_deleted_service_comes_back_and_the_event_says_how_to_stop_that() {
+async fn deleted_service_is_created_again() {
     let (namespace, _, _operator) = settled("deleted", json!({})).await;
     let before: Service = namespace.get("hasher").await;
     namespace.delete::<Service>("hasher").await;
@@ -94,7 +94,7 @@ async fn a_deleted_service_comes_back_and_the_event_says_how_to_stop_that() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_removed_label_is_healed_and_others_labels_and_annotations_stay() {
+async fn removed_label_is_restored_and_foreign_labels_stay() {
     let (namespace, _, _operator) = settled("labels", json!({})).await;
     let change = json!({ "metadata": {
         "labels": { "app.kubernetes.io/part-of": null, "team": "blue" },
@@ -139,7 +139,7 @@ async fn a_removed_label_is_healed_and_others_labels_and_annotations_stay() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn our_variable_is_healed_and_another_s_stays() {
+async fn changed_variable_is_restored_and_foreign_variable_stays() {
     let (namespace, _, _operator) = settled(
         "env",
         json!({ "worker": { "env": [{ "name": "OURS", "value": "1" }] } }),
@@ -165,7 +165,7 @@ async fn our_variable_is_healed_and_another_s_stays() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_service_that_someone_pointed_elsewhere_is_healed() {
+async fn changed_service_selector_is_restored() {
     let (namespace, _, _operator) = settled("selector", json!({})).await;
     let change = json!({ "spec": { "selector": { "app": "mine", "tier": "front" }, "ports": [
         { "name": "rng", "port": 80, "targetPort": 8080 },
@@ -198,7 +198,7 @@ async fn a_service_that_someone_pointed_elsewhere_is_healed() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_renumbered_port_is_healed_and_the_node_port_stays_ours() {
+async fn changed_service_port_is_restored() {
     let service = json!({ "webui": { "service": { "type": "NodePort" } } });
     let (namespace, _, _operator) = settled("ports", service).await;
     let changes = [
@@ -239,7 +239,7 @@ async fn a_renumbered_port_is_healed_and_the_node_port_stays_ours() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_removed_owner_makes_an_object_a_stranger_s_and_the_annotation_hands_it_back() {
+async fn object_without_owner_is_foreign_until_it_is_annotated() {
     let (namespace, _, _operator) = settled("disowned", json!({})).await;
     namespace
         .patch::<Service>("rng", json!({ "metadata": { "ownerReferences": null } }))
@@ -270,7 +270,7 @@ async fn a_removed_owner_makes_an_object_a_stranger_s_and_the_annotation_hands_i
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn what_happened_while_the_operator_was_away_is_healed_when_it_starts() {
+async fn drift_during_downtime_is_reverted_at_start() {
     let (namespace, _, operator) = settled("away", json!({})).await;
     let ours = namespace.image("rng").await;
     namespace
@@ -295,7 +295,7 @@ async fn what_happened_while_the_operator_was_away_is_healed_when_it_starts() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn who_undoes_every_heal_is_named_and_the_writes_become_few() {
+async fn manager_that_undoes_every_heal_is_named_and_met_with_backoff() {
     let (namespace, _, _operator) = settled("contended", json!({})).await;
     let ours = namespace.image("rng").await;
     let rival = "example.com/rng:rival";

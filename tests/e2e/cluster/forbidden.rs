@@ -99,7 +99,7 @@ fn grant(namespaces: [&Namespace; 2], lacks: Option<&str>) -> std::path::PathBuf
 
 #[test]
 #[ignore = "needs helm: make test"]
-fn each_permission_of_the_role_is_taken_away_in_some_test() {
+fn every_permission_of_the_role_is_covered() {
     let mut chart = Rights::of_chart(&[]).all();
     // Replicas have tests of their own.
     chart.retain(|permission| permission.resource != "leases");
@@ -345,7 +345,7 @@ async fn without_the_nodes_images_are_pinned_all_the_same_and_it_is_told_that_pl
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_permission_that_is_taken_away_twice_is_told_twice_though_nothing_happens_in_between() {
+async fn permission_removed_twice_is_reported_twice() {
     let [first, second] = [
         Namespace::new("taken-twice").await,
         Namespace::new("kept-twice").await,

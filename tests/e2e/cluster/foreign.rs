@@ -41,7 +41,7 @@ fn stranger_s_deployment() -> Value {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_stranger_s_service_is_left_byte_identical_and_named_and_the_rest_is_written() {
+async fn foreign_service_is_left_alone_and_named() {
     let namespace = Namespace::new("foreign").await;
     let images = namespace.push_images().await;
     let before: Service = namespace.make(stranger_s_service()).await;
@@ -72,7 +72,7 @@ async fn a_stranger_s_service_is_left_byte_identical_and_named_and_the_rest_is_w
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_failure_that_stays_is_told_by_one_event_though_new_digests_come() {
+async fn lasting_failure_is_one_event() {
     let namespace = Namespace::new("foreign-stays").await;
     let images = namespace.push_images().await;
     namespace.make::<Service>(stranger_s_service()).await;
@@ -97,7 +97,7 @@ async fn a_failure_that_stays_is_told_by_one_event_though_new_digests_come() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_annotated_service_is_adopted_and_then_healed_like_any_other() {
+async fn annotated_service_is_adopted() {
     let namespace = Namespace::new("adopt").await;
     let images = namespace.push_images().await;
     let before: Service = namespace.make(stranger_s_service()).await;
@@ -137,7 +137,7 @@ async fn an_annotated_service_is_adopted_and_then_healed_like_any_other() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_stranger_s_deployment_is_left_alone_until_it_is_annotated() {
+async fn foreign_deployment_is_left_alone_until_it_is_annotated() {
     let namespace = Namespace::new("foreign-rng").await;
     let images = namespace.push_images().await;
     let before: Deployment = namespace.make(stranger_s_deployment()).await;
@@ -190,7 +190,7 @@ async fn a_stranger_s_deployment_is_left_alone_until_it_is_annotated() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn when_the_stranger_s_object_goes_ours_comes() {
+async fn deleted_foreign_object_makes_room_for_ours() {
     let namespace = Namespace::new("freed").await;
     let images = namespace.push_images().await;
     let before: Service = namespace.make(stranger_s_service()).await;
@@ -214,7 +214,7 @@ async fn when_the_stranger_s_object_goes_ours_comes() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn orphaned_children_are_strangers_to_a_new_resource_until_they_are_annotated() {
+async fn orphaned_children_are_foreign_to_a_new_resource() {
     let (namespace, images, _operator) = begin("orphans", json!({})).await;
     namespace.until_children(&nine()).await;
     let orphan = DeleteParams {

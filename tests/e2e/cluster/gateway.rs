@@ -49,7 +49,7 @@ fn route() -> Value {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn without_gateway_api_it_is_told_and_all_else_is_there_and_when_it_comes_the_route_comes() {
+async fn missing_gateway_api_is_reported_until_it_is_installed() {
     let cluster = OwnCluster::start().await;
     let client = cluster.client().await;
     install_crd(&client, &dockercoins_operator::api::crd()).await;
@@ -96,7 +96,7 @@ async fn without_gateway_api_it_is_told_and_all_else_is_there_and_when_it_comes_
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn what_a_gateway_s_controller_says_of_the_route_is_told_beside_ready() {
+async fn gateway_controllers_verdict_is_reported() {
     install_gateway_api(&crate::support::namespace::client().await).await;
     let namespace = Namespace::new("gateway").await;
     let _operator = Operator::start(&namespace);

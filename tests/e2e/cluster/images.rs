@@ -40,7 +40,7 @@ async fn a_moved_tag_rolls_nothing_and_a_restart_asks_nothing_and_writes_nothing
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_tag_that_is_missing_for_one_rolls_none_and_pushing_it_heals() {
+async fn one_missing_tag_holds_back_the_whole_set() {
     let (namespace, images, _operator) = begin("missing", json!({})).await;
     namespace.until_children(&nine()).await;
     let mut before = Vec::new();
@@ -148,7 +148,7 @@ async fn a_failed_refresh_keeps_the_digests_and_says_so() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn what_others_pull_by_another_address_is_asked_at_the_endpoint() {
+async fn endpoint_answers_for_the_prefix_only() {
     let namespace = Namespace::new("endpoint").await;
     let images = namespace.push_images().await;
     let digest = images.push("rng", "v0.1", "v0.1").await;

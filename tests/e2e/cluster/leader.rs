@@ -230,7 +230,7 @@ async fn sigterm_hands_over_in_less_than_two_seconds() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn one_that_is_killed_is_replaced_within_the_lease() {
+async fn killed_leader_is_replaced_within_the_lease() {
     let namespace = Namespace::new("killed-leader").await;
     let (a, _b) = at_work(&namespace, &SHORT).await;
     let died = SystemTime::now();
@@ -252,7 +252,7 @@ async fn one_that_is_killed_is_replaced_within_the_lease() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_paused_leader_writes_nothing_when_it_wakes() {
+async fn paused_leader_writes_nothing_when_it_wakes() {
     let namespace = Namespace::new("paused").await;
     let busy = Namespace::new("paused-busy").await;
     // It is asked for digests, and is heard of no more: the leader is stopped in the middle of a reconcile.
@@ -320,7 +320,7 @@ async fn a_leader_that_is_cut_off_stops_before_the_other_starts_and_stands_by_wh
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn one_that_begins_to_lead_writes_nothing_by_a_resource_that_its_watch_has_not_brought() {
+async fn new_leader_does_not_act_on_a_stale_cache() {
     let namespace = Namespace::new("silent-watch").await;
     let images = namespace.push_images().await;
     let mut a = replica(&namespace, "a", &SHORT).await;
@@ -402,7 +402,7 @@ fn of_another_tool(clock: SignedDuration) -> Value {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn another_tool_s_lease_is_waited_for_whatever_its_clock_says() {
+async fn foreign_lease_is_respected_despite_clock_skew() {
     for hours in [-5, 5] {
         let namespace = Namespace::new("another").await;
         let images = namespace.push_images().await;
@@ -431,7 +431,7 @@ async fn another_tool_s_lease_is_waited_for_whatever_its_clock_says() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_lease_that_is_deleted_is_written_again_by_whoever_leads() {
+async fn deleted_lease_is_created_again_by_the_leader() {
     let namespace = Namespace::new("deleted-lease").await;
     let (a, b) = at_work(&namespace, &[]).await;
     let leases: Api<Lease> = namespace.api();
@@ -450,7 +450,7 @@ async fn a_lease_that_is_deleted_is_written_again_by_whoever_leads() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn one_that_is_taken_from_the_leader_by_hand_ends_its_term_at_once() {
+async fn lease_taken_by_hand_ends_the_term() {
     let namespace = Namespace::new("taken").await;
     let (a, _b) = at_work(&namespace, &[]).await;
     let taken = json!({ "spec": { "holderIdentity": "someone" } });
@@ -466,7 +466,7 @@ async fn one_that_is_taken_from_the_leader_by_hand_ends_its_term_at_once() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn one_that_may_not_have_a_lease_says_what_is_missing_and_writes_nothing_until_it_may() {
+async fn missing_lease_permission_is_reported_and_blocks_writes() {
     let namespace = Namespace::new("no-right").await;
     let images = namespace.push_images().await;
     namespace.create(COINS, &images, json!({})).await;
@@ -534,7 +534,7 @@ async fn one_that_may_not_have_a_lease_says_what_is_missing_and_writes_nothing_u
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn at_rest_two_replicas_send_nothing_but_renewals() {
+async fn replicas_at_rest_send_only_renewals() {
     let namespace = Namespace::new("rest-of-two").await;
     let (_a, b) = at_work(&namespace, &[]).await;
     let mut before = namespace.acts();

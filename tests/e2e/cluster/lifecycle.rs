@@ -11,7 +11,7 @@ use crate::support::{Namespace, Operator, Registry, begin, until};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn sigterm_ends_it_at_once_with_0() {
+async fn sigterm_ends_the_operator_with_0() {
     let (namespace, _, operator) = begin("sigterm", json!({})).await;
     namespace.run_pods_to_rest(COINS).await;
     ends_at_once(operator).await;
@@ -31,7 +31,7 @@ async fn ends_at_once(mut operator: Operator) {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn sigterm_in_the_middle_of_a_reconcile_lets_it_finish_and_ends_with_0() {
+async fn sigterm_lets_a_reconcile_finish() {
     let namespace = Namespace::new("drain").await;
     // A registry that is heard of no more once it was asked.
     let server =
@@ -169,7 +169,7 @@ async fn sigterm_ends_it_at_once_though_it_has_heard_nothing_of_the_cluster() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn one_operator_looks_after_several_namespaces_and_no_other() {
+async fn operator_serves_only_its_namespaces() {
     let first = Namespace::new("several-a").await;
     let second = Namespace::new("several-b").await;
     let other = Namespace::new("several-not").await;

@@ -32,7 +32,7 @@ fn with_secret(name: &str) -> Value {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn the_right_login_resolves_and_reaches_the_pods() {
+async fn pull_secret_resolves_and_reaches_the_pods() {
     let namespace = Namespace::new("login").await;
     let (_registry, images) = registry().await;
     namespace
@@ -57,7 +57,7 @@ async fn the_right_login_resolves_and_reaches_the_pods() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_wrong_login_is_told_and_named_and_never_shown_and_mending_it_heals() {
+async fn wrong_login_is_named_and_never_shown() {
     let namespace = Namespace::new("wrong-login").await;
     let (_registry, images) = registry().await;
     namespace
@@ -155,7 +155,7 @@ async fn a_missing_secret_that_no_image_needs_stops_nothing() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_secret_that_cannot_be_read_as_one_is_named_without_its_content() {
+async fn invalid_secret_is_named_without_its_content() {
     let namespace = Namespace::new("malformed").await;
     let (_registry, images) = registry().await;
     // The API server wants JSON, but not what is in it.
@@ -198,7 +198,7 @@ async fn a_secret_that_cannot_be_read_as_one_is_named_without_its_content() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_login_for_another_host_is_never_sent_whatever_the_endpoint_says() {
+async fn login_is_never_sent_to_another_host() {
     let server = Server::start(|request| {
         reply(
             request,
@@ -242,7 +242,7 @@ async fn a_login_for_another_host_is_never_sent_whatever_the_endpoint_says() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_endpoint_gets_the_login_that_was_written_for_it() {
+async fn endpoint_gets_its_own_login() {
     let namespace = Namespace::new("endpoint-login").await;
     let (_registry, images) = registry().await;
     namespace

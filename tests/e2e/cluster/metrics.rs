@@ -142,7 +142,7 @@ async fn an_operator_that_starts_counts_what_is_there_before_it_has_done_anythin
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_hundred_resources_have_no_more_series_than_two() {
+async fn series_do_not_grow_with_resources() {
     let namespace = Namespace::new("metrics-many").await;
     let images = namespace.push_images().await;
     let monitored = Monitored::start(&namespace);

@@ -29,7 +29,7 @@ fn loose_crd() -> CustomResourceDefinition {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn what_can_t_be_read_or_contradicts_itself_is_told_and_slows_no_other_and_heals() {
+async fn undecodable_resource_is_reported_and_slows_no_other() {
     let cluster = OwnCluster::start().await;
     let client = cluster.client().await;
     install_crd(&client, &loose_crd()).await;
@@ -230,7 +230,7 @@ async fn a_crd_that_is_not_there_or_older_or_newer_is_told_and_installing_the_ri
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_crd_that_becomes_older_is_told_once_and_nothing_is_rolled_out_until_it_is_upgraded() {
+async fn downgraded_crd_stops_rollouts() {
     let cluster = OwnCluster::start().await;
     let client = cluster.client().await;
     install_crd(&client, &api::crd()).await;

@@ -114,7 +114,7 @@ async fn with_the_registry_gone_the_rest_of_the_spec_still_applies() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_tag_that_is_missing_is_told_by_one_event_and_its_coming_by_another() {
+async fn missing_tag_and_its_arrival_are_one_event_each() {
     let namespace = Namespace::new("missing-tag").await;
     let registry = Registry::start().await;
     let images = registry.images("team");
@@ -239,7 +239,7 @@ async fn never_asks_no_registry() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn never_for_one_component_rolls_a_tag_that_does_not_exist_and_touches_no_other() {
+async fn never_for_one_component_touches_no_other() {
     let (namespace, images, _operator) = begin("never-one", json!({})).await;
     namespace.run_pods(COINS).await;
     let hasher: Deployment = namespace.get("hasher").await;
@@ -261,7 +261,7 @@ async fn never_for_one_component_rolls_a_tag_that_does_not_exist_and_touches_no_
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn from_never_to_required_pins_what_runs_by_tag() {
+async fn change_from_never_to_required_pins_the_tag() {
     let namespace = Namespace::new("to-required").await;
     let images = namespace.push_images().await;
     let digest = images.push("rng", "v0.1", "v0.1").await;

@@ -11,7 +11,7 @@ use crate::support::{Namespace, Operator, begin, until};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_new_resource_costs_nine_applies_and_one_read() {
+async fn new_resource_costs_nine_applies_and_one_read() {
     let namespace = Namespace::new("cost").await;
     let images = namespace.push_images().await;
     let _operator = Operator::start(&namespace);
@@ -71,7 +71,7 @@ async fn a_new_resource_costs_nine_applies_and_one_read() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn at_rest_the_operator_sends_nothing() {
+async fn operator_at_rest_sends_nothing() {
     let (namespace, _, _operator) =
         begin("rest", json!({ "resolve": { "interval": "720h" } })).await;
     namespace.run_pods_to_rest(COINS).await;
@@ -88,7 +88,7 @@ async fn at_rest_the_operator_sends_nothing() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_change_of_one_component_is_one_apply() {
+async fn change_of_one_component_is_one_apply() {
     let (namespace, _, _operator) = begin("one", json!({})).await;
     namespace.run_pods(COINS).await;
     let before = namespace.requests();

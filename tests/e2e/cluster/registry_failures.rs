@@ -61,7 +61,7 @@ async fn a_registry_that_answers_too_slowly_is_given_up_in_time() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_registry_that_fails_is_quoted() {
+async fn failing_registry_is_quoted() {
     let server =
         Server::start(|request| reply(request, "503 Service Unavailable", &[], "out to lunch"))
             .await;
@@ -85,7 +85,7 @@ async fn a_registry_that_asks_to_be_left_alone_is() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn without_leave_nothing_on_this_machine_is_asked() {
+async fn loopback_address_is_refused_by_default() {
     let server = Server::start(|request| reply(request, "200 OK", &[], "")).await;
     let namespace = Namespace::new("loopback").await;
     let _operator = Operator::start_with(&[&namespace], &[]);

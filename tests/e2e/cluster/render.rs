@@ -180,7 +180,7 @@ async fn is_as_written(namespace: &Namespace, spec: Value, options: &[&str], obj
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn what_is_rendered_by_tags_is_what_the_operator_writes_with_the_policy_never() {
+async fn rendered_tags_equal_what_the_operator_writes() {
     let namespace = Namespace::new("render-tags").await;
     let images = namespace.images();
     is_as_written(&namespace, every_field(&images, "Never"), &[], 20).await;
@@ -188,7 +188,7 @@ async fn what_is_rendered_by_tags_is_what_the_operator_writes_with_the_policy_ne
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn what_is_rendered_with_digests_is_what_the_operator_writes() {
+async fn rendered_digests_equal_what_the_operator_writes() {
     let namespace = Namespace::new("render-pins").await;
     let images = namespace.push_images().await;
     is_as_written(
@@ -202,7 +202,7 @@ async fn what_is_rendered_with_digests_is_what_the_operator_writes() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn what_is_rendered_of_few_settings_is_what_the_operator_writes() {
+async fn rendered_defaults_equal_what_the_operator_writes() {
     let namespace = Namespace::new("render-few").await;
     let images = namespace.push_images().await;
     is_as_written(&namespace, images.spec(), &["--resolve"], 9).await;
@@ -210,8 +210,7 @@ async fn what_is_rendered_of_few_settings_is_what_the_operator_writes() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn what_is_rendered_is_applied_by_kubectl_without_an_operator_and_a_second_time_changes_nothing()
- {
+async fn rendered_objects_can_be_applied_by_kubectl() {
     let namespace = Namespace::new("render-alone").await;
     let images = namespace.push_images().await;
     // Texts that another reader of YAML would take for something else.

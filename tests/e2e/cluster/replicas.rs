@@ -17,7 +17,7 @@ async fn until_replicas(namespace: &Namespace, number: i32) {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn unset_replicas_are_left_to_kubectl_scale_through_every_later_change() {
+async fn unset_replicas_are_never_written() {
     let (namespace, _, _operator) = settled("scaled", json!({})).await;
     namespace
         .kubectl(&["scale", "deployment/worker", "--replicas=4"])
@@ -29,7 +29,7 @@ async fn unset_replicas_are_left_to_kubectl_scale_through_every_later_change() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn unset_then_set_then_unset_takes_the_number_over_and_gives_it_back() {
+async fn unsetting_replicas_keeps_the_running_number() {
     let (namespace, _, _operator) = settled("there-and-back", json!({})).await;
     namespace
         .kubectl(&["scale", "deployment/worker", "--replicas=4"])
@@ -56,7 +56,7 @@ async fn unset_then_set_then_unset_takes_the_number_over_and_gives_it_back() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn replicas_taken_back_while_the_operator_was_away_stay_too() {
+async fn replicas_unset_during_downtime_keep_the_running_number() {
     let (namespace, _, operator) =
         settled("unset-away", json!({ "worker": { "replicas": 3 } })).await;
     until_replicas(&namespace, 3).await;
@@ -71,7 +71,7 @@ async fn replicas_taken_back_while_the_operator_was_away_stay_too() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn kubectl_scale_of_the_resource_sets_the_workers() {
+async fn scaling_the_resource_scales_the_workers() {
     let (namespace, _, _operator) = settled("scale", json!({ "worker": { "replicas": 1 } })).await;
     namespace
         .kubectl(&["scale", "dockercoins/dockercoins", "--replicas=4"])
@@ -96,7 +96,7 @@ async fn kubectl_scale_of_the_resource_sets_the_workers() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn zero_replicas_are_ready_without_a_pod() {
+async fn zero_replicas_are_ready() {
     let none = json!({ "replicas": 0 });
     let settings =
         json!({ "hasher": none, "redis": none, "rng": none, "webui": none, "worker": none });
@@ -106,7 +106,7 @@ async fn zero_replicas_are_ready_without_a_pod() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn the_strategy_goes_from_rolling_to_recreate_and_back_to_unset() {
+async fn strategy_changes_to_recreate_and_back_to_the_default() {
     let rolling = json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 2 } });
     let (namespace, _, _operator) =
         settled("strategy", json!({ "rng": { "strategy": rolling } })).await;
@@ -137,7 +137,7 @@ async fn the_strategy_goes_from_rolling_to_recreate_and_back_to_unset() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_probe_goes_from_one_kind_to_another_and_to_none_and_back_to_the_default() {
+async fn probe_changes_between_all_kinds_and_back_to_the_default() {
     let (namespace, _, _operator) = settled("probes", json!({})).await;
     let probe = |d: &Deployment| {
         json!(d)["spec"]["template"]["spec"]["containers"][0]["readinessProbe"].clone()
@@ -209,7 +209,7 @@ async fn a_probe_goes_from_one_kind_to_another_and_to_none_and_back_to_the_defau
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_amount_in_another_notation_is_no_change() {
+async fn quantity_in_another_notation_is_no_drift() {
     let resources =
         json!({ "requests": { "cpu": "0.5", "memory": "0.5Gi" }, "limits": { "cpu": 1 } });
     let (namespace, _, operator) =

@@ -100,7 +100,7 @@ async fn a_resource_that_is_restored_suspended_and_then_given_its_components_run
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn who_stands_by_tells_of_a_namespace_that_does_not_exist_too() {
+async fn standby_reports_a_missing_namespace() {
     let some = Namespace::new("standby-absent").await;
     let name = some.name.replace("standby", "no");
     let free = json!({ "metadata": { "name": "dockercoins-operator" }, "spec": {

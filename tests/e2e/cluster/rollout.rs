@@ -52,7 +52,7 @@ async fn a_rollout_past_its_deadline_is_stalled_and_heals_when_the_pods_come() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_quota_that_refuses_pods_is_quoted() {
+async fn quota_that_refuses_pods_is_quoted() {
     let namespace = Namespace::new("quota").await;
     let images = namespace.push_images().await;
     let quota = json!({ "metadata": { "name": "none" }, "spec": { "hard": { "pods": "0" } } });
@@ -137,7 +137,7 @@ async fn a_deployment_that_the_api_server_refuses_is_told_and_stops_none_of_the_
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_refused_change_leaves_the_last_good_workload_and_is_told_once() {
+async fn rejected_change_leaves_the_workload_as_it_was() {
     let (namespace, _, _operator) = begin("refused-later", json!({})).await;
     namespace.run_pods(COINS).await;
     let before: Deployment = namespace.get("rng").await;
@@ -173,7 +173,7 @@ async fn a_refused_change_leaves_the_last_good_workload_and_is_told_once() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_node_port_that_is_taken_is_told_and_another_one_heals() {
+async fn taken_node_port_is_reported() {
     let namespace = Namespace::new("node-port").await;
     let other = Namespace::new("node-port-taken").await;
     let taken = json!({ "metadata": { "name": "taken" }, "spec": { "type": "NodePort", "ports": [{ "port": 80 }] } });

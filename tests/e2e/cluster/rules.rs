@@ -391,7 +391,7 @@ const NAME_RULE: &str = "the name becomes a label's value: write one of at most 
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn every_rule_takes_what_is_good_and_says_what_to_write_instead_of_what_is_bad() {
+async fn every_rule_accepts_valid_and_explains_invalid_input() {
     let namespace = Namespace::new("rules").await;
     for rule in rules() {
         for good in rule.good {
@@ -462,7 +462,7 @@ fn walk(value: &Value, visit: &mut impl FnMut(&Value)) {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn bounds_are_kept_and_named() {
+async fn exceeded_bounds_are_named() {
     let namespace = Namespace::new("bounds").await;
     let long_list = |count: usize| {
         (0..count)

@@ -25,7 +25,7 @@ pub async fn said_of(namespace: &Namespace, name: &str, spec: Value) -> Result<V
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn defaults_are_filled_in_and_null_means_absent() {
+async fn null_means_absent_and_defaults_are_filled_in() {
     let namespace = Namespace::new("defaults").await;
     let defaults = json!({
         "registry": { "prefix": "docker.io/dockercoins" },
@@ -70,7 +70,7 @@ async fn defaults_are_filled_in_and_null_means_absent() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn both_kinds_of_kubectl_apply_take_the_crd_and_the_examples() {
+async fn both_kinds_of_apply_take_the_crd_and_the_examples() {
     let namespace = Namespace::new("apply").await;
     let crd = concat!(env!("CARGO_MANIFEST_DIR"), "/crds/dockercoins.yaml");
     let mut files = vec![crd.into()];
@@ -91,7 +91,7 @@ async fn both_kinds_of_kubectl_apply_take_the_crd_and_the_examples() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn two_appliers_share_the_variables_by_name() {
+async fn two_managers_share_variables_by_name() {
     let namespace = Namespace::new("appliers").await;
     let apply = async |manager: &str, name: &str| {
         let params = PatchParams::apply(manager);
@@ -113,7 +113,7 @@ async fn two_appliers_share_the_variables_by_name() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn kubectl_explain_describes_every_field_and_its_default() {
+async fn kubectl_explain_describes_every_field() {
     let namespace = Namespace::new("explain").await;
     let spec = &api::crd_schema()["properties"]["spec"];
     // The same type twice is explained once: the API server made both from the same text.
@@ -139,7 +139,7 @@ async fn kubectl_explain_describes_every_field_and_its_default() {
 }
 
 #[test]
-fn every_field_that_can_be_left_out_says_what_that_means() {
+fn every_optional_field_says_what_absence_means() {
     let spec = &api::crd_schema()["properties"]["spec"];
     let mut silent = Vec::new();
     leaves("spec", spec, &mut silent);
@@ -197,7 +197,7 @@ fn leaves(path: &str, schema: &Value, silent: &mut Vec<String>) {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn kubectl_get_shows_at_a_glance_what_is_up_with_what_since_when() {
+async fn kubectl_get_prints_the_columns() {
     let namespace = Namespace::new("columns").await;
     let none = json!({ "replicas": 0 });
     let images = namespace.push_images().await;
@@ -251,7 +251,7 @@ async fn kubectl_get_shows_at_a_glance_what_is_up_with_what_since_when() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn kubectl_scale_sets_the_workers_and_scale_can_be_read_once_they_are_set() {
+async fn scale_can_be_read_once_workers_are_set() {
     let namespace = Namespace::new("scale-sub").await;
     namespace.create_spec(COINS, json!({})).await;
     let read = ["get", "coins", COINS, "--subresource=scale"];

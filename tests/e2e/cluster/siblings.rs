@@ -15,7 +15,7 @@ use crate::support::{COMPONENTS, Namespace, Operator, SERVED, begin};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_second_resource_is_told_and_touches_nothing_and_is_woken_when_the_first_goes() {
+async fn second_resource_waits_for_the_first_to_go() {
     let namespace = Namespace::new("second").await;
     let images = namespace.push_images().await;
     let _operator = Operator::start(&namespace);
@@ -73,7 +73,7 @@ async fn a_second_resource_is_told_and_touches_nothing_and_is_woken_when_the_fir
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn who_has_the_objects_holds_the_names_and_not_who_is_older() {
+async fn owner_of_the_objects_wins_over_the_older_resource() {
     let namespace = Namespace::new("holder").await;
     let images = namespace.push_images().await;
     // The older one can't have anything while its spec asks for a registry that isn't there.
@@ -100,7 +100,7 @@ async fn who_has_the_objects_holds_the_names_and_not_who_is_older() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn the_second_s_deletion_leaves_the_first_s_objects_alone() {
+async fn deleting_the_second_resource_leaves_the_first_alone() {
     let (namespace, images, _operator) = begin("second-gone", json!({})).await;
     namespace.run_pods(COINS).await;
     let before: Deployment = namespace.get("rng").await;

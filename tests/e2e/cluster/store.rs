@@ -61,7 +61,7 @@ async fn refused(namespace: &Namespace, spec: Value) -> String {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_redis_elsewhere_has_a_service_that_leads_there_and_comes_back_when_the_field_goes() {
+async fn external_redis_replaces_the_deployment_and_back() {
     let (namespace, _, _operator) = begin("elsewhere", json!({})).await;
     namespace.run_pods(COINS).await;
     let pinned = namespace.image("redis").await;
@@ -145,7 +145,7 @@ async fn a_redis_elsewhere_has_a_service_that_leads_there_and_comes_back_when_th
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn the_pods_that_were_reached_before_are_no_longer_when_redis_is_elsewhere() {
+async fn external_redis_leaves_no_endpoint_of_old_pods() {
     // The cluster leads to no pod that is on no node, and other tests' clusters have none.
     let cluster = OwnCluster::start().await;
     let client = cluster.client().await;
@@ -218,7 +218,7 @@ async fn the_pods_that_were_reached_before_are_no_longer_when_redis_is_elsewhere
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn the_volume_is_claimed_and_goes_with_the_field_and_with_the_resource() {
+async fn claim_is_deleted_with_its_field_and_its_resource() {
     let namespace = Namespace::new("claim").await;
     let _operator = Operator::start(&namespace);
     let coins = create(&namespace, storage(json!({ "size": "1Gi" }))).await;
@@ -264,7 +264,7 @@ async fn the_volume_is_claimed_and_goes_with_the_field_and_with_the_resource() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_retained_claim_outlives_the_resource_and_serves_the_next_of_its_name() {
+async fn retained_claim_serves_the_next_resource() {
     let namespace = Namespace::new("retain").await;
     let _operator = Operator::start(&namespace);
     create(&namespace, storage(json!({ "size": "1Gi" }))).await;
@@ -331,7 +331,7 @@ async fn a_retained_claim_outlives_the_resource_and_serves_the_next_of_its_name(
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_stranger_s_claim_is_not_mounted() {
+async fn foreign_claim_is_not_mounted() {
     let namespace = Namespace::new("stranger-claim").await;
     let _: PersistentVolumeClaim = namespace
         .make(json!({
@@ -367,7 +367,7 @@ async fn a_stranger_s_claim_is_not_mounted() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_class_that_does_not_exist_leaves_the_claim_pending_and_status_says_so() {
+async fn missing_storage_class_is_reported() {
     let namespace = Namespace::new("no-class").await;
     let _operator = Operator::start(&namespace);
     let settings = storage(json!({ "size": "1Gi", "storageClassName": "no-such-class" }));
@@ -389,7 +389,7 @@ async fn a_class_that_does_not_exist_leaves_the_claim_pending_and_status_says_so
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_size_that_shrinks_and_a_class_that_changes_are_refused_in_words() {
+async fn shrinking_size_and_changed_class_are_refused() {
     let namespace = Namespace::new("shrink").await;
     create(
         &namespace,
@@ -421,7 +421,7 @@ async fn a_size_that_shrinks_and_a_class_that_changes_are_refused_in_words() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn what_only_the_api_server_knows_to_be_wrong_with_a_claim_is_told_in_its_words() {
+async fn rejected_claim_is_quoted() {
     let namespace = Namespace::new("claim-refused").await;
     let _operator = Operator::start(&namespace);
     create(

@@ -11,7 +11,7 @@ use crate::support::{Namespace, Operator, begin};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn suspended_nothing_is_written_or_asked_and_status_stays_true_until_it_is_resumed() {
+async fn suspended_resource_is_observed_and_not_written() {
     let namespace = Namespace::new("suspend").await;
     let registry = Registry::start().await;
     let images = registry.images("team");
@@ -107,7 +107,7 @@ async fn suspended_nothing_is_written_or_asked_and_status_stays_true_until_it_is
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_resource_that_is_born_suspended_writes_nothing_until_it_is_resumed() {
+async fn resource_created_suspended_has_no_children() {
     let (namespace, _, _operator) = begin("born", json!({ "suspend": true })).await;
     namespace
         .until_told(COINS, "Ready", "False", "Suspended")

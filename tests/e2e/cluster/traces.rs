@@ -132,7 +132,7 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_creation_is_one_trace_with_its_steps_and_exchanges_and_without_its_secrets() {
+async fn creation_is_one_trace_without_secrets() {
     let namespace = Namespace::new("traces").await;
     let registry = Registry::start_with_login().await;
     let images = registry.images("team");
@@ -215,7 +215,7 @@ async fn a_creation_is_one_trace_with_its_steps_and_exchanges_and_without_its_se
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn what_is_under_way_at_sigterm_is_told_with_why_it_failed() {
+async fn sigterm_exports_the_spans_under_way() {
     let namespace = Namespace::new("traces-drain").await;
     let silent = |_: &str| Answer::Endless(Vec::new(), Vec::new(), Duration::from_secs(3600));
     let server = Server::start(silent).await;
@@ -265,7 +265,7 @@ async fn without_a_collector_all_goes_on_and_it_is_said_once() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_collector_that_never_answers_holds_up_neither_a_reconcile_nor_the_end() {
+async fn silent_collector_delays_nothing() {
     let namespace = Namespace::new("traces-slow").await;
     let images = namespace.push_images().await;
     let silent = |_: &str| Answer::Endless(Vec::new(), Vec::new(), Duration::from_secs(3600));

@@ -52,7 +52,7 @@ fn resource(namespace: &str, spec: Value) -> Vec<Value> {
 
 #[test]
 #[ignore = "needs kustomize: make test"]
-fn the_overlays_are_the_base_with_what_they_add() {
+fn overlays_add_to_the_base() {
     let built = |overlay| objects(&build(&Path::new(EXAMPLES).join("overlays").join(overlay)));
     assert_eq!(
         built("development"),
@@ -105,7 +105,7 @@ fn kubectl_builds_what_kustomize_builds() {
 
 #[test]
 #[ignore = "needs kustomize: make test"]
-fn an_overlay_can_be_rendered_without_its_namespace() {
+fn overlay_renders_without_its_namespace() {
     let is_it = |line: &&str| line.contains("| kustomize cfg grep ");
     let line = PAGE.lines().find(is_it).expect("the page has the command");
     let line = line
@@ -131,7 +131,7 @@ fn an_overlay_can_be_rendered_without_its_namespace() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn the_api_server_takes_each_overlay() {
+async fn api_server_accepts_each_overlay() {
     let namespace = Namespace::new("overlays").await;
     let repository = Repository::new();
     for overlay in ["overlays/development", "overlays/production"] {
@@ -152,7 +152,7 @@ async fn the_api_server_takes_each_overlay() {
 
 #[test]
 #[ignore = "needs kustomize: make test"]
-fn kustomize_edit_set_image_and_replicas_change_these_fields_and_no_other() {
+fn kustomize_edit_changes_only_its_fields() {
     for (edit, pointer, value) in [
         (
             ["image", "dockercoins/hasher:v9"],
@@ -205,7 +205,7 @@ fn kustomize_edit_set_image_and_replicas_change_these_fields_and_no_other() {
 
 #[test]
 #[ignore = "needs kustomize: make test"]
-fn a_generated_secret_is_named_as_it_is_generated() {
+fn generated_secret_is_referenced_by_its_new_name() {
     let repository = Repository::new();
     repository.edit(&[
         "add",
@@ -257,7 +257,7 @@ fn a_generated_secret_is_named_as_it_is_generated() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_overlay_with_an_unknown_field_is_refused_by_its_name() {
+async fn overlay_with_an_unknown_field_is_refused() {
     let namespace = Namespace::new("unknown").await;
     let repository = Repository::of(&namespace, &namespace.images());
     repository.patch(json!([{ "op": "add", "path": "/spec/worker/replica", "value": 3 }]));
@@ -279,7 +279,7 @@ async fn an_overlay_with_an_unknown_field_is_refused_by_its_name() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn the_schemas_of_flux_and_argo_cd_take_their_examples() {
+async fn flux_and_argo_cd_schemas_accept_the_examples() {
     let namespace = Namespace::new("examples").await;
     install_crds(&namespace).await;
     for (path, object) in [
@@ -312,7 +312,7 @@ async fn the_schemas_of_flux_and_argo_cd_take_their_examples() {
 
 #[test]
 #[ignore = "needs helm: make test"]
-fn what_the_examples_point_to_is_in_the_repository() {
+fn example_paths_exist() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let paths = [
         yaml("flux/dockercoins.yaml")["spec"]["path"].clone(),

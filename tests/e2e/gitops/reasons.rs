@@ -89,7 +89,7 @@ async fn each_reason_has_its_health() {
 
 #[tokio::test]
 #[ignore = "needs the judge of health: make test"]
-async fn what_the_operator_has_not_seen_is_progressing() {
+async fn unobserved_resource_is_progressing() {
     let unseen = "the operator has not looked at it yet";
     let bare = json!({ "apiVersion": "dockercoins.dev/v1alpha1", "kind": "DockerCoins", "metadata": { "generation": 2 } });
     let with = |status: Value| {

@@ -63,7 +63,7 @@ fn since(condition: &Value) -> &str {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn flux_waits_until_the_resource_is_ready_even_before_the_operator_has_seen_it() {
+async fn flux_waits_until_the_resource_is_ready() {
     let namespace = Namespace::new("waits").await;
     let images = namespace.push_images().await;
     let flux = Flux::start().await;
@@ -96,7 +96,7 @@ async fn flux_waits_until_the_resource_is_ready_even_before_the_operator_has_see
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn flux_heals_a_field_that_git_has_and_leaves_one_that_it_has_not() {
+async fn flux_restores_only_fields_in_git() {
     let kept = kept().await;
     kept.namespace
         .edit(
@@ -131,7 +131,7 @@ async fn flux_rolls_out_another_tag() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn flux_says_at_once_what_is_stalled_and_is_ready_again_when_git_is_mended() {
+async fn flux_reports_stalled_until_git_is_fixed() {
     let kept = kept().await;
     kept.repository.set_tag(&kept.images, "v9");
     kept.flux.push(&kept.repository, "2").await;
@@ -185,7 +185,7 @@ async fn flux_deletes_what_is_gone_from_git() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_kustomization_that_goes_takes_the_resource_with_it() {
+async fn deleted_kustomization_deletes_the_resource() {
     let kept = kept().await;
     let kustomizations = kept.flux.kustomizations();
     let params = DeleteParams::default();
@@ -206,7 +206,7 @@ async fn a_kustomization_that_goes_takes_the_resource_with_it() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn in_ten_intervals_at_rest_neither_flux_nor_the_operator_writes_anything() {
+async fn flux_and_operator_at_rest_write_nothing() {
     let kept = kept().await;
     let before = kept.writes();
     for written in [
@@ -234,7 +234,7 @@ async fn in_ten_intervals_at_rest_neither_flux_nor_the_operator_writes_anything(
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn flux_names_the_field_that_the_resource_has_not() {
+async fn flux_names_an_unknown_field() {
     let kept = kept().await;
     kept.repository
         .patch(json!([{ "op": "add", "path": "/spec/worker/replica", "value": 3 }]));

@@ -30,7 +30,7 @@ fn as_our_conditions_say(state: &Value) -> (&'static str, &'static str) {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn at_every_moment_kstatus_kubectl_wait_and_argo_cd_say_what_our_conditions_say() {
+async fn health_agrees_with_conditions_at_every_moment() {
     let namespace = Namespace::new("moments").await;
     let images = namespace.push_images().await;
     images.push_tag("v0.2").await;
@@ -127,7 +127,7 @@ async fn at_every_moment_kstatus_kubectl_wait_and_argo_cd_say_what_our_condition
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_resource_that_no_operator_has_seen_says_so_in_its_status_and_its_columns() {
+async fn unobserved_resource_says_so_in_its_columns() {
     let namespace = Namespace::new("unseen").await;
     namespace.create_spec(COINS, json!({ "tag": "v0.1" })).await;
     let coins = namespace.raw_coins().get(COINS).await.unwrap();
@@ -190,7 +190,7 @@ async fn kubectl_wait_ends_when_the_resource_is_ready() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn helm_waits_for_the_resource_and_says_what_is_stalled() {
+async fn helm_waits_and_reports_stalled() {
     let namespace = Namespace::new("helm").await;
     let images = namespace.push_images().await;
     let chart = chart();

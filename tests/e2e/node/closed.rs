@@ -94,7 +94,7 @@ async fn until_reached(mine: &Mine, elsewhere: &Namespace, what: &str, wanted: &
 
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn closed_pods_are_reached_by_those_alone_who_have_business_there() {
+async fn network_policies_admit_only_the_callers_they_name() {
     let add_on = tokio::process::Command::new("local/add-on")
         .args(["--name", &variable("INSTANCE"), "network-policies"])
         .output()

@@ -33,7 +33,7 @@ async fn volume(client: &Client, class: &str) -> tempfile::TempDir {
 
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn coins_on_a_volume_survive_the_pod_and_where_the_claim_is_retained_the_resource() {
+async fn coins_on_a_retained_volume_survive_the_resource() {
     let class = format!("by-hand-{}", std::process::id());
     let visitor = visitor().await;
     let _folder = volume(&visitor, &class).await;
@@ -70,7 +70,7 @@ async fn coins_on_a_volume_survive_the_pod_and_where_the_claim_is_retained_the_r
 
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn a_redis_elsewhere_is_reached_by_its_address_and_by_its_name() {
+async fn external_redis_is_reached_by_address_and_by_name() {
     let first = Mine::open("first", json!({ "worker": { "replicas": 1 } })).await;
     let coins = first.more_coins_than(0).await.coins;
     let redis = first.only_pod("redis").await;
@@ -97,7 +97,7 @@ async fn a_redis_elsewhere_is_reached_by_its_address_and_by_its_name() {
 
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn a_redis_elsewhere_that_is_not_there_is_told_by_the_page_and_without_it_coins_come() {
+async fn page_reports_a_missing_external_redis() {
     // No one has this name.
     let absent = "redis.absent.svc.cluster.local";
     let external = json!({ "redis": { "external": { "host": absent } } });

@@ -14,7 +14,7 @@ const ALL: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_tag_that_is_missing_is_told_by_its_reason_until_it_is_pushed() {
+async fn missing_tag_fires_until_it_is_pushed() {
     let namespace = Namespace::new("alert-tag").await;
     let images = namespace.push_images().await;
     let watched = Watched::start(&[&namespace], &[]).await;
@@ -37,7 +37,7 @@ async fn a_tag_that_is_missing_is_told_by_its_reason_until_it_is_pushed() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_fight_is_told_until_there_is_peace() {
+async fn drift_fight_fires_until_it_ends() {
     let namespace = Namespace::new("alert-fight").await;
     let images = namespace.push_images().await;
     let watched = Watched::start(&[&namespace], &[]).await;
@@ -61,7 +61,7 @@ async fn a_fight_is_told_until_there_is_peace() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_missing_permission_is_told_by_kind_and_verb_until_it_is_granted() {
+async fn missing_permission_fires_until_it_is_granted() {
     let namespace = Namespace::new("alert-forbidden").await;
     let user = format!("operator-of-{}", namespace.name);
     role(&namespace, &user, &["get", "list", "watch"]).await;
@@ -87,7 +87,7 @@ async fn a_missing_permission_is_told_by_kind_and_verb_until_it_is_granted() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_kind_that_cannot_be_watched_is_told_until_it_can() {
+async fn failing_watch_fires_until_it_works() {
     let namespace = Namespace::new("alert-watch").await;
     let user = format!("operator-of-{}", namespace.name);
     role(&namespace, &user, &["create", "patch"]).await;
@@ -112,7 +112,7 @@ async fn a_kind_that_cannot_be_watched_is_told_until_it_can() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_status_that_a_policy_refuses_is_told_until_the_policy_goes() {
+async fn refused_status_fires_until_it_is_accepted() {
     let namespace = Namespace::new("alert-status").await;
     let images = namespace.push_images().await;
     let watched = Watched::start(&[&namespace], &[]).await;

@@ -17,7 +17,7 @@ use crate::support::{Namespace, Registry, until};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn every_panel_shows_something_of_an_operator_that_has_seen_good_times_and_bad_ones() {
+async fn every_panel_has_data() {
     let (namespace, other) = (
         Namespace::new("dashboard").await,
         Namespace::new("dashboard").await,

@@ -19,7 +19,7 @@ use crate::support::{Namespace, Operator, variable};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_operator_that_has_gone_is_told_until_another_answers() {
+async fn absent_operator_fires_until_one_answers() {
     let namespace = Namespace::new("alert-down").await;
     let address = free_address();
     let options = with_address(&address, &[]);
@@ -40,7 +40,7 @@ async fn an_operator_that_has_gone_is_told_until_another_answers() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_operator_that_starts_again_and_again_is_told() {
+async fn crash_loop_fires() {
     let namespace = Namespace::new("alert-restarts").await;
     let address = free_address();
     let options = with_address(&address, &[]);
@@ -73,7 +73,7 @@ async fn an_operator_that_starts_again_and_again_is_told() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn operators_whose_lease_a_stranger_holds_are_told_to_have_no_leader() {
+async fn missing_leader_fires() {
     let namespace = Namespace::new("alert-leader").await;
     let now = Timestamp::now().to_string();
     let lease = json!({ "metadata": { "name": "dockercoins-operator" }, "spec": {
@@ -102,7 +102,7 @@ async fn operators_whose_lease_a_stranger_holds_are_told_to_have_no_leader() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn operators_that_take_their_lease_from_two_namespaces_are_told_to_be_two_leaders() {
+async fn two_leaders_fire() {
     let (first, second) = (
         Namespace::new("alert-leaders").await,
         Namespace::new("alert-leaders").await,
@@ -127,7 +127,7 @@ async fn operators_that_take_their_lease_from_two_namespaces_are_told_to_be_two_
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_operator_that_no_longer_gets_on_is_told() {
+async fn stuck_operator_fires() {
     let (first, second) = (
         Namespace::new("alert-stuck").await,
         Namespace::new("alert-stuck").await,

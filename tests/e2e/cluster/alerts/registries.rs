@@ -13,7 +13,7 @@ use crate::support::{Namespace, Registry};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_registry_that_is_down_is_told_by_its_host_until_it_is_up() {
+async fn registry_outage_fires_until_it_ends() {
     let namespace = Namespace::new("alert-registry").await;
     let mut registry = Registry::start().await;
     let images = registry.images("team");
@@ -62,7 +62,7 @@ fn limited_answer(request: &str, is_low: bool) -> Answer {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_limit_of_which_little_is_left_is_told_by_its_host_until_there_is_more() {
+async fn low_rate_limit_fires_until_it_recovers() {
     let namespace = Namespace::new("alert-limit").await;
     let is_low = Arc::new(AtomicBool::new(true));
     let server = limited(Arc::clone(&is_low)).await;
