@@ -275,7 +275,7 @@ async fn stuck_rollout_leaves_the_old_workers_mining() {
 
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn without_redis_the_page_says_so_at_once_and_mining_goes_on_when_it_is_back() {
+async fn page_reports_missing_redis_and_mining_resumes() {
     let mine = Mine::open("redis", json!({})).await;
     mine.more_coins_than(0).await;
     mine.change(json!({ "redis": { "replicas": 0 } })).await;

@@ -54,7 +54,7 @@ const UPGRADE: &str = "`helm upgrade` with crds.enabled=true (and `--force-confl
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_operator_does_not_act_where_the_crd_would_drop_its_memory() {
+async fn operator_does_not_act_if_the_crd_drops_its_status() {
     let client = client().await;
     install(&client, |crd| {
         without_field(crd, "status/components/[]/pinned")

@@ -18,7 +18,7 @@ async fn request(namespace: &Namespace, value: &str) {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn who_requests_it_by_annotation_gets_the_tags_asked_for_again_once_for_each_value() {
+async fn requested_at_resolves_once_for_each_value() {
     let (namespace, images, _operator) = begin("requested", json!({})).await;
     namespace.run_pods(COINS).await;
     let moved = images.push("rng", "v0.1", "moved").await;

@@ -177,7 +177,7 @@ async fn is_left_alone(it: Beside) {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_operator_that_starts_on_a_converged_resource_writes_nothing() {
+async fn operator_starting_on_a_converged_resource_writes_nothing() {
     install_gateway_api(&crate::support::namespace::client().await).await;
     let namespace = Namespace::new("beside-restart").await;
     let images = namespace.push_images().await;

@@ -113,7 +113,7 @@ fn every_permission_of_the_role_is_covered() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn without_any_one_permission_the_operator_names_it_and_all_else_goes_on_and_it_heals() {
+async fn each_missing_permission_is_named_and_recovered_from() {
     futures::stream::iter(PERMISSIONS)
         .for_each_concurrent(8, |(permission, told)| lacks(permission, told))
         .await;
@@ -316,8 +316,7 @@ fn deployment(name: &str, mut meta: Value) -> Value {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn without_the_nodes_images_are_pinned_all_the_same_and_it_is_told_that_platforms_were_not_checked()
- {
+async fn missing_permission_to_nodes_skips_the_platform_check() {
     let namespace = Namespace::new("no-nodes").await;
     let mut rights = Rights::of_chart(&[
         &format!("watchNamespaces={{{}}}", namespace.name),

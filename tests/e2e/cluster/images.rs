@@ -10,7 +10,7 @@ use crate::support::{COMPONENTS, Namespace, Operator, begin};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_moved_tag_rolls_nothing_and_a_restart_asks_nothing_and_writes_nothing() {
+async fn moved_tag_and_restart_change_nothing() {
     let namespace = Namespace::new("moved").await;
     let registry = Registry::start().await;
     let images = registry.images("team");
@@ -95,7 +95,7 @@ async fn one_missing_tag_holds_back_the_whole_set() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_interval_asks_again_and_rolls_what_has_moved() {
+async fn interval_rolls_out_a_moved_tag() {
     let (namespace, images, _operator) =
         begin("interval", json!({ "resolve": { "interval": "10s" } })).await;
     namespace.until_children(&nine()).await;
@@ -118,7 +118,7 @@ async fn an_interval_asks_again_and_rolls_what_has_moved() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_failed_refresh_keeps_the_digests_and_says_so() {
+async fn failed_refresh_keeps_the_digests() {
     let namespace = Namespace::new("refresh").await;
     let mut registry = Registry::start().await;
     let images = registry.images("team");

@@ -198,7 +198,7 @@ fn takeover(namespace: &Namespace) -> SignedDuration {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn sigterm_hands_over_in_less_than_two_seconds() {
+async fn sigterm_releases_the_lease() {
     let namespace = Namespace::new("handover").await;
     let (mut a, b) = at_work(&namespace, &[]).await;
     let before = namespace.get::<Lease>(LEASE).await;
@@ -294,7 +294,7 @@ async fn paused_leader_writes_nothing_when_it_wakes() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_leader_that_is_cut_off_stops_before_the_other_starts_and_stands_by_when_it_is_back() {
+async fn partitioned_leader_stops_before_its_successor_starts() {
     let namespace = Namespace::new("cut-off").await;
     let images = namespace.push_images().await;
     let proxy = Proxy::start(api_server()).await;
@@ -354,7 +354,7 @@ async fn new_leader_does_not_act_on_a_stale_cache() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_api_server_that_was_away_finds_one_leader_again() {
+async fn api_server_outage_ends_with_one_leader() {
     let namespace = Namespace::new("away").await;
     let images = namespace.push_images().await;
     let proxy = Proxy::start(api_server()).await;

@@ -69,7 +69,7 @@ async fn sigterm_lets_a_reconcile_finish() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn killed_again_and_again_while_it_works_it_ends_up_where_an_undisturbed_one_does() {
+async fn repeated_kills_lead_to_the_same_objects() {
     let namespace = Namespace::new("killed").await;
     let images = namespace.push_images().await;
     namespace
@@ -115,7 +115,7 @@ fn kubeconfig_of(url: &str) -> tempfile::NamedTempFile {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_operator_without_the_crd_s_api_server_says_what_to_do() {
+async fn unreachable_api_server_is_reported() {
     let kubeconfig = kubeconfig_of("http://127.0.0.1:1");
     let mut operator = Operator::start_at(kubeconfig.path().to_str().unwrap());
     let status = operator.end().await;
@@ -129,7 +129,7 @@ async fn an_operator_without_the_crd_s_api_server_says_what_to_do() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn sigterm_ends_it_at_once_though_it_has_heard_nothing_of_the_cluster() {
+async fn sigterm_ends_an_operator_that_never_synced() {
     let unknown = [
         "gitCommit",
         "gitTreeState",

@@ -98,7 +98,7 @@ async fn wrong_login_is_named_and_never_shown() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_missing_secret_is_named_and_creating_it_heals() {
+async fn missing_secret_is_named() {
     let namespace = Namespace::new("no-secret").await;
     let (_registry, images) = registry().await;
     let _operator = Operator::start(&namespace);
@@ -129,7 +129,7 @@ async fn a_missing_secret_is_named_and_creating_it_heals() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_missing_secret_that_no_image_needs_stops_nothing() {
+async fn missing_secret_that_no_image_needs_stops_nothing() {
     let (namespace, images, operator) = begin("no-need", with_secret("regcred")).await;
     namespace.until_children(&nine()).await;
     let coins = namespace

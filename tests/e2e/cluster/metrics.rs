@@ -29,7 +29,7 @@ fn of<'a>(samples: &'a Samples, metric: &str) -> Vec<(&'a str, f64)> {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn the_deeds_for_one_resource_are_counted_and_what_is_gone_no_longer() {
+async fn work_for_a_resource_is_counted_until_it_is_deleted() {
     let namespace = Namespace::new("metrics").await;
     let images = namespace.push_images().await;
     let monitored = Monitored::start(&namespace);
@@ -125,7 +125,7 @@ async fn the_deeds_for_one_resource_are_counted_and_what_is_gone_no_longer() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn an_operator_that_starts_counts_what_is_there_before_it_has_done_anything() {
+async fn existing_resources_are_counted_at_start() {
     let namespace = Namespace::new("metrics-restart").await;
     let images = namespace.push_images().await;
     let first = Monitored::start(&namespace);
@@ -217,7 +217,7 @@ impl Way {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn while_the_api_server_is_away_the_operator_is_alive_and_not_ready_and_is_ready_after() {
+async fn operator_is_live_but_not_ready_without_the_api_server() {
     let namespace = Namespace::new("metrics-away").await;
     let way = Way::open().await;
     let path = way.kubeconfig.path();

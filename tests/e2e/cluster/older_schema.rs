@@ -164,7 +164,7 @@ fn newer_crd() -> CustomResourceDefinition {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_crd_that_is_not_there_or_older_or_newer_is_told_and_installing_the_right_one_heals() {
+async fn missing_or_wrong_crd_is_reported_until_it_is_fixed() {
     let cluster = OwnCluster::start().await;
     let client = cluster.client().await;
     let operator = Operator::start_at(&cluster.account(None));

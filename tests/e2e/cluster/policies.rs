@@ -14,7 +14,7 @@ fn pull_policy(deployment: &Deployment) -> Value {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn required_waits_for_the_registry_and_heals_when_it_comes() {
+async fn required_deploys_nothing_until_the_registry_answers() {
     let namespace = Namespace::new("required").await;
     let mut registry = Registry::start().await;
     let images = registry.images("team");
@@ -63,7 +63,7 @@ async fn required_waits_for_the_registry_and_heals_when_it_comes() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn with_the_registry_gone_the_rest_of_the_spec_still_applies() {
+async fn registry_outage_does_not_block_other_fields() {
     let namespace = Namespace::new("later-dead").await;
     let mut registry = Registry::start().await;
     let images = registry.images("team");
@@ -159,7 +159,7 @@ async fn missing_tag_and_its_arrival_are_one_event_each() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn best_effort_runs_by_tag_without_the_registry_and_pins_when_it_comes() {
+async fn best_effort_runs_by_tag_until_the_registry_answers() {
     let namespace = Namespace::new("best-effort").await;
     let mut registry = Registry::start().await;
     let images = registry.images("team");

@@ -39,7 +39,7 @@ async fn told_of(subject: &str, server: &Server, reason: &str) -> String {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_registry_that_answers_too_slowly_is_given_up_in_time() {
+async fn slow_registry_times_out() {
     let pause = std::time::Duration::from_millis(500);
     let server = Server::start(move |_| {
         Answer::Endless(
@@ -71,7 +71,7 @@ async fn failing_registry_is_quoted() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_registry_that_asks_to_be_left_alone_is() {
+async fn retry_after_is_respected() {
     let headers = [("Retry-After", "3600")];
     let server = Server::start(move |request| {
         reply(request, "429 Too Many Requests", &headers, "slow down")
@@ -103,7 +103,7 @@ async fn loopback_address_is_refused_by_default() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_registry_on_an_unknown_host_is_told_and_mending_the_prefix_heals() {
+async fn unknown_host_is_reported() {
     let (namespace, images, _operator) = begin(
         "unknown-host",
         json!({ "registry": { "prefix": "registry.invalid/team" } }),

@@ -50,7 +50,7 @@ async fn apply(namespace: &Namespace, object: &Value) {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_resource_that_is_restored_without_its_status_runs_what_its_tags_mean_by_then() {
+async fn restore_without_status_resolves_tags_anew() {
     let (namespace, _operator, _registry, images, saved, pinned) = backed_up("restored").await;
     lose(&namespace).await;
     apply(&namespace, &saved).await;
@@ -65,8 +65,7 @@ async fn a_resource_that_is_restored_without_its_status_runs_what_its_tags_mean_
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_resource_that_is_restored_suspended_and_then_given_its_components_runs_the_old_digests()
-{
+async fn restore_with_components_keeps_the_digests() {
     let (namespace, _operator, registry, _images, saved, pinned) = backed_up("restored-pins").await;
     lose(&namespace).await;
     let before = registry.questions();
@@ -120,7 +119,7 @@ async fn standby_reports_a_missing_namespace() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_namespace_that_does_not_exist_is_told_once_and_served_when_it_is_created() {
+async fn missing_namespace_is_served_once_created() {
     let some = Namespace::new("exists").await;
     let images = some.push_images().await;
     let name = some.name.replace("exists", "absent");

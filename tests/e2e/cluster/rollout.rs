@@ -10,7 +10,7 @@ use crate::support::{Namespace, Operator, begin, conditions, until};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_rollout_past_its_deadline_is_stalled_and_heals_when_the_pods_come() {
+async fn rollout_past_its_deadline_is_stalled() {
     let (namespace, _, _operator) = begin(
         "deadline",
         json!({ "rng": { "progressDeadlineSeconds": 1 } }),
@@ -88,7 +88,7 @@ async fn quota_that_refuses_pods_is_quoted() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn a_deployment_that_the_api_server_refuses_is_told_and_stops_none_of_the_others() {
+async fn rejected_deployment_stops_no_other() {
     let namespace = Namespace::new("refused").await;
     let images = namespace.push_images().await;
     let _operator = Operator::start(&namespace);

@@ -247,7 +247,7 @@ async fn sigterm_exports_the_spans_under_way() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn without_a_collector_all_goes_on_and_it_is_said_once() {
+async fn missing_collector_is_logged_once() {
     let namespace = Namespace::new("traces-away").await;
     let images = namespace.push_images().await;
     let endpoint = format!("http://{}", free_address());
