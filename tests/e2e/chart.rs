@@ -1,6 +1,6 @@
-//! The chart, by Helm: against its own values, against a real API server, and on a real node.
+//! Tests of the Helm chart: its values, its objects on a real API server, and releases on a real node.
 //!
-//! `make test` runs them one after the other: the CRD, and who has it, belongs to the whole cluster.
+//! The tests run one after the other, because each of them installs or removes the CRD of the whole cluster.
 
 mod broken_off;
 mod helm;

@@ -1,8 +1,7 @@
-//! The operator against a real API server with its controllers, and real registries.
+//! Tests of the operator against a real API server with its controllers, and real registries.
 //!
-//! Each test has a namespace and an operator process of its own, so that all of them run side by side. The
-//! pods stay Pending on purpose, by a node selector that no node has: what is tested here holds without a
-//! node, and where a test needs pods that are ready, it says so to the API server in the kubelet's place.
+//! Each test has its own namespace and its own operator process, so the tests run in parallel. All pods stay Pending,
+//! because no node matches their node selector. A test that needs ready pods sets their status in place of a kubelet.
 
 mod alerts;
 mod asking;

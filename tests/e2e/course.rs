@@ -1,7 +1,7 @@
-//! The course: every page of `docs/course` is done by its own words, on a real node, as a learner would do it.
+//! Runs every page of `docs/course` on a real node, as a learner would.
 //!
-//! What is typed and what is seen is taken from the page, so that no page can say what isn't so; `page` reads it,
-//! `seen` compares, `session` types, and `class` brings what a learner has before the first page.
+//! Commands and expected output come from the page itself. `page` parses it, `seen` compares output, `session` runs the
+//! shell, and `class` prepares what a learner has before the first page.
 
 mod class;
 mod page;

@@ -1,8 +1,8 @@
-//! The resource in Git: the examples of `examples/gitops`, by Kustomize, by Flux's kustomize-controller, and by what
-//! `kubectl wait`, Helm and Argo CD make of its status.
+//! Tests of `examples/gitops` with Kustomize and Flux's kustomize-controller, and of the health that `kubectl wait`,
+//! Helm and Argo CD derive from the status.
 //!
-//! Each test has namespaces, an operator, and where it takes one a kustomize-controller of its own. The pods stay
-//! Pending, as in `tests/e2e/cluster`.
+//! Each test has its own namespaces, operator and, where needed, kustomize-controller. All pods stay Pending, as in
+//! `tests/e2e/cluster`.
 
 mod flux;
 mod health;

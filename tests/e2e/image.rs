@@ -1,6 +1,4 @@
-//! The operator's image, as `make image` builds and pushes it.
-//!
-//! `make test` runs it: it takes a release build, and a registry.
+//! Tests of the operator's image, as `make image` builds and pushes it.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;

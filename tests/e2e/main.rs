@@ -1,7 +1,7 @@
-//! Tests against a real cluster: one program, so that what they share is compiled and linked once.
+//! Tests against a real cluster. They are one program, so that `support` is compiled and linked once.
 //!
-//! Each module is a step of `make test`, which brings up what the module needs and runs it with the number of
-//! threads that it can take. `make test ONLY=drift` runs the tests that have `drift` in their path.
+//! A module is a step of `make test`, which starts what the module needs and sets its number of threads.
+//! `make test ONLY=drift` runs the tests with `drift` in their path.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! The alert rules, their runbooks and the dashboard: complete, and understood by Prometheus. Whether they fit what
-//! the operator really exports is seen in `tests/e2e/cluster/alerts.rs`.
+//! Tests of the alert rules, runbooks and dashboard as files: they are complete, and Prometheus accepts them.
+//! `tests/e2e/cluster/alerts.rs` tests them with a real operator.
 
 pub mod files;
 

@@ -1,8 +1,6 @@
-//! End to end, on a real node: the example is applied, pods run, coins are mined, the page is opened in a real
-//! browser.
+//! End-to-end tests on a real node: pods run, coins are mined, and a real browser opens the page.
 //!
-//! `make test` runs them, one after the other: the hash rate is a matter of who else uses the processors. They
-//! need the application's images in the cluster's registry, as v0.1 and v0.1.1, and Redis as library/redis:7.
+//! They need the application's images in the cluster's registry, as v0.1 and v0.1.1, and Redis as library/redis:7.
 
 mod browser;
 mod closed;

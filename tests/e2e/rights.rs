@@ -1,8 +1,8 @@
-//! The operator's role beside what the operator did.
+//! Compares the operator's role with the requests that operators sent.
 //!
-//! `make test` runs this last: what was used while all other tests ran is in the API server's audit log, by the
-//! operator's user agent. A permission that was used and isn't in the chart's role is missing; one that is there and
-//! wasn't used is too many, unless `docs/security.md` says why no request shows it.
+//! This runs last: the audit log of the API server then holds the requests of all tests, by the operator's user agent.
+//! A request without a permission in the chart's role fails the test. So does a permission without a request, unless
+//! `docs/security.md` gives the reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

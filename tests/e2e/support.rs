@@ -1,4 +1,4 @@
-//! What the tests share: a namespace, an operator, images, and ways to wait for what must come.
+//! What the tests share: namespaces, operators, images, and functions that wait for a state.
 
 pub mod audit;
 pub mod coins;
@@ -31,7 +31,7 @@ pub use operator::Operator;
 pub use own_cluster::OwnCluster;
 pub use registry::Registry;
 
-/// What most tests begin with: a namespace, its five images, an operator, and a DockerCoins with these settings.
+/// Creates what most tests start from: a namespace, its five images, an operator, and a DockerCoins with these settings.
 pub async fn begin(subject: &str, settings: Value) -> (Namespace, Images, Operator) {
     let namespace = Namespace::new(subject).await;
     let images = namespace.push_images().await;
@@ -40,7 +40,7 @@ pub async fn begin(subject: &str, settings: Value) -> (Namespace, Images, Operat
     (namespace, images, operator)
 }
 
-/// The same, once every object has been written and every image has its digest.
+/// Does the same as [`begin`], and waits until all nine objects exist and all images are resolved.
 pub async fn settled(subject: &str, settings: Value) -> (Namespace, Images, Operator) {
     let (namespace, images, operator) = begin(subject, settings).await;
     namespace.until_children(&coins::nine()).await;
@@ -50,19 +50,18 @@ pub async fn settled(subject: &str, settings: Value) -> (Namespace, Images, Oper
     (namespace, images, operator)
 }
 
-/// How long anything may take that must come about by itself. Many times what it takes, since all tests share
-/// two processors.
+/// How long [`until`] waits. It is many times what any state takes, because all tests share the processors.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The time between two looks.
+/// The time between two checks.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// Looks again and again until `look` finds what it looks for, and fails with what it saw last instead.
+/// Repeats `look` until it succeeds, and returns its result. Panics with the last error after 90 s.
 pub async fn until<T, S: Display>(what: &str, look: impl AsyncFnMut() -> Result<T, S>) -> T {
     until_within(PATIENCE, what, look).await
 }
 
-/// The same for what takes its time by design.
+/// Does the same as [`until`], with another limit.
 pub async fn until_within<T, S: Display>(
     patience: Duration,
     what: &str,

@@ -1,4 +1,4 @@
-//! Tests that need no cluster: the command line, the pages, and the layers of the source code.
+//! Tests that need no cluster: the command line, the pages, and the imports between modules.
 
 mod command;
 mod pages;

@@ -1,4 +1,4 @@
-//! The pages that name tests name such as exist.
+//! Every test that a page names exists.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Upgrades that are broken off: the API server goes away, or has no room.
+//! Upgrades that are interrupted: the API server goes away, or a quota is full.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};

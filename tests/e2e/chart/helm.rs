@@ -1,4 +1,4 @@
-//! Helm, as people use it, and releases that go when a test ends.
+//! Runs Helm, and uninstalls the releases when a test ends.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,4 +1,4 @@
-//! A release's life, as the API server sees it: nothing that anyone made is lost on the way.
+//! Install, upgrade, rollback and uninstall on an API server, without loss of any resource.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

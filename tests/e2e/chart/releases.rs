@@ -1,4 +1,4 @@
-//! Several releases in one cluster: who has the CRD, and who looks after which namespace.
+//! Several releases in one cluster: which one owns the CRD, and which one serves which namespace.
 
 use dockercoins_operator::api;
 use kube::ResourceExt as _;

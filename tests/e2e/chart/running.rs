@@ -1,4 +1,4 @@
-//! A release's life on a real node, with a DockerCoins that runs and must go on running.
+//! Install, upgrade, rollback and uninstall on a real node, while a DockerCoins runs.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Values: what they are said to be, and what is said of those that can't be meant.
+//! The chart's values: documentation, schema, and refusal of invalid ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! What a real Prometheus makes of what a real operator exports: every alert fires when it should, and ends when
-//! what was wrong is mended; and every panel of the dashboard has something to show.
+//! Every alert fires and resolves in a real Prometheus that scrapes a real operator. Every panel of the dashboard has
+//! data.
 
 mod cluster;
 mod dashboard;

@@ -1,4 +1,4 @@
-//! When registries are asked again, by whose login, and what is told of the answers.
+//! When images are resolved again, with whose credentials, and what status says about the answers.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Secret, ServiceAccount};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};

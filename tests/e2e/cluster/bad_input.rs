@@ -1,5 +1,5 @@
-//! Input that passes the schema and can't work, and input that doesn't: the last good workload stays, the
-//! message says what to write, and mending the input heals.
+//! Invalid specs, refused by the operator or by the API server: the last good workload stays, the message names the
+//! fix, and a valid spec recovers.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Patch, PatchParams};

@@ -1,5 +1,5 @@
-//! The objects beside the nine, each asked for by a field: that they come, are healed like the nine, and go with the
-//! field; and that strangers' are left alone.
+//! The optional kinds: a field creates the object, drift is reverted, and removing the field deletes the object.
+//! Foreign objects are left alone.
 
 mod kinds;
 
@@ -239,8 +239,8 @@ pub fn permissions() -> Vec<String> {
     names.collect()
 }
 
-/// The kinds, each with what it is to be forbidden. Each kind has a watch of its own; the other verbs are one code path
-/// for all kinds, and so each of them is taken from some.
+/// Pairs of a kind and the verb to forbid. Each kind has a watch of its own. The other verbs are one code path for all
+/// kinds, so each of them is forbidden for one or two kinds only.
 fn lacking() -> Vec<(String, &'static str)> {
     let others = ["get", "create", "patch", "delete"].into_iter().cycle();
     let kinds = all().into_iter().map(|it| it.kind.plural).zip(others);

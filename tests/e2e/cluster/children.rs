@@ -1,4 +1,4 @@
-//! The nine objects: that they come, whose they are, and that they go.
+//! The nine objects of a resource: creation, owner references, settings, deletion.
 
 use dockercoins_operator::api::DockerCoins;
 use k8s_openapi::api::apps::v1::Deployment;

@@ -1,4 +1,4 @@
-//! `diff`: what it shows is what the operator then does, and it changes nothing itself.
+//! The command `diff` shows what the operator then does, and changes nothing itself.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What others change is changed back and told, and what is theirs stays.
+//! Changes by others to the operator's fields are reverted and reported; their own fields stay.
 
 use dockercoins_operator::api::DockerCoins;
 use k8s_openapi::api::apps::v1::Deployment;

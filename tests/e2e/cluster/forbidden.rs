@@ -1,6 +1,6 @@
-//! An operator that lacks one permission says which, serves on what it can, and goes on when it is given.
+//! An operator that lacks one permission names it, does everything else, and recovers when the permission is granted.
 //!
-//! Each permission of the chart's role is taken away in turn, in one of two namespaces.
+//! Each permission of the chart's role is removed in turn, in one of two namespaces.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Objects with our names that aren't ours.
+//! Existing objects with our names and another owner, or none.
 
 use dockercoins_operator::api::DockerCoins;
 use k8s_openapi::api::apps::v1::Deployment;

@@ -1,4 +1,4 @@
-//! An HTTPRoute in a cluster that serves Gateway API, and in one that doesn't, and in one that comes to.
+//! HTTPRoutes in a cluster with and without Gateway API.
 
 use dockercoins_operator::gateway::HTTPRoute;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

@@ -1,4 +1,4 @@
-//! From tags to digests against a registry that works: what is asked, when, and what follows.
+//! Resolution of tags against a working registry: when it happens, and what is rolled out.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::json;

@@ -1,7 +1,7 @@
-//! Two replicas, of which one writes.
+//! Two replicas, of which only the leader writes.
 //!
-//! Each replica is another user, so that the API server's audit log tells whose a write was. By it every test
-//! ends with the same question: was each write made by whoever had the lease, and in time?
+//! Each replica is a user of its own, so the audit log of the API server shows which replica sent a request. Every test
+//! ends with the check that each write came from the holder of the Lease, within its term.
 
 use std::time::{Duration, SystemTime};
 

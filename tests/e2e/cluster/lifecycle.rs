@@ -1,4 +1,4 @@
-//! The process: how it starts and how it ends.
+//! Start and end of the operator's process.
 
 use std::time::{Duration, Instant};
 

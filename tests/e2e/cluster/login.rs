@@ -1,4 +1,4 @@
-//! Registries that ask for a login, and who is shown which.
+//! Registries that require a login, and which credentials they receive.
 
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};

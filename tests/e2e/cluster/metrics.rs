@@ -1,4 +1,4 @@
-//! What the operator tells of itself: numbers after known deeds, and probes while the API server is away.
+//! Metrics after known work, and probes during an outage of the API server.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Resources that were stored under another schema. For that the test has an API server of its own, whose CRD
-//! takes anything.
+//! Resources that were stored under another schema. The tests use an API server of their own, whose CRD accepts
+//! anything.
 
 use dockercoins_operator::api;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

@@ -1,4 +1,4 @@
-//! Required, BestEffort and Never.
+//! The policies Required, BestEffort and Never.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! How much the operator asks of the API server, by the API server's own audit log.
+//! The number of requests that the operator sends, counted in the audit log of the API server.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Registries that are slow, answer nonsense, or are where no registry may be.
+//! Registries that are slow, fail, limit requests, or have an address that is not allowed.
 
 use serde_json::json;
 

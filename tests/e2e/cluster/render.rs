@@ -1,4 +1,4 @@
-//! `render`: what it prints is what an operator writes, and works where there is none.
+//! The command `render` prints what an operator writes, also where there is no operator.
 
 use dockercoins_operator::plan::{APPLIED, MANAGER, Plan};
 use k8s_openapi::api::apps::v1::Deployment;

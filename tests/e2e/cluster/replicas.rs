@@ -1,4 +1,4 @@
-//! Who decides how many pods there are, and other fields that can't simply be written or left out.
+//! Who owns the number of replicas, and other fields with more than one state.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};

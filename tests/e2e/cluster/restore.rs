@@ -1,4 +1,4 @@
-//! Back from a backup: what `docs/operations.md` says of it.
+//! Restoring from a backup, as `docs/operations.md` describes it.
 
 use std::collections::BTreeSet;
 

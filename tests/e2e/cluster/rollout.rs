@@ -1,4 +1,4 @@
-//! What is told while pods don't come, and what happens when the API server refuses what we write.
+//! Status while pods do not become ready, and while the API server refuses a write.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ResourceQuota;

@@ -1,4 +1,4 @@
-//! What the schema takes and what it refuses: each rule with good and bad values, and the bounds.
+//! The schema's rules, each with valid and invalid values, and its bounds.
 
 mod beside;
 

@@ -1,4 +1,4 @@
-//! The resource's schema, as the API server and kubectl know it.
+//! The resource's schema, as the API server and kubectl apply it.
 
 use std::collections::BTreeMap;
 

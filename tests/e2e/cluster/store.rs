@@ -1,5 +1,5 @@
-//! Where the coins are kept: on a volume, or by a Redis elsewhere. There is no node here, and so no Redis: that coins
-//! survive is tested where there is one.
+//! Storage of the coins: a volume claim, or an external Redis. Without a node no Redis runs; `tests/e2e/node/store.rs`
+//! tests that coins survive.
 
 use dockercoins_operator::api::{self, DockerCoins};
 use k8s_openapi::api::apps::v1::Deployment;

@@ -1,4 +1,4 @@
-//! `spec.suspend`: hands off, eyes open.
+//! `spec.suspend`: nothing is written, and status stays true.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;

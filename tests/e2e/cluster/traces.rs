@@ -1,4 +1,4 @@
-//! Traces, as the OpenTelemetry Collector's own receiver takes them.
+//! Traces, received by the OpenTelemetry Collector's own receiver.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A classroom: the cluster as a learner has it before the first page, and as they must leave it after each.
+//! A classroom: the cluster before the first page, and the check that each page restores it.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,6 +1,6 @@
-//! What a page has the learner do, read from its blocks. Pure.
+//! Parses the steps of a page from its code blocks. Pure.
 //!
-//! `docs/course/README.md` tells the convention to those who read and write pages; this is the other half of it.
+//! `docs/course/README.md` explains the notation to readers and authors.
 
 use super::seen::Seen;
 

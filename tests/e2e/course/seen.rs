@@ -1,11 +1,11 @@
-//! What a page says is seen, and whether something printed is that. Pure.
+//! Compares printed text with what a page shows. Pure.
 //!
 //! | in a page | stands for |
 //! |---|---|
 //! | `…` alone on a line | any lines, or none |
 //! | `…` in a line | any text, or none |
-//! | `≈10` | a number that is a quarter more or less than 10 at most |
-//! | blanks | any number of blanks: columns are as wide as they must be |
+//! | `≈10` | a number within 25 % of 10 |
+//! | blanks | any number of blanks: column widths vary |
 
 /// How far a number may be from the one in the page, as a share of that.
 const ABOUT: f64 = 0.25;

@@ -1,4 +1,4 @@
-//! A learner's shell: one bash for a page, into which its steps are typed one after the other.
+//! A learner's shell: one bash per page, which runs the page's steps in order.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! What Kustomize makes of the examples, and whether the API server takes it.
+//! Kustomize builds the examples, and the API server accepts them.
 
 use std::path::Path;
 use std::process::Command;

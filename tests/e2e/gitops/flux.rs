@@ -1,4 +1,4 @@
-//! Flux's kustomize-controller, and in the place of its source-controller a server for what a repository holds.
+//! Flux's kustomize-controller, with a server for the repository's content in place of source-controller.
 
 use std::fs::File;
 use std::path::PathBuf;

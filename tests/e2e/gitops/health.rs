@@ -1,4 +1,4 @@
-//! What kstatus, and the health check for Argo CD, say of states of a resource.
+//! The health of a resource, by kstatus and by the health check for Argo CD.
 
 use std::process::Stdio;
 

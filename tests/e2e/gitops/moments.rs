@@ -1,4 +1,4 @@
-//! Every state that a resource goes through, and what others make of it.
+//! Records every state of a resource, and the health that others derive from it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! A Git repository of a test's own: `examples/gitops`, edited as people edit it.
+//! A test's own Git repository: an edited copy of `examples/gitops`.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Each reason that a resource can be told, as the operator tells it, and the health that others see in it.
+//! Brings about each reason with a real operator, and checks the health that others derive from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The overlay of production, kept by Flux's kustomize-controller.
+//! The production overlay, applied by Flux's kustomize-controller.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
-//! Who waits for a resource sees the same as its conditions say: at each moment of a rollout, of failures, and of
-//! what mends them.
+//! Tools that wait for a resource agree with its conditions during rollouts, failures and recoveries.
 
 use std::process::Stdio;
 

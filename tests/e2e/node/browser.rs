@@ -1,7 +1,7 @@
-//! A page in headless Chromium, driven by its DevTools protocol over a pair of pipes.
+//! A page in headless Chromium, driven over two pipes by the DevTools protocol.
 //!
-//! Chromium reads commands from its file descriptor 3 and answers on 4, as JSON texts that end with a NUL. No
-//! port is opened, and no WebSocket is needed.
+//! Chromium reads commands from file descriptor 3 and answers on 4, as JSON texts that end with NUL. This needs no port
+//! and no WebSocket.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -1,4 +1,4 @@
-//! `networkPolicy.enabled`, by packets: who reaches whom.
+//! `networkPolicy.enabled`, tested by connections between pods.
 
 use std::collections::BTreeMap;
 

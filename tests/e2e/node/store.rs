@@ -1,4 +1,4 @@
-//! Where the coins are kept: on a volume, and by a Redis elsewhere.
+//! Storage of the coins: on a volume, and in an external Redis.
 
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,4 +1,4 @@
-//! What the operator, and others, asked the API server for, by the API server's own account.
+//! Requests to the API server, from its audit log.
 
 use std::collections::BTreeMap;
 use std::fs::File;

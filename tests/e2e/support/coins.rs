@@ -1,4 +1,4 @@
-//! How the tests read a DockerCoins.
+//! Reads conditions and components of a DockerCoins.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The OpenTelemetry Collector's receiver as a process, and the traces that it was sent.
+//! The OpenTelemetry Collector's receiver as a process, and the traces it received.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! The program's other commands, as people use them.
+//! Runs the other commands of the operator's program.
 
 use std::io::Write as _;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! kubectl, as people use it.
+//! Runs kubectl.
 
 use std::ffi::OsString;
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! What the operator tells of itself over HTTP.
+//! The operator's metrics and probes over HTTP.
 
 use std::collections::BTreeMap;
 use std::path::Path;

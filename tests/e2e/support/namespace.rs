@@ -1,4 +1,4 @@
-//! A namespace of a test's own, with a DockerCoins and its children.
+//! A test's own namespace, with a DockerCoins and its children.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;

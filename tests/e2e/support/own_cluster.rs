@@ -1,4 +1,4 @@
-//! A cluster of a test's own, for what belongs to a whole cluster: its CRDs.
+//! A test's own cluster, for tests that change the CRD.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! A way to the API server that can be cut, and one on which a watch can fall silent.
+//! Proxies before the API server: one that can drop connections, and one that can silence a watch.
 
 use std::convert::Infallible;
 use std::io;

@@ -1,4 +1,4 @@
-//! Registries, and images in them.
+//! Registries and the images in them.
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -1,6 +1,6 @@
-//! What the chart's role allows, and accounts that may do that and nothing else.
+//! The permissions of the chart's role, and accounts that have exactly these.
 //!
-//! Every operator of these tests runs as such an account, so that each of them is a test of the role too.
+//! Every operator of the tests runs as such an account, so every test also tests the role.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

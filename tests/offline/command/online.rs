@@ -1,4 +1,4 @@
-//! What is said of images whose registry is asked.
+//! Output for images whose registry is asked.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! `render`, and of `diff` what needs no cluster.
+//! The command `render`, and the parts of `diff` that need no cluster.
 
 use std::process::Output;
 

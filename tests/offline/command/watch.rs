@@ -1,4 +1,4 @@
-//! What `watch` says of a cluster, which here is a few answers.
+//! The command `watch`, against a server with prepared answers.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};

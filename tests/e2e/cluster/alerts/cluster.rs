@@ -1,4 +1,4 @@
-//! Alerts about the resources, and about what the operator may do in the cluster.
+//! Alerts about resources, and about the operator's permissions.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};

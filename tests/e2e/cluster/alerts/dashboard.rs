@@ -1,4 +1,4 @@
-//! The dashboard, with something of everything to show.
+//! The dashboard has data in every panel.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

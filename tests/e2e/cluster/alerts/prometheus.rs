@@ -1,9 +1,8 @@
-//! A real Prometheus that scrapes real operators and has their alert rules.
+//! A real Prometheus that scrapes real operators with the chart's alert rules.
 //!
-//! Nobody waits a quarter of an hour for a test, so here minutes are seconds: each `for` and each range of the rules
-//! is a sixtieth of what it is ([`Pace::SIXTIETH`]), and it is scraped every second instead of every half minute or
-//! so. The operator's own waits, up to five minutes between two tries, stay as they are; so what makes an alert fire
-//! is done again and again while it is waited for.
+//! To save time, minutes are seconds: each `for` and each range of the rules is divided by 60 ([`Pace::SIXTIETH`]), and
+//! the scrape interval is 1 s. The operator's own delays, up to five minutes between two attempts, stay as they are. So
+//! a test repeats what makes an alert fire while it waits.
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};

@@ -1,4 +1,4 @@
-//! The seven kinds beside the nine: for each what asks for it, and what may happen to it.
+//! The seven optional kinds, each with the field that asks for it and with a change to revert.
 
 use dockercoins_operator::cluster::Child;
 use dockercoins_operator::gateway::HTTPRoute;

@@ -1,4 +1,4 @@
-//! The rules of the fields that ask for objects beside the nine.
+//! The rules of the fields that ask for optional kinds.
 
 use serde_json::json;
 
