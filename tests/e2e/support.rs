@@ -31,7 +31,7 @@ pub use operator::Operator;
 pub use own_cluster::OwnCluster;
 pub use registry::Registry;
 
-/// Creates what most tests start from: a namespace, its five images, an operator, and a DockerCoins with these settings.
+/// Creates what most tests start from: a namespace, its images, an operator, and a DockerCoins with these settings.
 pub async fn begin(subject: &str, settings: Value) -> (Namespace, Images, Operator) {
     let namespace = Namespace::new(subject).await;
     let images = namespace.push_images().await;
