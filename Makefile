@@ -26,7 +26,8 @@ help: ## List the targets.
 demo: ## Watch DockerCoins mine on a Kubernetes of this machine's own; KUBECONFIG=... [REGISTRY=...] for a cluster of yours.
 	@scripts/demo
 
-test: ## Run every test: pure, against a real API server and registry, and end to end on a real node.
+# scripts/test says what the steps are, and what ONLY takes.
+test: ## Run every test, or ONLY="WORD..." those with such a word in their path, such as ONLY=drift.
 	@scripts/test
 
 check: ## Check format, lints, docs, licences and generated files.

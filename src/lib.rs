@@ -1,7 +1,7 @@
 //! The DockerCoins operator: from one custom resource to five Deployments and four Services, with every image tag
 //! resolved to a digest.
 //!
-//! The wings, and what each may import; `tests/rooms.rs` checks it:
+//! The wings, and what each may import; `tests/offline/rooms.rs` checks it:
 //!
 //! | wing | what belongs there | imports |
 //! |---|---|---|

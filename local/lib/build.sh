@@ -18,6 +18,8 @@ static_target() {
 build_static() {
     local target
     target=$(static_target)
+    # Tests run with it. Build scripts read it, and would have every dependency built anew.
+    unset RUSTC_BOOTSTRAP
     RUSTFLAGS="-C target-feature=+crt-static \
 --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$checkout=/src" \
         cargo_telling "$@" --locked --release --target "$target"

@@ -239,7 +239,7 @@ fn an_invalid_endpoint_is_rejected_without_its_password() {
         ),
         (
             "https://a.example.com/team",
-            "the endpoint `https://a.example.com/team` has more than an address: write `https://a.example.com`; a \
+            "the endpoint `https://a.example.com/team` is more than scheme, host and port: write `https://a.example.com`; a \
              path belongs in the registry prefix",
         ),
         (
