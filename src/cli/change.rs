@@ -38,7 +38,7 @@ impl Change {
         }
     }
 
-    /// An object that is there and is written. Where it is `taken_over`, all of its spec becomes ours, whoever wrote
+    /// An object that is there and is written. Where it is `taken_over`, all of its spec becomes ours, whichever manager wrote
     /// it.
     ///
     /// The hash of what was last written is shown only where nothing else differs.

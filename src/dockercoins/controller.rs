@@ -1,13 +1,12 @@
-//! What wakes a reconcile: a watch for each kind, and one rule. *Whatever happens in a namespace wakes the DockerCoins
-//! of that namespace.*
+//! The watches, and the reconciles that they wake. One rule: *an event in a namespace wakes every DockerCoins of that
+//! namespace.*
 //!
-//! There is at most a handful of them in one, and a reconcile that finds nothing to do sends nothing. The one
-//! rule covers a child that was edited or deleted, a stranger's object that goes or is handed over, and the
-//! resource that held the names and is gone.
+//! A namespace has a handful of them at most, and a reconcile that finds no difference sends nothing. The rule covers a
+//! child that was edited or deleted, another's object that is deleted or handed over, and the deletion of the resource that
+//! held the names.
 //!
-//! Services and Deployments are watched without a label selector, since a stranger's `redis` has none of our
-//! labels, and we must see it to leave it alone. Of the others only those with a component's name are kept. The same
-//! holds for the optional kinds, which few resources ask for; nothing waits for their lists.
+//! Services and Deployments are watched without a label selector: another's `redis` has none of our labels, and the
+//! operator must see it to leave it alone. Objects without a component's name or a DockerCoins as controller are dropped.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -43,22 +42,21 @@ use crate::runtime::watch::state::{Need, WatchFailure};
 use crate::runtime::watch::watcher::{Watchable, events};
 use crate::telemetry::server::Telemetry;
 
-/// How long a burst of events of one resource is collected before it is looked at.
+/// How long a burst of events of one resource is collected before its reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 
-/// How long what was begun may take to finish, once the operator is told to stop. Kubernetes gives a pod 30 s, and
-/// after this the lease is released (2 s), metrics are told (2 s) and traces are sent (3 s).
+/// How long running reconciles may take after SIGTERM. A pod has 30 s; after the reconciles the lease is released (2 s), and
+/// metrics (2 s) and traces (3 s) are served for the last time.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// How often it is looked whether a namespace has been listed, before it is looked for itself.
-const UNTIL_LOOKED_FOR: Duration = Duration::from_secs(1);
+/// How often the operator checks whether a namespace is listed, before it checks that the namespace exists.
+const NAMESPACE_CHECK: Duration = Duration::from_secs(1);
 
-/// Reconciles until `shutdown` is done, and then finishes what it is doing.
+/// Reconciles until `shutdown` is done, and then finishes the running reconciles.
 ///
-/// `namespaces` are those to look after; none means all of them. Each of them is watched by itself, so that
-/// one that can't be watched takes none of the others along. No more resources than the `monitor` has turns are
-/// reconciled at once, in all of them together. What registries tell of pushes comes from `pushes`. While another
-/// has the `leadership`, everything is watched and nothing is reconciled.
+/// `namespaces` are the namespaces to serve; none means all. Each is watched by itself, so that one that cannot be watched
+/// does not affect the others. At most as many reconciles run at once as the `monitor` has permits, in all namespaces
+/// together. While another replica leads, everything is watched and nothing is reconciled.
 pub async fn run(
     client: Client,
     leadership: Leadership,
@@ -108,13 +106,13 @@ pub async fn run(
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
-        _ = futures::future::join(futures::future::join_all(controllers), pushes) => info!("everything that was begun is finished"),
+        _ = futures::future::join(futures::future::join_all(controllers), pushes) => info!("all reconciles have finished"),
         () = monitor.health.beats() => {}
-        () = too_late => warn!("some things were still unfinished after {} s", DRAIN.as_secs()),
+        () = too_late => warn!("some reconciles had not finished after {} s", DRAIN.as_secs()),
     }
 }
 
-/// Looks after one namespace, or all of them.
+/// Runs the controller of one namespace, or of all.
 async fn run_scope(
     client: Client,
     context: Arc<Context>,
@@ -130,7 +128,7 @@ async fn run_scope(
         // First: a term that begins after resources were listed would take them for seen by a standby.
         leadership_wakes(Arc::clone(&context)).boxed(),
         kinds.coins(writer),
-        looked_for(scope, Arc::clone(&context)).boxed(),
+        check_namespace(scope, Arc::clone(&context)).boxed(),
     ]);
     for_each_kind!(K => {
         wakes.push(kinds.children::<K>());
@@ -144,7 +142,7 @@ async fn run_scope(
     let settings = controller::Config::default()
         .debounce(DEBOUNCE)
         .concurrency(reconciles_at_once(&context));
-    // Before everything has been listed nothing is begun, so that nothing is to be finished.
+    // Before everything is listed no reconcile runs, so none has to finish.
     let unlisted = Arc::clone(&context);
     let ended = Arc::clone(&context.monitor);
     let told_to_stop = async move {
@@ -157,7 +155,7 @@ async fn run_scope(
         applier(reconciler, on_error, context, store, requests, settings).for_each(|done| async {
             match done {
                 Ok((resource, _)) => debug!(%resource, "reconciled"),
-                // Told by `on_error`; and a resource that is gone needs nothing.
+                // `on_error` has logged the first; a resource that is gone needs nothing.
                 Err(
                     controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_),
                 ) => {}
@@ -173,18 +171,18 @@ async fn run_scope(
 /// How many reconciles kube's runtime runs at once. Without a limit it polls each one that waits at every wake. More than
 /// there are workers, because a reconcile gives its permit back while a registry is waited for.
 fn reconciles_at_once(context: &Context) -> u16 {
-    let workers = context.monitor.health.turns.count();
+    let workers = context.monitor.health.workers.size();
     workers.saturating_mul(8).max(64)
 }
 
-/// Something happened.
+/// A reason to reconcile.
 struct Wake {
-    /// Where; `None` after a list, of which no one knows what it changed.
+    /// The namespace; `None` after a list, which may have changed anything.
     namespace: Option<String>,
     what: String,
 }
 
-/// The reconciles that a wake asks for.
+/// The reconciles for a wake.
 fn requests(context: &Context, wake: &Wake) -> Vec<ReconcileRequest<Guarded>> {
     if !context.cluster.api.leadership().is_leading() {
         return Vec::new();
@@ -211,7 +209,7 @@ fn kind_name<K: Kind>() -> &'static str {
     }
 }
 
-/// Whoever begins to lead looks at everything: what happened before was for another.
+/// The first wake of each term: the new leader reconciles every resource.
 fn leadership_wakes(context: Arc<Context>) -> impl Stream<Item = Wake> + Send + 'static {
     futures::stream::unfold(None, move |last| {
         let context = Arc::clone(&context);
@@ -242,7 +240,7 @@ fn describe(failure: &WatchFailure) -> String {
     }
 }
 
-/// What the watches of all kinds share.
+/// The common parts of all watches.
 struct Kinds {
     client: Client,
     context: Arc<Context>,
@@ -292,7 +290,7 @@ impl Kinds {
     }
 }
 
-/// Takes note of an event of the watch of DockerCoins.
+/// Puts an event of the watch of DockerCoins into the cache.
 fn observe_coins(context: &Context, event: Event<Guarded>) -> Option<Wake> {
     if let Event::Apply(coins) | Event::InitApply(coins) = &event {
         context.seen(coins);
@@ -314,7 +312,7 @@ fn observe_coins(context: &Context, event: Event<Guarded>) -> Option<Wake> {
     wake
 }
 
-/// The event, with nothing of the resource but what tells it from others.
+/// The event with the resource's identity alone.
 fn identity(event: Event<Guarded>) -> Event<PartialObjectMeta<DockerCoins>> {
     let identity = |coins: Guarded| {
         let meta = coins.meta();
@@ -339,7 +337,7 @@ fn identity(event: Event<Guarded>) -> Event<PartialObjectMeta<DockerCoins>> {
     }
 }
 
-/// Takes note of an event of the watch of one kind of children.
+/// Puts an event of the watch of a child kind into the cache, if it concerns the operator.
 fn observe_child<K: Kind>(context: &Context, event: Event<K>) -> Option<Wake> {
     let event = event.modify(slim_child);
     let wake = match &event {
@@ -356,7 +354,7 @@ fn observe_child<K: Kind>(context: &Context, event: Event<K>) -> Option<Wake> {
     wake.flatten()
 }
 
-/// Wakes every resource when the watch of a kind fails or recovers: each reports the failure.
+/// Wakes every resource when the watch of a kind fails or recovers, since each reports the failure.
 fn changes<K: kube::Resource<DynamicType = ()>>(
     watch: Arc<Watch>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
@@ -373,7 +371,7 @@ fn wake_of<K: kube::Resource<DynamicType = ()>>(object: &K) -> Wake {
     }
 }
 
-/// A list was read, for the first time or because the watch had lost its place.
+/// The wake after a complete list: the first one, or one after the watch lost its place.
 fn listed<K: kube::Resource<DynamicType = ()>>() -> Wake {
     Wake {
         namespace: None,
@@ -381,17 +379,17 @@ fn listed<K: kube::Resource<DynamicType = ()>>() -> Wake {
     }
 }
 
-/// Wakes no one. Says so if the namespace to look after doesn't exist, which a list can't tell from one that is empty.
-fn looked_for(
+/// Warns if the namespace does not exist, which a list cannot tell from an empty one. Wakes nothing.
+fn check_namespace(
     scope: Option<&str>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Wake> + Send + 'static {
     let namespace = scope.map(ToOwned::to_owned);
     let look = async move {
         let namespace = namespace?;
-        // The store could be waited for by one only, and the applier does.
+        // Only one task may wait for the store, and the applier does.
         while !matches!(context.cluster.watches.is_listed("DockerCoins"), Ok(true)) {
-            tokio::time::sleep(UNTIL_LOOKED_FOR).await;
+            tokio::time::sleep(NAMESPACE_CHECK).await;
         }
         let is_empty = context
             .cluster
@@ -400,7 +398,7 @@ fn looked_for(
             .is_empty();
         if is_empty && !context.cluster.may_exist(&namespace).await {
             warn!(
-                "there is no namespace {namespace}: create it, or mend --namespace. What is created there is served"
+                "namespace {namespace} does not exist: create it, or fix --namespace. Its resources are served as soon as it exists"
             );
         }
         None

@@ -183,7 +183,7 @@ impl From<WatchFailure> for Error {
         let request = |verb: Verb, target: Target| Request {
             verb,
             kind: target.kind.into(),
-            namespace: target.namespace,
+            scope: target.namespace.into(),
             name: None,
         };
         match failure {

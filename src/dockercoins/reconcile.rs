@@ -41,7 +41,7 @@ use crate::runtime::object_key::ObjectKey;
 use crate::runtime::observe::controller_uid;
 use crate::runtime::requeue::Requeue;
 use crate::runtime::retry::{LAST_DELAY, Retry};
-use crate::runtime::worker_pool::Turn;
+use crate::runtime::worker_pool::Permit;
 use crate::telemetry::metrics::ReconcileResult;
 use crate::telemetry::traces;
 pub use context::Context;
@@ -109,19 +109,19 @@ async fn in_turn(object: Arc<Guarded>, context: &Context) -> Result<Action, Erro
             why => why,
         },
     };
-    let turn = context.turn().await;
+    let permit = context.permit().await;
     let began = Instant::now();
     let mut is_seen = true;
     let done = match (&object.0, unseen) {
         // In a box, because many wait here.
-        (Ok(coins), None) => Box::pin(contained(serve(coins, &mut memory, context, turn))).await,
+        (Ok(coins), None) => Box::pin(contained(serve(coins, &mut memory, context, permit))).await,
         (Ok(coins), Some(why)) => {
             is_seen = false;
             contained(status::report_unseen(
                 coins,
                 &mut memory,
                 context,
-                turn,
+                permit,
                 why,
             ))
             .await
@@ -204,7 +204,7 @@ struct Run<'a> {
     is_first: bool,
     context: &'a Context,
     /// The permit to work, given back while a registry is waited for: a slow one must not hold up other resources.
-    turn: Option<Turn<'a>>,
+    permit: Option<Permit<'a>>,
     /// The longest delay of a retry of what failed without a retry of its own.
     retry_within: Option<Duration>,
     requeue: Requeue,
@@ -215,7 +215,7 @@ async fn serve(
     coins: &DockerCoins,
     memory: &mut ResourceMemory,
     context: &Context,
-    turn: Turn<'_>,
+    permit: Permit<'_>,
 ) -> Result<Action, Error> {
     memory.undecodable = None;
     if memory.is_of_standby {
@@ -223,7 +223,7 @@ async fn serve(
         context.cluster.is_current(&reference_to(coins)).await?;
         memory.is_of_standby = false;
     }
-    let mut run = Run::new(coins, memory, context, turn);
+    let mut run = Run::new(coins, memory, context, permit);
     run.report_unknown_fields();
     let mut outcome = Outcome::default();
     if let Err(fault) = contained(run.pursue(&mut outcome)).await {
@@ -256,7 +256,7 @@ impl<'a> Run<'a> {
         coins: &'a DockerCoins,
         memory: &'a mut ResourceMemory,
         context: &'a Context,
-        turn: Turn<'a>,
+        permit: Permit<'a>,
     ) -> Self {
         let mut reference = reference_to(coins);
         let mut status = coins.status.clone().unwrap_or_default();
@@ -290,7 +290,7 @@ impl<'a> Run<'a> {
             is_first: memory.objects.is_empty(),
             memory,
             context,
-            turn: Some(turn),
+            permit: Some(permit),
             retry_within: None,
             requeue: Requeue::default(),
             events: Vec::new(),

@@ -23,7 +23,7 @@ use crate::runtime::object_key::ObjectKey;
 use crate::runtime::observe::Drift;
 use pods::{component_rollout, component_status};
 
-/// What is told where there is nothing more to say of the images.
+/// The message of `ImagesResolved` without warnings.
 const RESOLVED: &str = "every image that is to be pinned is pinned to a digest";
 
 /// The most warnings in a status; the CRD's bound.
@@ -69,10 +69,10 @@ impl Outcome {
     }
 }
 
-/// The status that tells this outcome.
+/// The status for this outcome.
 ///
-/// `before` is the status so far: what the outcome says nothing about stays, and a condition that stays as it
-/// was keeps its time.
+/// `before` is the last status: fields that the outcome does not know stay, and a condition that does not change keeps its
+/// time.
 pub fn status(
     generation: Option<i64>,
     before: &DockerCoinsStatus,
@@ -91,7 +91,7 @@ pub fn status(
             .or_else(|| before.last_handled_requested_at.clone()),
         conditions: conditions
             .into_iter()
-            .map(|told| told.at(generation, &before.conditions, now))
+            .map(|draft| draft.at(generation, &before.conditions, now))
             .collect(),
         components: Component::ALL
             .into_iter()
@@ -111,8 +111,7 @@ fn bounded(warnings: Vec<String>) -> Vec<String> {
         .collect()
 }
 
-/// The conditions of a resource that can't be read, which has no status to speak of: the rest of what is
-/// stored there stays.
+/// The conditions of a resource that cannot be decoded. The rest of its stored status stays.
 pub fn unreadable(
     generation: Option<i64>,
     before: &[Condition],
@@ -130,12 +129,11 @@ pub fn unreadable(
         ),
         ConditionDraft::new("Stalled", "True", error.reason().name, message),
     ]
-    .map(|told| told.at(generation, before, now))
+    .map(|draft| draft.at(generation, before, now))
     .into()
 }
 
-/// The status of a resource whose objects can't be seen, and why not: of them nothing new is known, so that the rest of
-/// what was told stays.
+/// The status of a resource whose objects cannot be watched. Only its conditions change.
 pub fn unseen(
     generation: Option<i64>,
     before: &DockerCoinsStatus,
@@ -215,13 +213,13 @@ fn ready(outcome: &Outcome) -> (ConditionDraft, Option<ConditionDraft>) {
         .find(|fault| fault.is_stalled())
         .or(faults.first());
     if let Some(worst) = worst {
-        let mut told = vec![told_once(faults.iter().copied())];
+        let mut draft = vec![joined(faults.iter().copied())];
         if !image_faults.is_empty() {
-            told.push(meanwhile(outcome).to_owned());
+            draft.push(meanwhile(outcome).to_owned());
         }
         return not_ready(
             worst.reason().name,
-            sentences(told.into_iter()),
+            sentences(draft.into_iter()),
             worst.is_stalled(),
         );
     }
@@ -295,18 +293,18 @@ fn ready(outcome: &Outcome) -> (ConditionDraft, Option<ConditionDraft>) {
         let path = &drift.path;
         format!("admission sets {path} of {object} to another value than the operator applies")
     });
-    let told = ["every component runs as asked for".to_owned()];
-    let told = told
+    let draft = ["every component runs as asked for".to_owned()];
+    let draft = draft
         .into_iter()
         .chain(elsewhere)
         .chain(route)
         .chain(admission);
-    let told = sentences(told);
-    (ConditionDraft::new("Ready", "True", "Ready", told), None)
+    let draft = sentences(draft);
+    (ConditionDraft::new("Ready", "True", "Ready", draft), None)
 }
 
 fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> ConditionDraft {
-    let told = |status, reason: &str, message: String| {
+    let draft = |status, reason: &str, message: String| {
         let message = sentences(std::iter::once(message).chain(warnings(before, outcome)));
         ConditionDraft::new("ImagesResolved", status, reason, message)
     };
@@ -319,20 +317,20 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> ConditionDr
             true => "the last images run on; what is asked for now is not known",
             false => "it did not come to asking for images",
         };
-        return told("Unknown", reason, message.into());
+        return draft("Unknown", reason, message.into());
     };
     let failures: Vec<Error> = images.failures().collect();
     let worst = failures.iter().find(|failure| failure.is_stalled());
     let reason = worst.or(failures.first());
     let reason = reason.map_or("Suspended", |failure| failure.reason().name);
-    let failed = told_once(&failures);
+    let failed = joined(&failures);
     if !images.are_complete() {
         if failures.is_empty() {
             let message = "not every image is pinned, and no registry is asked while the resource is suspended";
-            return told("False", "Suspended", message.into());
+            return draft("False", "Suspended", message.into());
         }
-        let again = asked_again(outcome);
-        return told(
+        let again = next_attempt(outcome);
+        return draft(
             "False",
             reason,
             format!("{failed}. {}{again}", meanwhile(outcome)),
@@ -347,17 +345,17 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> ConditionDr
         let message = format!(
             "{} run by tag until they can be pinned: {failed}{}",
             unpinned.join(", "),
-            asked_again(outcome)
+            next_attempt(outcome)
         );
-        return told("False", "Unpinned", message);
+        return draft("False", "Unpinned", message);
     }
     if !failures.is_empty() {
-        return told(
+        return draft(
             "True",
             "RefreshFailed",
             format!(
                 "the last good digests stay, since asking again failed: {failed}{}",
-                asked_again(outcome)
+                next_attempt(outcome)
             ),
         );
     }
@@ -372,7 +370,7 @@ fn images_resolved(before: &DockerCoinsStatus, outcome: &Outcome) -> ConditionDr
         let message = "tags are used as written".into();
         return ConditionDraft::new("ImagesResolved", "True", "NotRequired", message);
     }
-    told("True", "Resolved", resolved_as(&platforms_of(images)))
+    draft("True", "Resolved", resolved_as(&platforms_of(images)))
 }
 
 /// The warnings of this reconcile, or those of the status where nothing was read.
@@ -383,13 +381,13 @@ fn warnings(before: &DockerCoinsStatus, outcome: &Outcome) -> Vec<String> {
         .unwrap_or_else(|| before.warnings.clone())
 }
 
-/// What is told where there is nothing more to say of the images than on which nodes they can run.
+/// The message of `ImagesResolved`, with the platforms that images lack.
 fn resolved_as(unserved: &[(&'static str, Option<Vec<String>>)]) -> String {
-    let mut told = vec![RESOLVED.to_owned()];
+    let mut draft = vec![RESOLVED.to_owned()];
     for (component, platforms) in unserved {
         match platforms.as_deref() {
             Some([]) => {}
-            Some(platforms) => told.push(format!(
+            Some(platforms) => draft.push(format!(
                 "{component} has no image for {}, as nodes here are: its pods can't start there",
                 platforms.join(", ")
             )),
@@ -397,15 +395,15 @@ fn resolved_as(unserved: &[(&'static str, Option<Vec<String>>)]) -> String {
         }
     }
     if unserved.iter().any(|(_, platforms)| platforms.is_none()) {
-        told.push(
+        draft.push(
             "whether the images are for the nodes' platforms was not checked: the nodes could not be listed, see the operator's log"
                 .to_owned(),
         );
     }
-    sentences(told.into_iter())
+    sentences(draft.into_iter())
 }
 
-/// What is known of the nodes' platforms, for the images whose own are known.
+/// The platforms that each image lacks, if its own are known.
 fn platforms_of(images: &Images) -> Vec<(&'static str, Option<Vec<String>>)> {
     images
         .iter()
@@ -415,15 +413,15 @@ fn platforms_of(images: &Images) -> Vec<(&'static str, Option<Vec<String>>)> {
         .collect()
 }
 
-/// When the registries are asked again, for the end of a message.
-fn asked_again(outcome: &Outcome) -> String {
+/// The end of a message that says when the registries are asked again.
+fn next_attempt(outcome: &Outcome) -> String {
     match outcome.next_attempt {
         Some(at) => format!(". It is asked again at {at:.0}, or when the resource changes"),
         None => String::new(),
     }
 }
 
-/// What happens to the application while its new images are incomplete.
+/// What runs while the new images are incomplete.
 fn meanwhile(outcome: &Outcome) -> &'static str {
     match outcome
         .images
@@ -435,9 +433,8 @@ fn meanwhile(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// What went wrong, in full once for each kind of failure: a tag that isn't there is missing for four images,
-/// and someone else's manifests are nine objects.
-fn told_once<'a>(faults: impl IntoIterator<Item = &'a Error>) -> String {
+/// The failures as sentences; failures that differ in their subject alone are one sentence.
+fn joined<'a>(faults: impl IntoIterator<Item = &'a Error>) -> String {
     let mut kinds: Vec<(&Error, Vec<String>)> = Vec::new();
     for fault in faults {
         let subject = fault.subject();

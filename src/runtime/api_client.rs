@@ -212,7 +212,7 @@ impl ApiClient {
             otel.kind = "client",
             otel.status_code = field::Empty,
             error.type = field::Empty,
-            what = %request,
+            what = %format_args!("to {request}"),
             why,
         );
         let answer = self

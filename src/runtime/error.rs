@@ -46,6 +46,23 @@ impl fmt::Display for Verb {
     }
 }
 
+/// Where the objects of a request are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The kind has no namespaces.
+    Cluster,
+    /// In every namespace.
+    AllNamespaces,
+    /// In this namespace.
+    Namespace(String),
+}
+
+impl From<Option<String>> for Scope {
+    fn from(namespace: Option<String>) -> Self {
+        namespace.map_or(Self::AllNamespaces, Self::Namespace)
+    }
+}
+
 /// A request, for people and for metrics. Displays as `apply Deployment demo/rng`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -53,8 +70,8 @@ pub struct Request {
     pub verb: Verb,
     /// The kind of its objects.
     pub kind: Cow<'static, str>,
-    /// The namespace; `None` for all of them, or where a kind has none.
-    pub namespace: Option<String>,
+    /// Where.
+    pub scope: Scope,
     /// The object's name; `None` for a list.
     pub name: Option<String>,
 }
@@ -70,7 +87,7 @@ impl Request {
         Self {
             verb,
             kind: kind.into(),
-            namespace: Some(namespace.to_owned()),
+            scope: Scope::Namespace(namespace.to_owned()),
             name: Some(name.to_owned()),
         }
     }
@@ -79,11 +96,12 @@ impl Request {
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.verb, self.kind)?;
-        match (&self.namespace, &self.name) {
-            (Some(namespace), Some(name)) => write!(f, " {namespace}/{name}"),
-            (Some(namespace), None) => write!(f, " in namespace {namespace}"),
-            (None, Some(name)) => write!(f, " {name}"),
-            (None, None) => f.write_str(" in all namespaces"),
+        match (&self.scope, &self.name) {
+            (Scope::Namespace(namespace), Some(name)) => write!(f, " {namespace}/{name}"),
+            (Scope::Namespace(namespace), None) => write!(f, " in namespace {namespace}"),
+            (Scope::AllNamespaces, _) => f.write_str(" in all namespaces"),
+            (Scope::Cluster, Some(name)) => write!(f, " {name}"),
+            (Scope::Cluster, None) => Ok(()),
         }
     }
 }

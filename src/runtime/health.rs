@@ -7,8 +7,8 @@
 //!
 //! - The controllers share one task, and a future in that task notes every few seconds that it was polled. Whatever
 //!   blocks the task, by a lock or a loop without end, stops that.
-//! - A reconcile that has its turn waits for nothing but the API server, and each request there has a deadline of
-//!   15 s. A turn that is held for [`TURN_MAX`] hangs.
+//! - A reconcile with a permit waits for nothing but the API server, and each request there has a deadline of 15 s. A
+//!   permit that is held for [`PERMIT_MAX`] shows a hang.
 //! - The watches never end by themselves. One namespace that is no longer looked after is a fault.
 //!
 //! *Ready* means that this replica can do its work. The watches of a namespace that was deleted become forbidden, because
@@ -22,11 +22,11 @@ use tokio::time::Instant;
 
 use crate::runtime::sync::lock;
 use crate::runtime::watch::{Describe, Readiness, Watches};
-use crate::runtime::worker_pool::Turns;
+use crate::runtime::worker_pool::WorkerPool;
 
-/// The longest that a reconcile may have its turn: sixty requests, one after the other, that each end by their
+/// The longest that a reconcile may hold its permit: sixty requests, one after the other, that each end by their
 /// deadline of 15 s. A reconcile sends about twenty at most, if nothing hangs.
-pub const TURN_MAX: Duration = Duration::from_secs(15 * 60);
+pub const PERMIT_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// How often it is noted that the controllers' task is polled.
 const BEAT: Duration = Duration::from_secs(5);
@@ -36,8 +36,8 @@ const BEAT_MAX: Duration = Duration::from_secs(60);
 
 /// What is known of how the operator does.
 pub struct Health {
-    /// The turns to work.
-    pub turns: Turns,
+    /// The permits of the reconciles.
+    pub workers: WorkerPool,
     /// When the controllers' task was last polled; `None` before it runs.
     beat: Mutex<Option<Instant>>,
     /// One entry for each watched namespace, or one for all of them.
@@ -50,7 +50,7 @@ impl Health {
     /// Nothing runs yet, and up to so many reconciles will at once.
     pub fn new(concurrency: u16) -> Health {
         Health {
-            turns: Turns::new(concurrency),
+            workers: WorkerPool::new(concurrency),
             beat: Mutex::default(),
             watches: Mutex::default(),
             is_deserted: AtomicBool::new(false),
@@ -95,9 +95,9 @@ impl Health {
             let seconds = missed.as_secs();
             return Err(format!("the controllers have not run for {seconds} s"));
         }
-        if let Some(held) = self.turns.longest(now).filter(|held| *held > TURN_MAX) {
+        if let Some(held) = self.workers.longest(now).filter(|held| *held > PERMIT_MAX) {
             let seconds = held.as_secs();
-            return Err(format!("a reconcile has held its turn for {seconds} s"));
+            return Err(format!("a reconcile has held its permit for {seconds} s"));
         }
         if self.is_deserted.load(Ordering::Relaxed) {
             return Err("a namespace is no longer looked after: its watches have ended".to_owned());
@@ -198,30 +198,30 @@ mod tests {
     #[tokio::test]
     async fn a_reconcile_that_never_gives_its_turn_back_is_noticed_although_others_go_on() {
         let health = Health::new(2);
-        let hangs = health.turns.take().await;
+        let hangs = health.workers.acquire().await;
         for _ in 0..100 {
-            let _goes_on = health.turns.take().await;
+            let _goes_on = health.workers.acquire().await;
         }
-        assert_eq!(live_after(&health, TURN_MAX - SECOND), Ok(()));
-        let why = live_after(&health, TURN_MAX + SECOND).unwrap_err();
-        assert_eq!(why, "a reconcile has held its turn for 901 s");
+        assert_eq!(live_after(&health, PERMIT_MAX - SECOND), Ok(()));
+        let why = live_after(&health, PERMIT_MAX + SECOND).unwrap_err();
+        assert_eq!(why, "a reconcile has held its permit for 901 s");
         drop(hangs);
-        assert_eq!(live_after(&health, TURN_MAX + SECOND), Ok(()));
+        assert_eq!(live_after(&health, PERMIT_MAX + SECOND), Ok(()));
     }
 
     #[tokio::test]
     async fn who_waits_for_a_registry_or_a_turn_is_alive_for_however_long() {
         let health = Health::new(1);
-        let turn = health.turns.take().await;
-        let mut waits = Box::pin(health.turns.take());
+        let permit = health.workers.acquire().await;
+        let mut waits = Box::pin(health.workers.acquire());
         assert!(waits.as_mut().now_or_never().is_none());
         // It is given back while a registry is waited for; and who had waited for it has it from now on.
-        drop(turn);
+        drop(permit);
         let since = Instant::now();
         let other = waits.await;
-        assert_eq!(health.live(since + TURN_MAX), Ok(()));
+        assert_eq!(health.live(since + PERMIT_MAX), Ok(()));
         drop(other);
-        assert_eq!(live_after(&health, TURN_MAX * 100), Ok(()));
+        assert_eq!(live_after(&health, PERMIT_MAX * 100), Ok(()));
     }
 
     #[test]

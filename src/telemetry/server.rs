@@ -71,13 +71,13 @@ impl Telemetry {
 
     /// The gauges that are computed for each scrape.
     fn snapshot(&self) -> Snapshot {
-        let turns = &self.health.turns;
+        let workers = &self.health.workers;
         let resources = lock(&self.resources);
         let all = resources.iter().flat_map(Store::state);
         Snapshot {
-            max_concurrent: turns.count(),
-            active: turns.active(),
-            queued: turns.waiting(),
+            max_concurrent: workers.size(),
+            active: workers.active(),
+            queued: workers.waiting(),
             synced: self.health.synced(),
             ready: all.map(|coins| readiness(&coins)).collect(),
             process: process::read(self.since),

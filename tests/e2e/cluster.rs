@@ -3,6 +3,7 @@
 //! Each test has its own namespace and its own operator process, so the tests run in parallel. All pods stay Pending,
 //! because no node matches their node selector. A test that needs ready pods sets their status in place of a kubelet.
 
+mod admission;
 mod alerts;
 mod asking;
 mod bad_input;

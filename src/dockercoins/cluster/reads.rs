@@ -1,4 +1,4 @@
-//! What is read only when it is needed, and not watched: pull secrets, certificate authorities, nodes.
+//! Objects that are read when they are needed, and not watched: pull secrets, certificate authorities, nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -13,17 +13,16 @@ use tokio::time::Instant;
 
 use super::Cluster;
 use crate::dockercoins::desired::CertificateAuthorityRef;
-use crate::runtime::error::{ApiError, Request, Verb};
+use crate::runtime::error::{ApiError, Request, Scope, Verb};
 
-/// How long what was seen of the nodes will do.
+/// How long the list of nodes is reused.
 const NODES_KEPT: Duration = Duration::from_secs(60);
 
-/// How long no answer will do.
+/// How long a failed list of nodes is not retried.
 const NODES_RETRY: Duration = Duration::from_secs(10);
 
 impl Cluster {
-    /// Whether a namespace may exist: one that does has the ServiceAccount `default`. Where there is no answer, it
-    /// may. Whoever stands by may ask too.
+    /// Whether a namespace may exist, by its ServiceAccount `default`; without an answer it may. Any replica may ask.
     pub async fn may_exist(&self, namespace: &str) -> bool {
         let api: Api<ServiceAccount> = Api::namespaced(self.api.client(), namespace);
         let request = Request::about(Verb::Read, "ServiceAccount", namespace, "default");
@@ -33,16 +32,15 @@ impl Cluster {
         !matches!(account, Ok(None))
     }
 
-    /// The logins in the named Secrets of a namespace, and what should be known of those that gave none. Where none
-    /// is named, those of the ServiceAccount `default` serve, as the API server's admission has it for pods.
+    /// The credentials in the named Secrets of a namespace, and warnings about Secrets without any. If none is named, those
+    /// of the ServiceAccount `default` are used, as the API server's admission does for pods.
     ///
-    /// As with the kubelet, a Secret that is missing or can't be used stops nothing by itself: the image may
-    /// not need it.
+    /// As for the kubelet, a missing or unusable Secret is only a warning: the image may not need it.
     pub async fn keyring(&self, namespace: &str, names: &[String]) -> (Keyring, Vec<String>) {
-        let (names, told) = match names {
+        let (names, first) = match names {
             [] => match self.default_pull_secrets(namespace).await {
                 Ok(names) => (names, None),
-                Err(error) => (Vec::new(), Some(noted(&error))),
+                Err(error) => (Vec::new(), Some(warning(&error))),
             },
             names => (names.to_vec(), None),
         };
@@ -52,23 +50,23 @@ impl Cluster {
                 .map(|name| self.read::<Secret>(namespace, name, "a registry may need its login")),
         );
         let mut keyring = Keyring::new();
-        let mut notes = Vec::from_iter(told);
+        let mut warnings = Vec::from_iter(first);
         for (name, secret) in names.iter().zip(secrets.await) {
             match secret {
-                Ok(Some(secret)) => notes.extend(add_secret(&mut keyring, name, &secret)),
-                Ok(None) => notes.push(format!(
+                Ok(Some(secret)) => warnings.extend(add_secret(&mut keyring, name, &secret)),
+                Ok(None) => warnings.push(format!(
                     "pull secret {name} is not in this namespace: create it with `kubectl create secret docker-registry {name}`, or take it out of spec.imagePullSecrets"
                 )),
-                Err(error) => notes.push(noted(&error)),
+                Err(error) => warnings.push(warning(&error)),
             }
         }
-        (keyring, notes)
+        (keyring, warnings)
     }
 
     /// A certificate authority from a ConfigMap or Secret of a namespace.
     ///
     /// # Errors
-    /// What should be known where it isn't there.
+    /// The warning for the resource, if the authority is not there.
     pub async fn certificate_authority(
         &self,
         namespace: &str,
@@ -101,7 +99,7 @@ impl Cluster {
             Ok(None) => Err(format!(
                 "{kind} {name} is not in this namespace: create it with the registry's certificate authority under {key}, or mend spec.registry.certificateAuthority"
             )),
-            Err(error) => Err(noted(&error)),
+            Err(error) => Err(warning(&error)),
         }
     }
 
@@ -129,8 +127,7 @@ impl Cluster {
         Ok(names.filter(|name| !name.is_empty()).collect())
     }
 
-    /// The platforms of the nodes that have these labels, such as `linux/amd64`; `None` where the operator may not
-    /// list nodes, or there is no answer. What was seen a moment ago will do.
+    /// The platforms of the nodes with these labels, such as `linux/amd64`; `None` if the nodes cannot be listed.
     pub async fn platforms(&self, labels: &BTreeMap<String, String>) -> Option<BTreeSet<String>> {
         let mut seen = self.nodes.lock().await;
         let is_fresh = |seen: &SeenNodes| match &seen.nodes {
@@ -141,7 +138,7 @@ impl Cluster {
             let at = Instant::now();
             let nodes = match self.list_nodes().await {
                 Ok(nodes) => Some(nodes),
-                // That says nothing of the nodes, and is not kept.
+                // Not an answer about the nodes.
                 Err(ApiError::NotLeading { .. }) => return None,
                 Err(error) => {
                     tracing::info!("the platforms of the nodes are not known: {error}");
@@ -169,7 +166,7 @@ impl Cluster {
             let request = Request {
                 verb: Verb::List,
                 kind: "Node".into(),
-                namespace: None,
+                scope: Scope::Cluster,
                 name: None,
             };
             let page = self.api.send(request, why, api.list(&params)).await?;
@@ -182,22 +179,22 @@ impl Cluster {
     }
 }
 
-/// Why something could not be read that images are asked for without, for the resource to tell.
-fn noted(error: &ApiError) -> String {
-    // Whoever leads asks now, and will say so.
+/// The warning that images are resolved without an object that could not be read.
+fn warning(error: &ApiError) -> String {
+    // The leader reads the object, and logs the failure.
     if !matches!(error, ApiError::NotLeading { .. }) {
-        tracing::warn!("images are asked for without it: {error}");
+        tracing::warn!("images are resolved without it: {error}");
     }
     error.to_string()
 }
 
-/// What was seen of the nodes.
+/// The last list of nodes.
 pub(super) struct SeenNodes {
     at: Instant,
     nodes: Option<Vec<NodeGist>>,
 }
 
-/// What matters of a node.
+/// The labels and the platform of a node.
 struct NodeGist {
     labels: BTreeMap<String, String>,
     platform: String,
@@ -213,7 +210,7 @@ impl NodeGist {
     }
 }
 
-/// Adds a Secret's logins, and gives what should be known of those that can't be used.
+/// Adds a Secret's credentials, and returns warnings about unusable ones.
 fn add_secret(keyring: &mut Keyring, name: &str, secret: &Secret) -> Vec<String> {
     let type_ = secret.type_.as_deref().unwrap_or("Opaque");
     let Some(format) = Format::of_secret_type(type_) else {

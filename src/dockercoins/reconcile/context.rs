@@ -10,7 +10,7 @@ use crate::api::{DockerCoins, Guarded, Known, REQUESTED_AT};
 use crate::dockercoins::cluster::Cluster;
 use crate::dockercoins::memory::ResourceMemory;
 use crate::runtime::sync::lock;
-use crate::runtime::worker_pool::Turn;
+use crate::runtime::worker_pool::Permit;
 use crate::telemetry::server::Telemetry;
 
 /// What every reconcile works with.
@@ -114,8 +114,8 @@ impl Context {
         self.known().get_mut(uid)?.woken_by.take()
     }
 
-    pub(super) async fn turn(&self) -> Turn<'_> {
-        self.monitor.health.turns.take().await
+    pub(super) async fn permit(&self) -> Permit<'_> {
+        self.monitor.health.workers.acquire().await
     }
 
     /// Forgets what was in mind of a resource that is gone.

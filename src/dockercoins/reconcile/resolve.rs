@@ -19,7 +19,7 @@ use crate::telemetry::traces;
 use super::{Run, random};
 
 impl Run<'_> {
-    /// Finds the digests of the images, in status where it has them, at the registries where it doesn't.
+    /// Finds the digests of the images: in the status if it has them, else at the registries.
     pub(super) async fn resolve(
         &mut self,
         desired: &Desired,
@@ -29,14 +29,14 @@ impl Run<'_> {
             true => Resolutions::new(),
             false => {
                 let answers = self.ask(desired).await;
-                let is_in_the_way = |(component, answer): (&Component, &Result<_, _>)| {
+                let is_missing = |(component, answer): (&Component, &Result<_, _>)| {
                     desired.component(*component).source.is_required() && answer.is_err()
                 };
-                // What runs by its tag is asked for again by itself.
-                if !answers.iter().any(is_in_the_way) {
+                // An image that runs by its tag is retried without a request.
+                if !answers.iter().any(is_missing) {
                     outcome.handled_request = self.requested();
                 }
-                self.is_still_meant()?;
+                self.check_current()?;
                 answers
             }
         };
@@ -46,9 +46,8 @@ impl Run<'_> {
         Ok(images::select_images(desired, &self.status, &answers, now))
     }
 
-    /// Whether the resource still says what it said before registries were waited for: else nothing may be written by
-    /// it any more.
-    fn is_still_meant(&self) -> Result<(), Error> {
+    /// Fails if the resource changed while the registries were asked: its older spec must not be applied.
+    fn check_current(&self) -> Result<(), Error> {
         let gist = |meta: &ObjectMeta| {
             (
                 meta.uid.clone(),
@@ -67,15 +66,15 @@ impl Run<'_> {
         }
     }
 
-    /// What is requested by annotation, unless it is done: that every tag is asked for again.
+    /// The request by annotation to resolve every tag again, unless it is handled.
     fn requested(&self) -> Option<String> {
         let written = self.coins.annotations().get(REQUESTED_AT)?;
-        // Status takes no longer one.
+        // The CRD's bound in the status.
         let written = written.chars().take(256).collect();
         (self.status.last_handled_requested_at.as_ref() != Some(&written)).then_some(written)
     }
 
-    /// Asks the registries what must be asked now, and notes when to ask again.
+    /// Resolves the references that are due, and schedules the next resolve.
     async fn ask(&mut self, desired: &Desired) -> Resolutions {
         let now = Instant::now();
         let trigger = Trigger {
@@ -108,7 +107,7 @@ impl Run<'_> {
         answers
     }
 
-    /// What the registries say. An answer that someone else was given `since` then will do.
+    /// Queries the registries. A shared answer that is not older than `since` is accepted.
     async fn answers(
         &mut self,
         desired: &Desired,
@@ -117,7 +116,7 @@ impl Run<'_> {
     ) -> Resolutions {
         let keyring = self.keyring(desired).await;
         let authority = self.certificate_authority(desired).await;
-        self.turn = None;
+        self.permit = None;
         let this = &*self;
         let (keyring, authority) = (&keyring, authority.as_deref());
         let asked = questions.iter().map(|(component, reference)| {
@@ -137,7 +136,7 @@ impl Run<'_> {
                         .filter(|_| reference.host() == desired.registry_host),
                 };
                 let answer = this.context.resolver.resolve(&request, since).await;
-                debug!(%component, %reference, ?answer, "asked a registry");
+                debug!(%component, %reference, ?answer, "queried a registry");
                 let answer = match answer {
                     Ok(resolved) => {
                         Ok(this.answered(desired, *component, &request, resolved).await)
@@ -152,12 +151,11 @@ impl Run<'_> {
             ask.instrument(span)
         });
         let answers = futures::future::join_all(asked).await.into_iter().collect();
-        self.turn = Some(self.context.turn().await);
+        self.permit = Some(self.context.permit().await);
         answers
     }
 
-    /// What is to be known of a digest: for which platforms there are images under it, and for which of the nodes'
-    /// there are none. What is known of it already isn't asked for again.
+    /// The details of a digest: its platforms, and the nodes' platforms that it lacks. Details in the status are reused.
     async fn answered(
         &self,
         desired: &Desired,
@@ -197,7 +195,7 @@ impl Run<'_> {
         answered
     }
 
-    /// The logins in the pull secrets. What is to be known of those that gave none is kept in mind.
+    /// The credentials in the pull secrets. Their warnings are remembered.
     async fn keyring(&mut self, desired: &Desired) -> Keyring {
         let cluster = &self.context.cluster;
         let (keyring, warnings) = cluster
@@ -208,8 +206,8 @@ impl Run<'_> {
         keyring
     }
 
-    /// The authority of the prefix's host, in PEM, if it has one of its own. That it can't be read stops nothing by
-    /// itself: the registry's certificate will tell.
+    /// The certificate authority of the prefix's host, in PEM, if it has one of its own. One that cannot be read is a
+    /// warning: the registry's certificate decides.
     async fn certificate_authority(&mut self, desired: &Desired) -> Option<Vec<u8>> {
         let at = desired.certificate_authority.as_ref()?;
         let cluster = &self.context.cluster;
@@ -222,7 +220,7 @@ impl Run<'_> {
         }
     }
 
-    /// Sees, from time to time, whether what was told of the pull secrets still holds.
+    /// Reads the pull secrets again every few minutes, to drop warnings that no longer hold.
     async fn reread_secrets(&mut self, desired: &Desired, now: Instant) {
         if self.memory.secrets_due_at(now) <= now {
             self.keyring(desired).await;

@@ -19,7 +19,7 @@ use crate::dockercoins::memory::{LastWrittenStatus, ResourceMemory};
 use crate::dockercoins::status::{self, Outcome};
 use crate::runtime::error::ApiError;
 use crate::runtime::event::Event;
-use crate::runtime::worker_pool::Turn;
+use crate::runtime::worker_pool::Permit;
 use crate::telemetry::traces;
 
 /// While only numbers of pods change, the status is written at most this often.
@@ -164,11 +164,11 @@ pub(super) async fn report_unseen(
     coins: &DockerCoins,
     memory: &mut ResourceMemory,
     context: &Context,
-    turn: Turn<'_>,
+    permit: Permit<'_>,
     why: Error,
 ) -> Result<Action, Error> {
     traces::failed(&Span::current(), why.reason().name);
-    let mut run = Run::new(coins, memory, context, turn);
+    let mut run = Run::new(coins, memory, context, permit);
     let generation = coins.metadata.generation;
     run.retries(&why);
     let status = status::unseen(generation, &run.status, why, Timestamp::now());

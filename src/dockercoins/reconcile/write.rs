@@ -277,7 +277,7 @@ impl Run<'_> {
             }),
             Ok(false) | Err(_) => Vec::new(),
         };
-        // An object that is asked for again later was not deleted by someone else.
+        // An object that the spec requests again later was not deleted by someone else.
         self.memory.objects.retain(|object, _| {
             !object.is::<K>()
                 || K::is_wanted(desired, plan, &object.name)

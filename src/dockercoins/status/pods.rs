@@ -1,4 +1,4 @@
-//! What is told of a component's pods: how far their Deployment has come, and what keeps it.
+//! The status of a component: its image, its pods, and what its rollout waits for. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -11,7 +11,7 @@ use crate::runtime::message::{TEXT_MAX, truncate};
 
 use super::Outcome;
 
-/// How far a component has come.
+/// Where the rollout of a component stands, with its claim.
 pub(super) fn component_rollout(component: Component, outcome: &Outcome) -> Rollout {
     let rollout = match outcome.deployments.get(&component) {
         Some(deployment) => deployment.rollout.clone(),
@@ -28,7 +28,7 @@ pub(super) fn component_rollout(component: Component, outcome: &Outcome) -> Roll
     }
 }
 
-/// What keeps a claim from having its volume; `None` if it has it.
+/// Why a claim has no volume; `None` if it has one.
 fn unbound(claim: &ClaimState) -> Option<String> {
     let class = claim.storage_class.as_deref();
     match (claim.phase.as_str(), class) {
@@ -44,7 +44,7 @@ fn unbound(claim: &ClaimState) -> Option<String> {
     }
 }
 
-/// What is told of a component.
+/// The entry of a component in `status.components`.
 pub(super) fn component_status(
     component: Component,
     before: &DockerCoinsStatus,
@@ -53,54 +53,55 @@ pub(super) fn component_status(
     let memory = stored_component(before, component)
         .cloned()
         .unwrap_or_default();
-    let mut told = ComponentStatus {
+    let mut stored = ComponentStatus {
         name: component.name().to_owned(),
         message: None,
         ..memory
     };
     if !outcome.runs(component) {
         return ComponentStatus {
-            name: told.name,
+            name: stored.name,
             ..ComponentStatus::default()
         };
     }
     if let Some(images) = &outcome.images
         && let Some(image) = &images.components[component]
     {
-        told.image = Some(image.requested.to_string());
+        stored.image = Some(image.requested.to_string());
         let pin = image.pin.as_ref();
         let answered = pin.map(|pin| &pin.resolution);
         let registry = answered.map(|answered| answered.registry.clone());
-        told.digest = answered.map(|answered| answered.digest.to_string());
-        told.resolved_at = pin.map(|pin| pin.since.clone());
-        told.registry = registry.filter(|registry| !registry.is_empty());
-        told.login = answered.and_then(|answered| answered.login.clone());
-        told.platforms = answered.map_or_else(Vec::new, |answered| answered.platforms.clone());
-        told.unserved_platforms = answered.and_then(|answered| answered.missing_platforms.clone());
+        stored.digest = answered.map(|answered| answered.digest.to_string());
+        stored.resolved_at = pin.map(|pin| pin.since.clone());
+        stored.registry = registry.filter(|registry| !registry.is_empty());
+        stored.login = answered.and_then(|answered| answered.login.clone());
+        stored.platforms = answered.map_or_else(Vec::new, |answered| answered.platforms.clone());
+        stored.unserved_platforms =
+            answered.and_then(|answered| answered.missing_platforms.clone());
         let failed = image.failure.as_ref();
-        told.next_attempt = failed.and(outcome.next_attempt).map(Time);
-        // What is held back doesn't run, and must not pass for what did.
+        stored.next_attempt = failed.and(outcome.next_attempt).map(Time);
+        // A suspended change does not run.
         if let Some(set) = images
             .set
             .as_ref()
             .filter(|_| outcome.pending_changes.is_none())
         {
-            told.pinned = set[component].clone();
+            stored.pinned = set[component].clone();
         }
-        told.message = image
+        stored.message = image
             .failure
             .as_ref()
             .map(|failure| truncate(&failure.to_string(), TEXT_MAX));
     }
     let deployment = outcome.deployments.get(&component);
-    told.replicas = deployment.map_or(0, |deployment| deployment.wanted);
-    told.ready_replicas = deployment.map_or(0, |deployment| deployment.ready);
-    if told.message.is_none()
+    stored.replicas = deployment.map_or(0, |deployment| deployment.wanted);
+    stored.ready_replicas = deployment.map_or(0, |deployment| deployment.ready);
+    if stored.message.is_none()
         && deployment.is_some()
         && let Rollout::Progressing(why) | Rollout::DeadlineExceeded(why) =
             component_rollout(component, outcome)
     {
-        told.message = Some(truncate(&why, TEXT_MAX));
+        stored.message = Some(truncate(&why, TEXT_MAX));
     }
-    told
+    stored
 }

@@ -158,14 +158,14 @@ impl Handler {
             .map_err(|refused| self.stranger(refused.into()))?;
         // A secret is checked before the body is read, a signature afterwards.
         if proof == Credential::Secret {
-            self.turn()?;
+            self.take_token()?;
         }
         let body = self.read(body).await?;
         if let Credential::Signature(signature) = proof {
             if !self.secret.verify(&body, &signature) {
                 return Err(self.stranger(AuthError::Wrong.into()));
             }
-            self.turn()?;
+            self.take_token()?;
         }
         match origin.filter(|_| is_handshake) {
             Some(origin) => Ok(Reply::Allowed {
@@ -220,7 +220,7 @@ impl Handler {
     }
 
     /// Applies the senders' rate limit.
-    fn turn(&self) -> Result<(), Reply> {
+    fn take_token(&self) -> Result<(), Reply> {
         take_from(&self.senders).map_err(|wait| Reply::TooMany { wait })
     }
 

@@ -100,7 +100,9 @@ async fn comes_and_goes(it: Beside) {
     namespace.edit(COINS, it.without.clone()).await;
     it.until_gone(&namespace).await;
     namespace
-        .until_event("Pruned", |note| note.starts_with(&title))
+        .until_event("Pruned", |note| {
+            note.starts_with(&format!("deleted {title}"))
+        })
         .await;
     let heals = heals(&namespace, &title).await;
     namespace.edit(COINS, it.settings.clone()).await;

@@ -179,7 +179,7 @@ async fn obsolete_object_is_pruned() {
     let note = namespace.until_event("Pruned", |_| true).await;
     assert_eq!(
         note,
-        "Service worker is no part of DockerCoins any more, and was deleted"
+        "deleted Service worker, which the resource no longer asks for"
     );
 }
 

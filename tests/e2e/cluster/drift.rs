@@ -326,8 +326,8 @@ async fn manager_that_undoes_every_heal_is_named_and_met_with_backoff() {
     );
     assert_eq!(
         message_of(&coins, "Ready"),
-        "rival keeps changing spec.template.spec.containers[rng].image of Deployment rng, and the operator changes it \
-         back ever more slowly: stop that, or set spec.tag instead"
+        "Deployment rng: rival keeps changing spec.template.spec.containers[rng].image, and the operator restores it \
+         with growing delays: stop that, or set spec.tag instead"
     );
     let writes = namespace.requests_about("patch", "deployments", "rng");
     assert!(

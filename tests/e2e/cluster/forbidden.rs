@@ -225,7 +225,7 @@ async fn lacks(permission: &str, told: Told) {
         .any(|verb| permission.starts_with(verb));
     // Of the watch; what a resource tells is beside it.
     let is_of_watch = |line: &&str| {
-        line.contains(" WARN the operator may not do this") && !line.contains("reconciling object")
+        line.contains(" WARN the operator may not ") && !line.contains("reconciling object")
     };
     let warnings = log.lines().filter(is_of_watch);
     if watches {
@@ -361,8 +361,7 @@ async fn permission_removed_twice_is_reported_twice() {
     let again = format!("Service in namespace {} are watched again", first.name);
     let told = |log: &str| {
         let warnings = log.lines().filter(|line| {
-            line.contains(" WARN ")
-                && line.contains("may not do this: to watch Service in namespace")
+            line.contains(" WARN ") && line.contains("may not watch Service in namespace")
         });
         (warnings.count(), log.contains(&again))
     };
@@ -423,10 +422,7 @@ async fn a_deleted_namespace_leaves_the_operator_ready_for_the_others() {
     kept.kubectl(&["delete", "namespace", &gone.name]).await;
     proxy.break_off();
     for kind in ["DockerCoins", "Service", "Deployment"] {
-        let told = format!(
-            "may not do this: to watch {kind} in namespace {}",
-            gone.name
-        );
+        let told = format!("may not watch {kind} in namespace {}", gone.name);
         operator.until_logged(&told).await;
     }
     until_ready(false).await;

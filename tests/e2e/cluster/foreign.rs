@@ -128,7 +128,7 @@ async fn annotated_service_is_adopted() {
     let note = namespace.until_event("Adopted", |_| true).await;
     assert_eq!(
         note,
-        "Service redis was handed over to DockerCoins dockercoins by annotation, and now is as it says"
+        "Service redis was handed over to DockerCoins dockercoins by its annotation, and now is as the resource says"
     );
 
     namespace.delete::<DockerCoins>(COINS).await;

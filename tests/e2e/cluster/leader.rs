@@ -344,7 +344,7 @@ async fn new_leader_does_not_act_on_a_stale_cache() {
     a.signal("KILL");
     a.end().await;
     until_holds(&namespace, "b").await;
-    b.until_logged("the watch has not brought yet what was written since")
+    b.until_logged("the watch has not brought the last write yet")
         .await;
     until_changed(&namespace, "new").await;
     let written = first_write_after(&namespace, "b", SystemTime::UNIX_EPOCH);

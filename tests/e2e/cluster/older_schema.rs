@@ -72,7 +72,7 @@ async fn undecodable_resource_is_reported_and_slows_no_other() {
     );
     let message = told[2]["message"].as_str().unwrap();
     assert!(
-        message.starts_with("the resource can't be read: "),
+        message.starts_with("the resource cannot be read: "),
         "{message}"
     );
     assert!(message.contains("many"), "{message}");
@@ -182,7 +182,7 @@ async fn missing_or_wrong_crd_is_reported_until_it_is_fixed() {
         .await;
     let told = message_of(&coins, "Stalled");
     let dropped =
-        "the cluster's CRD is older than this operator, and drops status.components[].digest";
+        "the cluster's CRD is older than this operator and drops status.components[].digest";
     assert!(told.starts_with(dropped), "{told}");
     assert_eq!(namespace.children().await, Default::default());
     assert_eq!(

@@ -112,7 +112,7 @@ async fn standby_reports_a_missing_namespace() {
     let account = crate::support::kubectl::kubeconfig(None, &[], None);
     let options = ["--namespace", &name];
     let operator = Operator::start_replica(&some, "a", account.path(), &options);
-    let told = format!("there is no namespace {name}: create it, or mend --namespace");
+    let told = format!("namespace {name} does not exist: create it, or fix --namespace");
     operator.until_logged(&told).await;
     assert!(
         !operator
@@ -136,7 +136,7 @@ async fn missing_namespace_is_served_once_created() {
             &name,
         ],
     );
-    let told = format!("there is no namespace {name}: create it, or mend --namespace");
+    let told = format!("namespace {name} does not exist: create it, or fix --namespace");
     operator.until_logged(&told).await;
     some.create(COINS, &images, json!({})).await;
     some.until_children(&nine()).await;
@@ -148,5 +148,8 @@ async fn missing_namespace_is_served_once_created() {
     };
     absent.create(COINS, &images, json!({})).await;
     absent.until_children(&nine()).await;
-    assert_eq!(operator.log().matches("there is no namespace").count(), 1);
+    assert_eq!(
+        operator.log().matches(" does not exist: create it").count(),
+        1
+    );
 }

@@ -36,7 +36,7 @@ async fn second_resource_waits_for_the_first_to_go() {
     assert_eq!(
         message_of(&told, "Ready"),
         "DockerCoins dockercoins already has the names hasher, redis, rng, webui and worker in this namespace: \
-         delete one of the two, or move this one to a namespace of its own"
+         delete one of the two, or move this one to another namespace"
     );
     assert_eq!(owners(&namespace).await, [first.uid().unwrap()].into());
 

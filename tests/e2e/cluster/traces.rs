@@ -40,8 +40,8 @@ reconcile dockercoins 1 DockerCoins dockercoins
   diff Service 4
   plan
   prune
-  request to write an event about NAMESPACE/dockercoins
-  request to write an event about NAMESPACE/dockercoins
+  request to create Event NAMESPACE/dockercoins
+  request to create Event NAMESPACE/dockercoins
   resolve
     image hasher
       exchange GET manifest 200 1
@@ -157,8 +157,8 @@ async fn creation_is_one_trace_without_secrets() {
     // Whichever image is answered first has the nodes listed.
     let (nodes, others): (Vec<&str>, Vec<&str>) = asking
         .lines()
-        .partition(|line| line.ends_with("request to list nodes"));
-    assert_eq!(nodes, ["      request to list nodes"]);
+        .partition(|line| line.ends_with("request to list Node"));
+    assert_eq!(nodes, ["      request to list Node"]);
     let found = others.join("\n").replace(&namespace.name, "NAMESPACE");
     let found = found.replace(&STATUS.repeat(2), STATUS);
     assert_eq!(found, CREATION, "{found}");
