@@ -75,7 +75,7 @@ async fn hundred_equal_requests_share_one_query() {
     let answers = futures::future::join_all(all).await;
     assert_eq!(answers, vec![digest(); 100]);
     assert_eq!(registry.lines(), ["HEAD /v2/a/manifests/1"]);
-    // Whoever asks later is answered anew.
+    // A later caller gets a new answer.
     let later = Instant::now();
     ask(&shared, &registry.address, "a:1", &keyring, None, later).await;
     assert_eq!(registry.lines().len(), 2);

@@ -171,7 +171,7 @@ impl Registry {
     }
 
     /// Pushes an index with one image under a tag, to a registry that asks for no login. Gives
-    /// the index's digest. What is told apart by `content` has different digests.
+    /// the index's digest. Images with different `content` have different digests.
     pub async fn push(&self, repository: &str, tag: &str, content: &str) -> Digest {
         self.push_as(OCI_INDEX, repository, tag, content).await
     }

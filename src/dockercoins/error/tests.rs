@@ -24,7 +24,7 @@ fn object(text: &str) -> ObjectKey {
     }
 }
 
-/// What is told of rng's image after this failure.
+/// The error of rng's image after this failure.
 fn unresolved(failure: Failure) -> Error {
     Error::Unresolved {
         component: Component::Rng,

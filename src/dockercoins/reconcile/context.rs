@@ -48,7 +48,7 @@ struct FirstSeen {
 }
 
 impl Context {
-    /// A context that remembers nothing yet. No more reconciles than the monitor has turns work at once.
+    /// A context that remembers nothing yet. At most as many reconciles run at once as there are permits.
     pub fn new(cluster: Cluster, resolver: resolver::Shared, monitor: Arc<Telemetry>) -> Self {
         Self {
             cluster,

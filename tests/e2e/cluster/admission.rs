@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
-use crate::support::coins::{message_of, reasons};
+use crate::support::coins::{message_of, nine, reasons};
 use crate::support::namespace::COINS;
 use crate::support::{Namespace, Operator, begin};
 
@@ -63,7 +63,8 @@ async fn replaced_pull_policy_is_named_and_not_fought() {
     let policy = mutate(&namespace, "imagePullPolicy: \"Always\"").await;
     let operator = Operator::start(&namespace);
     namespace.create(COINS, &images, json!({})).await;
-    // A new policy takes effect after a moment: an edit brings each Deployment by it.
+    namespace.until_children(&nine()).await;
+    // A new policy takes effect after a moment; an edit sends each Deployment through it.
     let is_always = |d: &Deployment| container(d)["imagePullPolicy"] == "Always";
     let mut edits = 0;
     crate::support::until("the policy is in effect", async || {

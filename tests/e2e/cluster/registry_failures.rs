@@ -29,7 +29,7 @@ async fn told_of(subject: &str, server: &Server, reason: &str) -> String {
     let _operator = Operator::start_with(&[&namespace, &healthy], &options);
     namespace.create_spec(COINS, spec_at(server)).await;
     healthy.create(COINS, &images, json!({})).await;
-    // What is told first: a registry that goes on like this is left alone for a while, and that is told too.
+    // The first message: later ones also say that the circuit is open.
     let coins = namespace.until_told(COINS, "Ready", "False", reason).await;
     healthy.until_children(&nine()).await;
     namespace.until_children(&services()).await;

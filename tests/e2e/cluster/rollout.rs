@@ -148,7 +148,7 @@ async fn rejected_change_leaves_the_workload_as_it_was() {
     namespace
         .until_told(COINS, "Ready", "False", "Rejected")
         .await;
-    // It is tried again, ever more slowly, and told no more.
+    // The operator retries with backoff, and publishes no further event.
     until("it has been tried three times", async || {
         let tries = namespace.requests_about("patch", "deployments", "rng") - 1;
         if tries >= 3 {

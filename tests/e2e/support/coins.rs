@@ -61,7 +61,7 @@ pub fn reason_of<'a>(coins: &'a DockerCoins, type_: &str) -> &'a str {
         .reason
 }
 
-/// What is told of one component.
+/// The status of one component.
 pub fn component<'a>(coins: &'a DockerCoins, name: &str) -> &'a ComponentStatus {
     let status = coins.status.as_ref().expect("a status is told");
     status

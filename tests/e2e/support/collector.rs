@@ -25,7 +25,7 @@ pub struct Span {
     pub trace: String,
     /// What it is called.
     pub name: String,
-    /// What is told with it, as text, with `otel.status_code` where it is an error.
+    /// Its attributes as text, with `otel.status_code` for an error.
     pub attributes: BTreeMap<String, String>,
     /// Who sent it, likewise.
     pub resource: BTreeMap<String, String>,

@@ -17,7 +17,7 @@ pub(super) fn registry(answer: impl Fn(&str) -> String + Send + 'static) -> Stri
     // It ends with the tests.
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            // Who asks may go before the answer: a program that is ended, say.
+            // The client may end before the answer.
             let _ = reply_to(stream.unwrap(), &answer);
         }
     });
@@ -277,6 +277,6 @@ fn a_plugin_that_fails_is_told_beside_the_answer() {
     assert_eq!(lines(&output)[0]["endpoint"], format!("http://{at}"));
     assert_eq!(
         text(&output.stderr),
-        "dockercoins-operator: the credential provider failing failed for registry.example.com/app: it failed (exit status: 1) and said: no cloud here\n"
+        "dockercoins-operator: the credential provider failing failed for registry.example.com/app: it failed (exit status: 1): no cloud here\n"
     );
 }

@@ -76,7 +76,7 @@ fn all_by(policy: &str, image: impl Fn(&str) -> String) -> Vec<(String, String)>
         .into()
 }
 
-/// What is told, without the program's name before each line of its own.
+/// The messages, without the program's name before each line.
 fn told(output: &Output) -> String {
     text(&output.stderr).replace("dockercoins-operator: ", "")
 }
@@ -261,7 +261,7 @@ fn with_best_effort_what_cannot_be_resolved_keeps_its_tag_and_is_told_and_never_
     let told = told(&output);
     assert_eq!(told.lines().count(), 1, "{told}");
     assert!(
-        told.starts_with(&format!("DockerCoins a: rng: {host}/missing/rng:v9, ")),
+        told.starts_with(&format!("DockerCoins a: rng: {host}/missing/rng:v9 at ")),
         "{told}"
     );
 }

@@ -26,7 +26,7 @@ fn ready() -> Value {
     })
 }
 
-/// A kubeconfig for an API server that has these resources, and answers this to who asks for the web page.
+/// A kubeconfig for an API server that has these resources, and this answer for the web page.
 fn cluster(
     resources: Vec<Value>,
     page: impl Fn() -> (&'static str, String) + Send + 'static,

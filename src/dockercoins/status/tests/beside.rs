@@ -1,4 +1,4 @@
-//! What is told of the objects beside the nine.
+//! The status with a claim, an external Redis or a route.
 
 use super::*;
 
