@@ -204,8 +204,8 @@ async fn missing_or_wrong_crd_is_reported_until_it_is_fixed() {
     let note = namespace.until_event("UnknownField", |_| true).await;
     assert_eq!(
         note,
-        "this operator is older than the cluster's CRD and doesn't know spec.worker.flavour: the rest is served as \
-         ever. Upgrade the operator, or take them out"
+        "this operator is older than the cluster's CRD and ignores spec.worker.flavour. Upgrade the operator, or remove \
+         these fields"
     );
     namespace.run_pods(COINS).await;
     drop(operator);
