@@ -3,7 +3,7 @@
 use dockercoins_operator::dockercoins::component::PerComponent;
 use dockercoins_operator::dockercoins::desired::Desired;
 use dockercoins_operator::dockercoins::images::ImageSet;
-use dockercoins_operator::dockercoins::plan::{Plan, plan};
+use dockercoins_operator::dockercoins::kinds::{Plan, plan};
 use futures::future::try_join_all;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::NamespaceResourceScope;

@@ -10,7 +10,7 @@ use crate::cli::change::Change;
 use crate::cli::yaml::without_owner;
 use crate::dockercoins::desired::Desired;
 use crate::dockercoins::error::Error;
-use crate::dockercoins::plan::{Plan, plan};
+use crate::dockercoins::kinds::{Plan, plan};
 use crate::runtime::decide::{self, Action, Cause, decide};
 use crate::runtime::error::with_sources;
 use crate::runtime::names::MANAGER;

@@ -2,7 +2,7 @@
 
 use crate::api::DockerCoinsStatus;
 use crate::cli::yaml::{to_json, to_yaml, without_owner};
-use crate::dockercoins::plan::plan;
+use crate::dockercoins::kinds::plan;
 use clap::{Args, ValueEnum};
 
 use super::manifest_args::{ManifestArgs, desired, images, title};

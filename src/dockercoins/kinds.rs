@@ -1,7 +1,10 @@
 //! The kinds of children, in one list. A new kind is a file in this folder and a line in [`kinds!`].
 //!
-//! Each file says what must precede an apply, what of a live object is kept, and which field of the resource owns which
-//! field of the object.
+//! Each file says which objects a resource asks for, what must precede an apply, what of a live object is kept, and which
+//! field of the resource owns which field of the object.
+//!
+//! Pure, and infallible: [`crate::dockercoins::desired`] has made sure that the spec is valid. The objects hold only the fields
+//! that the operator owns, without the API server's defaults.
 
 mod deployment;
 mod endpoint_slice;
@@ -26,6 +29,8 @@ use serde_json::Value;
 use crate::dockercoins::component::Component;
 use crate::dockercoins::desired::Desired;
 pub use crate::dockercoins::gateway::HTTPRoute;
+use crate::dockercoins::images::ImageSet;
+use crate::dockercoins::metadata::with_hash;
 use crate::runtime::cache::Cache;
 use crate::runtime::child::Child;
 use crate::runtime::compare::to_value;
@@ -85,6 +90,13 @@ macro_rules! containers {
             $(#[doc = concat!("Of the kind ", stringify!($K), ".")] pub $field: Vec<$K>,)*
         }
 
+        /// Plans the children of a resource.
+        pub fn plan(desired: &Desired, images: Option<&ImageSet>) -> Plan {
+            Plan {
+                $($field: $K::plan(desired, images).into_iter().map(with_hash).collect(),)*
+            }
+        }
+
         /// What was seen of each kind.
         #[derive(Default)]
         pub struct Caches {
@@ -118,6 +130,9 @@ pub trait Kind: Listed {
     /// Whether every resource has objects of this kind. Nothing is done before they are listed. The other kinds may be
     /// missing in a cluster, or in the operator's role.
     const IS_REQUIRED: bool = false;
+
+    /// The objects of this kind that a resource asks for. Without images there are no Deployments.
+    fn plan(desired: &Desired, images: Option<&ImageSet>) -> Vec<Self>;
 
     /// Whether a resource wants an object of this name, and so does not delete it.
     fn is_wanted(_desired: &Desired, plan: &Plan, name: &str) -> bool {

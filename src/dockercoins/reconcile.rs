@@ -27,10 +27,10 @@ use crate::dockercoins::desired::{Desired, Storage};
 use crate::dockercoins::error::Error;
 use crate::dockercoins::events;
 use crate::dockercoins::images::Images;
+use crate::dockercoins::kinds;
 use crate::dockercoins::kinds::{Deployment, HTTPRoute, Listed, PersistentVolumeClaim};
 use crate::dockercoins::memory::ResourceMemory;
 use crate::dockercoins::observed::{ClaimState, DeploymentState};
-use crate::dockercoins::plan;
 use crate::dockercoins::reason::Wake;
 use crate::dockercoins::status::Outcome;
 use crate::runtime::api_client::reference_to;
@@ -315,7 +315,7 @@ impl<'a> Run<'a> {
             .resolve(&desired, outcome)
             .instrument(info_span!("resolve"))
             .await?;
-        let plan = info_span!("plan").in_scope(|| plan::plan(&desired, images.set.as_ref()));
+        let plan = info_span!("plan").in_scope(|| kinds::plan(&desired, images.set.as_ref()));
         outcome.images = Some(images);
 
         if desired.suspend {

@@ -30,7 +30,7 @@ const PURE: [&str; 25] = [
     "dockercoins/images",
     "dockercoins/kinds",
     "dockercoins/observed",
-    "dockercoins/plan",
+    "dockercoins/metadata",
     "dockercoins/reason",
     "dockercoins/rollout",
     "dockercoins/status",

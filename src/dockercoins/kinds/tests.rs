@@ -1,3 +1,5 @@
+mod plan;
+
 use serde_json::json;
 
 use super::*;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dockercoins_operator::api::DockerCoins;
-use dockercoins_operator::dockercoins::plan::Plan;
+use dockercoins_operator::dockercoins::kinds::Plan;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::rbac::v1::Role;

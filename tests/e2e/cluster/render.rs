@@ -1,6 +1,6 @@
 //! The command `render` prints what an operator writes, also where there is no operator.
 
-use dockercoins_operator::dockercoins::plan::Plan;
+use dockercoins_operator::dockercoins::kinds::Plan;
 use dockercoins_operator::runtime::names::{APPLIED_HASH, MANAGER};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::PodSpec;
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::DockerCoins;
 use crate::dockercoins::component::PerComponent;
-use crate::runtime::names::ADOPT;
+use crate::runtime::names::{ADOPT, APPLIED_HASH};
 
 /// A DockerCoins with these settings.
 fn desired(spec: Value) -> Desired {
@@ -62,7 +63,7 @@ fn assert_snapshot(name: &str, spec: Value) {
         text += &serde_saphyr::to_string(&object).unwrap();
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("src/dockercoins/plan/fixtures")
+        .join("src/dockercoins/kinds/fixtures")
         .join(name);
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&file, &text).unwrap();
@@ -91,14 +92,14 @@ fn an_empty_spec_has_nine_objects() {
 #[test]
 fn every_field_shows_in_the_objects() {
     let example: Value =
-        serde_saphyr::from_str(include_str!("../../../examples/every-field.yaml")).unwrap();
+        serde_saphyr::from_str(include_str!("../../../../examples/every-field.yaml")).unwrap();
     assert_snapshot("every-field.objects.yaml", example["spec"].clone());
 }
 
 #[test]
 fn an_external_redis_has_a_service_and_no_pods() {
     let example: Value =
-        serde_saphyr::from_str(include_str!("../../../examples/external-redis.yaml")).unwrap();
+        serde_saphyr::from_str(include_str!("../../../../examples/external-redis.yaml")).unwrap();
     assert_snapshot("external-redis.objects.yaml", example["spec"].clone());
     let at = |host: &str| {
         let plan = plan(
@@ -395,7 +396,7 @@ fn the_default_strategy_is_recreate_for_redis_alone() {
 #[test]
 fn kinds_lists_every_kind_of_a_plan() {
     let example: Value =
-        serde_saphyr::from_str(include_str!("../../../examples/every-field.yaml")).unwrap();
+        serde_saphyr::from_str(include_str!("../../../../examples/every-field.yaml")).unwrap();
     let objects = plan(&desired(example["spec"].clone()), Some(&pinned())).objects();
     let kinds = Plan::kinds();
     for object in objects {
