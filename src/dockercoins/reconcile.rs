@@ -40,7 +40,7 @@ use crate::runtime::field_path::FieldPath;
 use crate::runtime::object_key::ObjectKey;
 use crate::runtime::observe::controller_uid;
 use crate::runtime::requeue::Requeue;
-use crate::runtime::retry::{LAST_DELAY, Retry};
+use crate::runtime::retry::{FIRST_DELAY, LAST_DELAY, Retry};
 use crate::runtime::worker_pool::Permit;
 use crate::telemetry::metrics::ReconcileResult;
 use crate::telemetry::traces;
@@ -170,7 +170,7 @@ pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> A
     let retry = memory.try_lock().ok().and_then(|memory| memory.retry);
     let now = Instant::now();
     let mut requeue = Requeue::default();
-    requeue.at(retry.map_or(now, |retry| retry.until));
+    requeue.at(retry.map_or(now + FIRST_DELAY, |retry| retry.until));
     warn!("the status could not be written: {error}");
     requeue.action(now)
 }
@@ -309,7 +309,7 @@ impl<'a> Run<'a> {
     async fn pursue(&mut self, outcome: &mut Outcome) -> Result<(), Error> {
         let desired = info_span!("validate").in_scope(|| self.validate())?;
         if let Storage::External(redis) = &desired.storage {
-            outcome.elsewhere = Some(redis.to_string());
+            outcome.external_redis = Some(redis.to_string());
         }
         let images = self
             .resolve(&desired, outcome)
@@ -355,7 +355,7 @@ impl<'a> Run<'a> {
         let uid = self.coins.uid();
         outcome.deployments = Component::ALL
             .into_iter()
-            .filter(|component| outcome.runs(*component))
+            .filter(|component| outcome.has_pods(*component))
             .filter_map(|component| {
                 let cache = Deployment::cache(caches);
                 let state = cache.read(&namespace, component.name(), |live| {

@@ -51,7 +51,7 @@ pub struct Outcome {
     /// The objects that differ from the spec and stay so, because the resource is suspended; `None` if it is not.
     pub pending_changes: Option<Vec<ObjectKey>>,
     /// The address of an external Redis.
-    pub elsewhere: Option<String>,
+    pub external_redis: Option<String>,
     /// The claim of the volume for the coins, if one is asked for.
     pub claim: Option<ClaimState>,
     /// What the Gateway says about the web page's HTTPRoute.
@@ -64,8 +64,8 @@ pub struct Outcome {
 
 impl Outcome {
     /// Whether a component has pods here.
-    pub fn runs(&self, component: Component) -> bool {
-        component != Component::Redis || self.elsewhere.is_none()
+    pub fn has_pods(&self, component: Component) -> bool {
+        component != Component::Redis || self.external_redis.is_none()
     }
 }
 
@@ -251,7 +251,7 @@ fn ready(outcome: &Outcome) -> (ConditionDraft, Option<ConditionDraft>) {
         return not_ready("RolloutInProgress", message, false);
     }
 
-    let running = Component::ALL.into_iter().filter(|c| outcome.runs(*c));
+    let running = Component::ALL.into_iter().filter(|c| outcome.has_pods(*c));
     let rollouts: Vec<_> = running
         .map(|component| (component, component_rollout(component, outcome)))
         .collect();
@@ -285,7 +285,7 @@ fn ready(outcome: &Outcome) -> (ConditionDraft, Option<ConditionDraft>) {
     if !moving.is_empty() {
         return not_ready("RolloutInProgress", moving, false);
     }
-    let elsewhere = outcome.elsewhere.as_ref().map(|address| {
+    let external = outcome.external_redis.as_ref().map(|address| {
         format!("Redis is run by someone else, at {address}: whether it is there, and well, was not looked at")
     });
     let route = outcome.route.as_ref().map(ToString::to_string);
@@ -296,7 +296,7 @@ fn ready(outcome: &Outcome) -> (ConditionDraft, Option<ConditionDraft>) {
     let draft = ["every component runs as asked for".to_owned()];
     let draft = draft
         .into_iter()
-        .chain(elsewhere)
+        .chain(external)
         .chain(route)
         .chain(admission);
     let draft = sentences(draft);

@@ -50,58 +50,57 @@ pub(super) fn component_status(
     before: &DockerCoinsStatus,
     outcome: &Outcome,
 ) -> ComponentStatus {
-    let memory = stored_component(before, component)
+    let stored = stored_component(before, component)
         .cloned()
         .unwrap_or_default();
-    let mut stored = ComponentStatus {
+    let mut entry = ComponentStatus {
         name: component.name().to_owned(),
         message: None,
-        ..memory
+        ..stored
     };
-    if !outcome.runs(component) {
+    if !outcome.has_pods(component) {
         return ComponentStatus {
-            name: stored.name,
+            name: entry.name,
             ..ComponentStatus::default()
         };
     }
     if let Some(images) = &outcome.images
         && let Some(image) = &images.components[component]
     {
-        stored.image = Some(image.requested.to_string());
+        entry.image = Some(image.requested.to_string());
         let pin = image.pin.as_ref();
         let answered = pin.map(|pin| &pin.resolution);
         let registry = answered.map(|answered| answered.registry.clone());
-        stored.digest = answered.map(|answered| answered.digest.to_string());
-        stored.resolved_at = pin.map(|pin| pin.since.clone());
-        stored.registry = registry.filter(|registry| !registry.is_empty());
-        stored.login = answered.and_then(|answered| answered.login.clone());
-        stored.platforms = answered.map_or_else(Vec::new, |answered| answered.platforms.clone());
-        stored.unserved_platforms =
-            answered.and_then(|answered| answered.missing_platforms.clone());
+        entry.digest = answered.map(|answered| answered.digest.to_string());
+        entry.resolved_at = pin.map(|pin| pin.since.clone());
+        entry.registry = registry.filter(|registry| !registry.is_empty());
+        entry.login = answered.and_then(|answered| answered.login.clone());
+        entry.platforms = answered.map_or_else(Vec::new, |answered| answered.platforms.clone());
+        entry.unserved_platforms = answered.and_then(|answered| answered.missing_platforms.clone());
         let failed = image.failure.as_ref();
-        stored.next_attempt = failed.and(outcome.next_attempt).map(Time);
+        entry.next_attempt = failed.and(outcome.next_attempt).map(Time);
         // A suspended change does not run.
         if let Some(set) = images
             .set
             .as_ref()
             .filter(|_| outcome.pending_changes.is_none())
         {
-            stored.pinned = set[component].clone();
+            entry.pinned = set[component].clone();
         }
-        stored.message = image
+        entry.message = image
             .failure
             .as_ref()
             .map(|failure| truncate(&failure.to_string(), TEXT_MAX));
     }
     let deployment = outcome.deployments.get(&component);
-    stored.replicas = deployment.map_or(0, |deployment| deployment.wanted);
-    stored.ready_replicas = deployment.map_or(0, |deployment| deployment.ready);
-    if stored.message.is_none()
+    entry.replicas = deployment.map_or(0, |deployment| deployment.wanted);
+    entry.ready_replicas = deployment.map_or(0, |deployment| deployment.ready);
+    if entry.message.is_none()
         && deployment.is_some()
         && let Rollout::Progressing(why) | Rollout::DeadlineExceeded(why) =
             component_rollout(component, outcome)
     {
-        stored.message = Some(truncate(&why, TEXT_MAX));
+        entry.message = Some(truncate(&why, TEXT_MAX));
     }
-    stored
+    entry
 }

@@ -72,7 +72,7 @@ fn a_redis_elsewhere_is_not_waited_for_and_it_is_told_that_no_one_looks_at_it() 
         &DockerCoinsStatus::default(),
         Resolutions::new(),
     ));
-    outcome.elsewhere = Some("redis.example.com:6379".into());
+    outcome.external_redis = Some("redis.example.com:6379".into());
     let status = status(Some(1), &DockerCoinsStatus::default(), &outcome, now());
     let ready = &status.conditions[0];
     assert_eq!(
