@@ -139,14 +139,16 @@ async fn replaced_image_is_not_ready() {
         "{told}"
     );
     take_back(&namespace, &policy).await;
-    // Without the policy the next change brings our image back.
-    namespace
-        .edit(
-            COINS,
-            json!({ "tolerations": [{ "key": "edit", "value": "last" }] }),
-        )
-        .await;
-    namespace
-        .until("rng", "our image is back", |d: &Deployment| !is_other(d))
-        .await;
+    // Without the policy the next change brings our image back. The policy, too, goes after a moment.
+    crate::support::until("our image is back", async || {
+        edits += 1;
+        let mark = json!({ "tolerations": [{ "key": "edit", "value": edits.to_string() }] });
+        namespace.edit(COINS, mark).await;
+        let rng: Deployment = namespace.get("rng").await;
+        let is_ours = !is_other(&rng);
+        is_ours
+            .then_some(())
+            .ok_or_else(|| format!("{edits} edits"))
+    })
+    .await;
 }
