@@ -17,7 +17,7 @@ const MEMORY: [&str; 4] = [
 /// How to install this operator's CRD.
 pub const UPGRADE: &str = "`helm upgrade` with crds.enabled=true (and `--force-conflicts`, if it was changed by hand), or `dockercoins-operator crd | kubectl apply --server-side --force-conflicts --filename -`";
 
-/// Whether a field, by its path, is one of [`MEMORY`] or contains one.
+/// Whether a field, by its path, is one of `MEMORY` or contains one.
 pub fn is_memory(field: &str) -> bool {
     MEMORY.iter().any(|needed| {
         let below = needed.strip_prefix(field);

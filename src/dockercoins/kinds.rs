@@ -1,4 +1,4 @@
-//! The kinds of children, in one list. A new kind is a file in this folder and a line in [`kinds!`].
+//! The kinds of children, in one list. A new kind is a file in this folder and a line in the macro `kinds!`.
 //!
 //! Each file says which objects a resource asks for, what must precede an apply, what of a live object is kept, and which
 //! field of the resource owns which field of the object.

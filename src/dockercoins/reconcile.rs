@@ -1,6 +1,6 @@
 //! One reconcile, step by step: validate, resolve, plan, apply, prune, report.
 //!
-//! [`Run::pursue`] goes as far as it can. Whatever stopped it, the status says how it ended.
+//! `Run::pursue` goes as far as it can. Whatever stopped it, the status says how it ended.
 
 mod context;
 mod resolve;

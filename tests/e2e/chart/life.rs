@@ -40,7 +40,7 @@ async fn crd_and_resources_outlive_the_release() {
     release.manage("rollback", &["1"]);
     assert!(!knows_suspend(&crd(&client).await));
     let said = release.ok("upgrade", &["--set", "replicas=2"]);
-    assert!(said.contains("looks after every namespace."), "{said}");
+    assert!(said.contains("watches every namespace."), "{said}");
     assert!(knows_suspend(&crd(&client).await));
     let operator: Deployment = namespace.get("dockercoins-operator").await;
     assert_eq!(operator.spec.replicas, Some(2));
