@@ -231,7 +231,7 @@ async fn sigterm_releases_the_lease() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make test"]
-async fn killed_leader_is_replaced_within_the_lease() {
+async fn killed_leader_is_replaced_after_its_lease() {
     let namespace = Namespace::new("killed-leader").await;
     let (a, _b) = at_work(&namespace, &SHORT).await;
     let died = SystemTime::now();
@@ -242,10 +242,11 @@ async fn killed_leader_is_replaced_within_the_lease() {
     println!(
         "from SIGKILL to the other's first write, with a lease of {SHORT_SECONDS} s: {took:?}"
     );
-    // And what a notice of the last renewal takes, on a machine with other things to do.
+    // The other has seen the lease unchanged for its whole duration, and may see a renewal a moment before its answer is
+    // logged. How much later it acts is the machine's affair.
     let taken = takeover(&namespace);
     assert!(
-        taken < SignedDuration::from_secs(SHORT_SECONDS.into()) + SignedDuration::from_secs(2),
+        taken >= SignedDuration::from_secs(SHORT_SECONDS.into()) - SignedDuration::from_secs(1),
         "{taken:#}"
     );
     only_leaders_wrote(&namespace, SHORT_SECONDS);
