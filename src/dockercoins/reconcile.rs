@@ -34,7 +34,7 @@ use crate::dockercoins::observed::{ClaimState, DeploymentState};
 use crate::dockercoins::reason::Wake;
 use crate::dockercoins::status::Outcome;
 use crate::runtime::api_client::reference_to;
-use crate::runtime::decide::{PATIENCE, PEACE};
+use crate::runtime::decide::{OTHER_OPERATOR, PATIENCE, PEACE};
 use crate::runtime::event::Event;
 use crate::runtime::field_path::FieldPath;
 use crate::runtime::object_key::ObjectKey;
@@ -48,9 +48,6 @@ pub use context::Context;
 
 /// Longest retry delay after a missing permission or a missing kind: fixing those sends no event.
 const PERMISSION_RETRY: Duration = Duration::from_secs(60);
-
-/// The manager that is named when another operator writes the status.
-const OTHER_OPERATOR: &str = "another dockercoins-operator";
 
 /// A number from 0 to 1, for jitter.
 fn random() -> f64 {

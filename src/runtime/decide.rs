@@ -15,7 +15,7 @@ pub const PATIENCE: u32 = 5;
 /// After this long without a write, a fight is over.
 pub const PEACE: Duration = Duration::from_secs(600);
 /// The manager that is named where an object carries the hash of another operator under our own name.
-const OTHER_OPERATOR: &str = "another dockercoins-operator";
+pub const OTHER_OPERATOR: &str = "another dockercoins-operator";
 
 /// What to do about an object.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,11 +88,6 @@ impl Memory {
         }
     }
 
-    /// Whether the object was there as ours before.
-    pub fn is_known(&self) -> bool {
-        self.is_known
-    }
-
     /// Whether the last write or deletion failed.
     pub fn has_failed(&self) -> bool {
         self.failure.is_some()
@@ -121,14 +116,18 @@ impl Memory {
         self.kept(hash);
     }
 
-    /// A write of this hash failed, or a deletion (`None`). `random` is from 0 to 1.
-    pub fn failed(&mut self, hash: Option<String>, error: ApiError, now: Instant, random: f64) {
+    /// A write of this hash failed, or a deletion (`None`). Returns when it is retried. `random` is from 0 to 1.
+    pub fn failed(
+        &mut self,
+        hash: Option<String>,
+        error: ApiError,
+        now: Instant,
+        random: f64,
+    ) -> Instant {
         let before = self.failure.take().filter(|before| before.hash == hash);
-        self.failure = Some(Failure {
-            retry: Retry::after(before.map(|before| before.retry), now, random),
-            hash,
-            error,
-        });
+        let retry = Retry::after(before.map(|before| before.retry), now, random);
+        self.failure = Some(Failure { hash, error, retry });
+        retry.until
     }
 
     /// The error of the last write of this hash, while the next one waits.

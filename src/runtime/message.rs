@@ -6,14 +6,6 @@ use std::fmt;
 #[derive(Clone, Debug, Default)]
 pub struct Message(String);
 
-impl Message {
-    /// The sentences as one message.
-    pub fn sentences(parts: impl IntoIterator<Item = impl fmt::Display>) -> Self {
-        let parts: Vec<String> = parts.into_iter().map(|part| part.to_string()).collect();
-        Self(parts.join(". "))
-    }
-}
-
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

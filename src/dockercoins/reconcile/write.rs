@@ -104,10 +104,8 @@ impl Run<'_> {
                 }
                 Err(error) => {
                     let memory = self.memory(&write.object);
-                    memory.failed(hash.clone(), error.clone(), now, random());
-                    let pending = memory.pending_failure(hash.as_deref(), now);
-                    let due = pending.map(|(_, until)| until);
-                    self.requeue.extend(due);
+                    let due = memory.failed(hash, error.clone(), now, random());
+                    self.requeue.at(due);
                     writes.faults.push(error.into());
                 }
             }
@@ -303,10 +301,8 @@ impl Run<'_> {
                 }
                 Err(error) => {
                     let memory = self.memory(&object);
-                    memory.failed(None, error.clone(), Instant::now(), random());
-                    let pending = memory.pending_failure(None, now);
-                    let due = pending.map(|(_, until)| until);
-                    self.requeue.extend(due);
+                    let due = memory.failed(None, error.clone(), Instant::now(), random());
+                    self.requeue.at(due);
                     faults.push(error.into());
                 }
             }
